@@ -1,0 +1,137 @@
+"""recsys.toml: one small frozen class a stage, read and validated once.
+
+Units stand in the names. What nobody needs to change is a constant beside its use and is not found here.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, field
+
+from recsys.errors import ConfigError
+
+Positive = Annotated[int, Meta(gt=0)]
+PositiveFloat = Annotated[float, Meta(gt=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A section of recsys.toml."""
+
+
+class Source(Stage):
+    """Where the logs lie. Paths are relative to the folder of recsys.toml; each is a file or a folder."""
+
+    format: Literal["files", "online_retail"] = "files"
+    interactions: str
+    items: str | None = None
+    impressions: str | None = None
+    users: str | None = None
+    max_bad_share: Share = 0.05
+    """More refused rows than this share of any one table end the import with exit code 2."""
+
+
+class InteractionType(Stage):
+    """How much one interaction of this type counts, and whether it is what the engine learns to predict."""
+
+    weight: PositiveFloat = 1.0
+    label: bool = False
+
+
+class Text(Stage):
+    """What the text model reads of an item."""
+
+    fields: tuple[str, ...] = ("title",)
+    max_tokens: Positive = 32
+    encoder: str | None = None
+    """Folder of a Hugging Face encoder (config.json, model.safetensors, tokenizer.json); None: the packaged MiniLM."""
+
+
+class Split(Stage):
+    """The cut in time. None: all interactions are learned from, and nothing is held back to measure on."""
+
+    test_start: datetime | None = None
+    validation_days: Positive = 14
+
+
+class Finetune(Stage):
+    """Fine-tuning of the text model. 0 steps leaves the pretrained model as it is."""
+
+    max_steps: Annotated[int, Meta(ge=0)] = 400
+    batch_pairs: Positive = 256
+    trained_layers: Annotated[int, Meta(ge=0)] = 2
+    learning_rate: PositiveFloat = 2e-4
+    history_items: Positive = 40
+    seed: int = 0
+
+
+class Retrieval(Stage):
+    """How many items the ranker gets to order."""
+
+    candidates: Positive = 400
+
+
+class Ranker(Stage):
+    """LightGBM lambdarank on several windows before the cut."""
+
+    windows: Positive = 6
+    window_days: Positive = 14
+    trees: Positive = 400
+    leaves: Positive = 31
+    learning_rate: PositiveFloat = 0.05
+    seed: int = 0
+
+
+class Serving(Stage):
+    """The HTTP server."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8000
+    max_candidates: Positive = 2000
+
+
+class Config(Stage):
+    """The whole of recsys.toml."""
+
+    name: str
+    source: Source
+    interaction_types: dict[str, InteractionType]
+    columns: dict[Literal["items", "interactions", "impressions", "users"], dict[str, str]] = {}
+    """For each table: our column name = the name in the user's file. Columns not named here keep their own name."""
+    text: Text = field(default_factory=Text)
+    split: Split = field(default_factory=Split)
+    finetune: Finetune = field(default_factory=Finetune)
+    retrieval: Retrieval = field(default_factory=Retrieval)
+    ranker: Ranker = field(default_factory=Ranker)
+    serving: Serving = field(default_factory=Serving)
+
+    @property
+    def label_types(self) -> tuple[str, ...]:
+        """The interaction types that the engine learns to predict, in the order of the file."""
+        return tuple(name for name, kind in self.interaction_types.items() if kind.label)
+
+
+def load_config(path: Path) -> Config:
+    """Read and validate a recsys.toml; a naive test_start is UTC.
+
+    Raises ConfigError with the file, the place in it and what was expected there.
+    """
+    try:
+        config = msgspec.toml.decode(path.read_bytes(), type=Config)
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: {error.strerror or error}; expected a recsys.toml, write one with `recsys init`"
+        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}; correct that line, docs/configuration.md lists every key") from error
+    if not config.label_types:
+        raise ConfigError(
+            f"{path}: no interaction type has label = true among {sorted(config.interaction_types)}; "
+            "mark the types to predict, for example purchase = { weight = 1.0, label = true }"
+        )
+    if config.split.test_start is not None and config.split.test_start.tzinfo is None:
+        start = config.split.test_start.replace(tzinfo=UTC)
+        config = msgspec.structs.replace(config, split=msgspec.structs.replace(config.split, test_start=start))
+    return config

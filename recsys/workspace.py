@@ -1,0 +1,66 @@
+"""Where a project keeps what the engine makes of its data: the folder of recsys.toml.
+
+    recsys.toml
+    tables/       items, interactions, impressions, users .parquet   written by recsys import
+    quarantine/   the refused rows, one JSONL a table                written by recsys import
+    features/     snapshots of the features, Feast registry and online store
+    cache/        results of training stages, named by what went into them
+    bundles/      one folder a model bundle, and `champion`, the name of the one that serves
+    events.db     the event log                                      written by recsys serve
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from recsys.config import Config, load_config
+from recsys.errors import DataError
+from recsys.schema import TABLES
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A project's configuration and the folders beside it."""
+
+    root: Path
+    config: Config
+
+    @classmethod
+    def open(cls, config_path: Path) -> "Workspace":
+        """The project of a recsys.toml. Raises ConfigError as load_config does."""
+        return cls(config_path.resolve().parent, load_config(config_path))
+
+    def source_path(self, path: str) -> Path:
+        """A path of [source], which is relative to the folder of recsys.toml."""
+        return self.root / path
+
+    def table_path(self, table: str) -> Path:
+        assert table in TABLES, table
+        return self.root / "tables" / f"{table}.parquet"
+
+    def read_table(self, table: str) -> pl.DataFrame:
+        """An imported table. Raises DataError when it is not there."""
+        path = self.table_path(table)
+        if not path.exists():
+            raise DataError(f"{path}: the table {table} is missing; run `recsys import --config {self.root}/recsys.toml`")
+        return pl.read_parquet(path)
+
+    def quarantine_path(self, table: str) -> Path:
+        return self.root / "quarantine" / f"{table}.jsonl"
+
+    @property
+    def features(self) -> Path:
+        return self.root / "features"
+
+    @property
+    def cache(self) -> Path:
+        return self.root / "cache"
+
+    @property
+    def bundles(self) -> Path:
+        return self.root / "bundles"
+
+    @property
+    def events(self) -> Path:
+        return self.root / "events.db"
