@@ -1,1 +1,5 @@
-"""Placeholder docstring."""
+"""Behavioural features: the same numbers for a training row in the past and for a request now.
+
+Feast definitions, Polars aggregation, the two Feast plugins and the one matrix assembler that is used offline and
+online. Imports recsys alone.
+"""

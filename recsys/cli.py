@@ -13,6 +13,7 @@ from recsys import __version__
 from recsys.errors import RecsysError
 
 GROUP = "recsys.commands"
+OUR_PACKAGES = ("recsys", "features", "training", "serving")
 
 
 class Commands(click.Group):
@@ -27,21 +28,33 @@ class Commands(click.Group):
 
 
 def load_command(entry: EntryPoint) -> click.Command:
-    """The command of an entry point, or one that says which extra is missing."""
+    """The command of an entry point, or one that says what is missing to run it."""
     try:
         command = entry.load()
     except ModuleNotFoundError as error:
-        missing = error.name
-
-        def explain() -> None:
-            raise RecsysError(
-                f"recsys {entry.name}: the package {missing} is not installed; install recsys[train] to train and evaluate"
+        if (error.name or "").partition(".")[0] in OUR_PACKAGES:
+            return unavailable(
+                entry.name,
+                f"(broken: {error.name} is missing)",
+                f"our own module {error.name} is missing; the installation is damaged, install recsys again",
             )
-
-        options = {"ignore_unknown_options": True, "allow_extra_args": True}
-        return click.Command(entry.name, callback=explain, context_settings=options, help="(needs recsys[train])")
+        return unavailable(
+            entry.name,
+            "(needs recsys[train])",
+            f"the package {error.name} is not installed; install recsys[train] to train and evaluate",
+        )
     assert isinstance(command, click.Command)
     return command
+
+
+def unavailable(name: str, short: str, message: str) -> click.Command:
+    """A command that is listed, but raises RecsysError when it is called, whatever its arguments."""
+
+    def explain() -> None:
+        raise RecsysError(f"recsys {name}: {message}")
+
+    options = {"ignore_unknown_options": True, "allow_extra_args": True}
+    return click.Command(name, callback=explain, context_settings=options, help=short)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -21,7 +21,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A section of recsys.toml."""
 
 
-class Source(Stage):
+class Source(Stage, frozen=True, kw_only=True):
     """Where the logs lie. Paths are relative to the folder of recsys.toml; each is a file or a folder."""
 
     format: Literal["files", "online_retail"] = "files"
@@ -33,14 +33,14 @@ class Source(Stage):
     """More refused rows than this share of any one table end the import with exit code 2."""
 
 
-class InteractionType(Stage):
+class InteractionType(Stage, frozen=True):
     """How much one interaction of this type counts, and whether it is what the engine learns to predict."""
 
     weight: PositiveFloat = 1.0
     label: bool = False
 
 
-class Text(Stage):
+class Text(Stage, frozen=True):
     """What the text model reads of an item."""
 
     fields: tuple[str, ...] = ("title",)
@@ -49,14 +49,14 @@ class Text(Stage):
     """Folder of a Hugging Face encoder (config.json, model.safetensors, tokenizer.json); None: the packaged MiniLM."""
 
 
-class Split(Stage):
+class Split(Stage, frozen=True):
     """The cut in time. None: all interactions are learned from, and nothing is held back to measure on."""
 
     test_start: datetime | None = None
     validation_days: Positive = 14
 
 
-class Finetune(Stage):
+class Finetune(Stage, frozen=True):
     """Fine-tuning of the text model. 0 steps leaves the pretrained model as it is."""
 
     max_steps: Annotated[int, Meta(ge=0)] = 400
@@ -67,13 +67,13 @@ class Finetune(Stage):
     seed: int = 0
 
 
-class Retrieval(Stage):
+class Retrieval(Stage, frozen=True):
     """How many items the ranker gets to order."""
 
     candidates: Positive = 400
 
 
-class Ranker(Stage):
+class Ranker(Stage, frozen=True):
     """LightGBM lambdarank on several windows before the cut."""
 
     windows: Positive = 6
@@ -84,7 +84,7 @@ class Ranker(Stage):
     seed: int = 0
 
 
-class Serving(Stage):
+class Serving(Stage, frozen=True):
     """The HTTP server."""
 
     host: str = "127.0.0.1"
@@ -92,7 +92,7 @@ class Serving(Stage):
     max_candidates: Positive = 2000
 
 
-class Config(Stage):
+class Config(Stage, frozen=True):
     """The whole of recsys.toml."""
 
     name: str

@@ -1,0 +1,110 @@
+"""What is known of items and users strictly before a moment, computed from interactions with Polars.
+
+Every function takes the interactions (with a `weight` each) and `as_of`, and uses none at or after it.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import polars as pl
+from feast import Field
+from feast.types import Array
+
+from features.definitions import EVENT_TIMESTAMP, HISTORY_FIELDS, ITEM_FIELDS, USER_FIELDS
+from recsys.schema import ITEM_ID, TIMESTAMP, USER_ID, VALUE
+
+WEIGHT = "weight"
+
+# Long enough for every user of a shop; bounds the row of a robot.
+MAX_HISTORY_ITEMS = 1000
+
+
+def before(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    """The interactions strictly before `as_of`."""
+    return interactions.filter(pl.col(TIMESTAMP) < as_of)
+
+
+def item_behaviour(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    """One row an item with interactions before `as_of`: item_id, event_timestamp and definitions.ITEM_FIELDS."""
+    known = before(interactions, as_of)
+    occasions = pl.struct(USER_ID, TIMESTAMP)
+    users = known.group_by(ITEM_ID, USER_ID).agg(returned=pl.col(TIMESTAMP).n_unique() > 1)
+    repeats = users.group_by(ITEM_ID).agg(repeat_share=pl.col("returned").mean())
+    return (
+        known.group_by(ITEM_ID)
+        .agg(
+            users_7d=_in_last(7, as_of, pl.col(USER_ID)).n_unique(),
+            users_28d=_in_last(28, as_of, pl.col(USER_ID)).n_unique(),
+            users_90d=_in_last(90, as_of, pl.col(USER_ID)).n_unique(),
+            users=pl.col(USER_ID).n_unique(),
+            occasions_28d=_in_last(28, as_of, occasions).n_unique(),
+            weight_28d=_in_last(28, as_of, pl.col(WEIGHT)).sum(),
+            value_mean=pl.col(VALUE).mean(),
+            first_at=_seconds(pl.col(TIMESTAMP).min()),
+            last_at=_seconds(pl.col(TIMESTAMP).max()),
+        )
+        .join(repeats, on=ITEM_ID)
+        .pipe(_finish, ITEM_ID, as_of, ITEM_FIELDS)
+    )
+
+
+def user_behaviour(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    """One row a user with interactions before `as_of`: user_id, event_timestamp and definitions.USER_FIELDS."""
+    known = before(interactions, as_of)
+    times = known.group_by(USER_ID).agg(
+        occasions_28d=_in_last(28, as_of, pl.col(TIMESTAMP)).n_unique(),
+        occasions_90d=_in_last(90, as_of, pl.col(TIMESTAMP)).n_unique(),
+        occasions=pl.col(TIMESTAMP).n_unique(),
+        distinct_items=pl.col(ITEM_ID).n_unique(),
+        pairs=pl.struct(TIMESTAMP, ITEM_ID).n_unique(),
+        value_mean=pl.col(VALUE).mean(),
+        first_at=_seconds(pl.col(TIMESTAMP).min()),
+        last_at=_seconds(pl.col(TIMESTAMP).max()),
+    )
+    span_days = (pl.col("last_at") - pl.col("first_at")) / 86_400
+    return times.with_columns(
+        items_per_occasion=pl.col("pairs") / pl.col("occasions"),
+        repeat_share=1 - pl.col("distinct_items") / pl.col("pairs"),
+        gap_days=pl.when(pl.col("occasions") > 1).then(span_days / (pl.col("occasions") - 1)),
+    ).pipe(_finish, USER_ID, as_of, USER_FIELDS)
+
+
+def user_history(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    """One row a user: user_id, event_timestamp and definitions.HISTORY_FIELDS, four lists of equal length.
+
+    The latest item first; of several on one occasion the one logged last. At most MAX_HISTORY_ITEMS.
+    """
+    known = before(interactions, as_of).with_row_index("logged")
+    pairs = known.group_by(USER_ID, ITEM_ID).agg(
+        history_occasions=pl.col(TIMESTAMP).n_unique().cast(pl.Float64),
+        history_first_at=_seconds(pl.col(TIMESTAMP).min()),
+        history_last_at=_seconds(pl.col(TIMESTAMP).max()),
+        logged=pl.col("logged").max(),
+    )
+    lists = pairs.sort(USER_ID, "history_last_at", "logged", descending=[False, True, True]).rename(
+        {ITEM_ID: "history_items"}
+    )
+    return (
+        lists.group_by(USER_ID, maintain_order=True)
+        .agg(pl.exclude(USER_ID, "logged").head(MAX_HISTORY_ITEMS))
+        .pipe(_finish, USER_ID, as_of, HISTORY_FIELDS)
+    )
+
+
+def _in_last(days: int, as_of: datetime, values: pl.Expr) -> pl.Expr:
+    return values.filter(pl.col(TIMESTAMP) >= as_of - timedelta(days=days))
+
+
+def _seconds(time: pl.Expr) -> pl.Expr:
+    return time.dt.epoch("us") / 1e6
+
+
+def _finish(frame: pl.DataFrame, key: str, as_of: datetime, fields: Sequence[Field]) -> pl.DataFrame:
+    """The columns of the view, each in the type that the online store keeps it in, so that both stores serve equal bits."""
+    # Feast names its types as Polars does; lists already have theirs.
+    scalars = {field.name: getattr(pl, str(field.dtype)) for field in fields if not isinstance(field.dtype, Array)}
+    return (
+        frame.sort(key)
+        .select(key, pl.lit(as_of).dt.cast_time_unit("us").alias(EVENT_TIMESTAMP), *(field.name for field in fields))
+        .cast(scalars)  # type: ignore[arg-type]
+    )

@@ -1,0 +1,76 @@
+"""The features in Feast's terms: entities, views and the one feature service, `ranking`.
+
+Each view is a folder of Parquet snapshots (features.snapshots writes them): a row is what was known of one user or item
+strictly before `event_timestamp`. Times are seconds since the epoch; ages are computed at the moment of the request.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
+from feast.data_format import ParquetFormat
+from feast.types import Array, Float32, Float64, String
+
+from recsys.schema import ITEM_ID, USER_ID
+
+EVENT_TIMESTAMP: Final = "event_timestamp"
+
+ITEM_VIEW: Final = "item_behaviour"
+USER_VIEW: Final = "user_behaviour"
+HISTORY_VIEW: Final = "user_history"
+SERVICE: Final = "ranking"
+
+# An occasion is a moment at which a user interacted: a basket, a page view. Equal timestamps are one occasion.
+ITEM_FIELDS: Final = (
+    Field(name="users_7d", dtype=Float32, description="distinct users in the last 7 days"),
+    Field(name="users_28d", dtype=Float32, description="distinct users in the last 28 days"),
+    Field(name="users_90d", dtype=Float32, description="distinct users in the last 90 days"),
+    Field(name="users", dtype=Float32, description="distinct users ever"),
+    Field(name="occasions_28d", dtype=Float32, description="occasions in the last 28 days"),
+    Field(name="weight_28d", dtype=Float32, description="sum of the weights of the interactions in the last 28 days"),
+    Field(name="repeat_share", dtype=Float32, description="share of its users who came back to it on another occasion"),
+    Field(name="value_mean", dtype=Float32, description="mean value of an interaction with it"),
+    Field(name="first_at", dtype=Float64, description="first interaction, seconds since the epoch"),
+    Field(name="last_at", dtype=Float64, description="last interaction, seconds since the epoch"),
+)
+USER_FIELDS: Final = (
+    Field(name="occasions_28d", dtype=Float32, description="occasions in the last 28 days"),
+    Field(name="occasions_90d", dtype=Float32, description="occasions in the last 90 days"),
+    Field(name="occasions", dtype=Float32, description="occasions ever"),
+    Field(name="distinct_items", dtype=Float32, description="distinct items ever"),
+    Field(name="items_per_occasion", dtype=Float32, description="mean distinct items an occasion"),
+    Field(name="repeat_share", dtype=Float32, description="share of (occasion, item) pairs that repeat an earlier item"),
+    Field(name="gap_days", dtype=Float32, description="mean days between two occasions; null before the second"),
+    Field(name="value_mean", dtype=Float32, description="mean value of an interaction"),
+    Field(name="first_at", dtype=Float64, description="first interaction, seconds since the epoch"),
+    Field(name="last_at", dtype=Float64, description="last interaction, seconds since the epoch"),
+)
+HISTORY_FIELDS: Final = (
+    Field(name="history_items", dtype=Array(String), description="distinct items, the latest first"),
+    Field(name="history_occasions", dtype=Array(Float64), description="occasions with each of them"),
+    Field(name="history_first_at", dtype=Array(Float64), description="first interaction with each, seconds"),
+    Field(name="history_last_at", dtype=Array(Float64), description="last interaction with each, seconds"),
+)
+
+
+def feature_objects(folder: Path) -> list[Entity | FeatureView | FeatureService]:
+    """Everything to apply to a Feast registry; the snapshots lie in `folder`/VIEW/*.parquet."""
+    user = Entity(name="user", join_keys=[USER_ID], value_type=ValueType.STRING)
+    item = Entity(name="item", join_keys=[ITEM_ID], value_type=ValueType.STRING)
+    views = [
+        _view(folder, ITEM_VIEW, item, ITEM_FIELDS),
+        _view(folder, USER_VIEW, user, USER_FIELDS),
+        _view(folder, HISTORY_VIEW, user, HISTORY_FIELDS),
+    ]
+    return [user, item, *views, FeatureService(name=SERVICE, features=list(views))]
+
+
+def _view(folder: Path, name: str, entity: Entity, fields: tuple[Field, ...]) -> FeatureView:
+    source = FileSource(
+        name=f"{name}_snapshots",
+        path=str(folder / name / "*.parquet"),
+        file_format=ParquetFormat(),
+        timestamp_field=EVENT_TIMESTAMP,
+    )
+    key = Field(name=entity.join_key, dtype=String)
+    return FeatureView(name=name, entities=[entity], schema=[key, *fields], source=source)

@@ -1,0 +1,223 @@
+"""A model bundle: everything that serves, in one folder that is complete or not there.
+
+bundles/<bundle_id>/            model files as the training stages made them, and
+bundles/<bundle_id>/manifest.json, manifest.sha256    what is in it and a hash of every file
+bundles/champion                the bundle_id that serves
+
+A bundle is written beside its place, made durable and renamed; the champion changes by one atomic replacement. A
+process that dies in the middle leaves the old champion and at most a hidden folder that the next publish removes.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from recsys.errors import BundleError
+
+FORMAT_VERSION: Final = 1
+MANIFEST: Final = "manifest.json"
+MANIFEST_HASH: Final = "manifest.sha256"
+CHAMPION: Final = "champion"
+
+_BUNDLE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_UNFINISHED: Final = ".publishing-"
+_REPAIR: Final = "publish the bundle again, or promote an older one"
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a bundle holds, how it was made and how good it was."""
+
+    bundle_id: str
+    created_at: datetime
+    dataset: str
+    trained_from: datetime | None
+    trained_until: datetime | None
+    versions: dict[str, str]
+    """Package → version that wrote the models."""
+    features: list[str]
+    """Names of the ranker's features, in the order of its columns."""
+    metrics: dict[str, Any] = {}
+    """Nested dictionaries of plain numbers."""
+    text: dict[str, Any] = {}
+    """What the text model reads: fields, max_tokens, vector dimension, history_items, …"""
+    files: dict[str, str] = {}
+    """File → SHA-256 of every other file of the bundle; `publish` fills it in."""
+    format_version: int = FORMAT_VERSION
+
+
+class _Version(msgspec.Struct):
+    format_version: int
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose every file was compared with the manifest."""
+
+    path: Path
+    manifest: Manifest
+
+
+def publish(bundles: Path, manifest: Manifest, build: Callable[[Path], None]) -> Path:
+    """Make a bundle: `build` writes its files into the empty folder that it is given. Returns the finished folder.
+
+    One publish at a time: another one waits, in this or any other process. Raises BundleError when the id is not a
+    plain name or is taken, or when `build` leaves nothing or something that is not a plain file; whatever `build`
+    raises passes through. In each of these cases nothing is left behind.
+    """
+    target = bundles / _checked_id(bundles, manifest.bundle_id)
+    bundles.mkdir(parents=True, exist_ok=True)
+    with _exclusively(bundles / ".publish.lock"):
+        # Whoever holds the lock is the only live publisher: every other unfinished folder is a dead one's.
+        for leftover in bundles.glob(f"{_UNFINISHED}*"):
+            shutil.rmtree(leftover)
+        if target.exists():
+            raise BundleError(
+                f"{target}: the bundle is there already and is never overwritten; choose another bundle_id"
+            )
+        unfinished = bundles / f"{_UNFINISHED}{manifest.bundle_id}"
+        unfinished.mkdir()
+        try:
+            build(unfinished)
+            _seal(unfinished, manifest)
+            unfinished.rename(target)
+        except BaseException:
+            shutil.rmtree(unfinished)
+            raise
+        _sync(bundles)
+    return target
+
+
+def promote(bundles: Path, bundle_id: str) -> None:
+    """Make a bundle the champion. Raises BundleError, and leaves the old champion, when the bundle is not whole."""
+    open_bundle(bundles / _checked_id(bundles, bundle_id))
+    with _exclusively(bundles / ".promote.lock"):
+        pointer = bundles / ".champion"
+        pointer.write_text(f"{bundle_id}\n", encoding="utf-8")
+        _sync(pointer)
+        pointer.replace(bundles / CHAMPION)
+        _sync(bundles)
+
+
+def champion(bundles: Path) -> Path:
+    """The folder of the bundle that serves. Raises BundleError when none was promoted."""
+    pointer = bundles / CHAMPION
+    try:
+        bundle_id = pointer.read_text(encoding="utf-8").strip()
+    except FileNotFoundError as error:
+        raise BundleError(f"{pointer}: no bundle was promoted yet; run `recsys train` first") from error
+    return bundles / _checked_id(pointer, bundle_id)
+
+
+def list_bundles(bundles: Path) -> list[Path]:
+    """The folders of all published bundles, by name; their files are not checked."""
+    return sorted(path.parent for path in bundles.glob(f"[!.]*/{MANIFEST}"))
+
+
+def open_bundle(path: Path) -> Bundle:
+    """Read a bundle and compare every file with its hash.
+
+    Raises BundleError that names the first file which is missing, differs or is not listed.
+    """
+    hashes = {name: _sha256(path / name) for name in _file_names(path)}
+    sealed_hash = _read(path / MANIFEST_HASH).decode(errors="replace").strip()
+    manifest = _decode_manifest(path / MANIFEST, sealed_hash)
+    expected = {MANIFEST: sealed_hash, MANIFEST_HASH: hashes[MANIFEST_HASH], **manifest.files}
+    for name in sorted(expected):
+        if name not in hashes:
+            raise BundleError(f"{path / name}: the file is missing, the manifest lists it; {_REPAIR}")
+        if hashes[name] != expected[name]:
+            raise BundleError(f"{path / name}: sha256 is {hashes[name]}, the manifest has {expected[name]}; {_REPAIR}")
+    for name in sorted(hashes.keys() - expected.keys()):
+        raise BundleError(f"{path / name}: the manifest does not list this file; remove it, a bundle never changes")
+    if manifest.bundle_id != path.name:
+        raise BundleError(f"{path}: the manifest is that of {manifest.bundle_id}; give the folder this name again")
+    return Bundle(path, manifest)
+
+
+def _seal(folder: Path, manifest: Manifest) -> None:
+    """Hash what was built, write the manifest, and push all of it to the disk."""
+    hashes = {name: _sha256(folder / name) for name in _file_names(folder)}
+    if not hashes:
+        raise BundleError(f"{folder}: build wrote no file; a bundle holds at least one")
+    for name in (MANIFEST, MANIFEST_HASH):
+        if name in hashes:
+            raise BundleError(f"{folder}: build wrote {name}, which publish writes; choose another name")
+    document = msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(manifest, files=hashes)))
+    (folder / MANIFEST).write_bytes(document)
+    (folder / MANIFEST_HASH).write_text(hashlib.sha256(document).hexdigest() + "\n", encoding="utf-8")
+    for path in (*folder.rglob("*"), folder):
+        _sync(path)
+
+
+def _decode_manifest(path: Path, sealed_hash: str) -> Manifest:
+    document = _read(path)
+    found = hashlib.sha256(document).hexdigest()
+    if found != sealed_hash:
+        raise BundleError(f"{path}: sha256 is {found}, {MANIFEST_HASH} beside it has {sealed_hash!r}; {_REPAIR}")
+    # The version first: another format may have other fields.
+    version = msgspec.json.decode(document, type=_Version).format_version
+    if version != FORMAT_VERSION:
+        raise BundleError(
+            f"{path}: format_version is {version}, this recsys reads {FORMAT_VERSION}; train a bundle with it"
+        )
+    return msgspec.json.decode(document, type=Manifest)
+
+
+def _file_names(folder: Path) -> list[str]:
+    """Paths of all files, relative to the folder, in order. A link would change with what it points to: refused."""
+    if not folder.is_dir():
+        raise BundleError(f"{folder}: there is no such bundle; `ls {folder.parent}` shows the published ones")
+    names = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise BundleError(f"{path}: a bundle holds plain files; put a copy of the file here")
+        if path.is_file():
+            names.append(path.relative_to(folder).as_posix())
+    return names
+
+
+def _checked_id(where: Path, bundle_id: str) -> str:
+    if not _BUNDLE_ID.fullmatch(bundle_id) or bundle_id == CHAMPION:
+        raise BundleError(
+            f"{where}: {bundle_id!r} is no bundle id; expected letters, digits, '.', '_' and '-', and not {CHAMPION!r}"
+        )
+    return bundle_id
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise BundleError(f"{path}: the file is missing; {_REPAIR}") from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _exclusively(lock: Path) -> Iterator[None]:
+    """Wait for the lock and hold it; the kernel lets go of it when the process dies."""
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

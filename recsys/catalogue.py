@@ -1,0 +1,67 @@
+"""The items as they are known at a moment: one version of each, in the order of their ids.
+
+catalogue = Catalogue.load(workspace, as_of=config.split.test_start)
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from recsys.errors import DataError
+from recsys.schema import ITEM_ID, UPDATED_AT
+from recsys.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The items of a moment.
+
+    item_ids  sorted; an item's position in it is its row everywhere (vectors, matrices)
+    index     item_id → position
+    table     the items table in that order, one version of each item
+    """
+
+    item_ids: list[str]
+    index: dict[str, int]
+    table: pl.DataFrame
+
+    @classmethod
+    def load(cls, items: Workspace | pl.DataFrame, as_of: datetime | None = None) -> "Catalogue":
+        """The catalogue of a project or of an items table.
+
+        An item is shown in its last version with updated_at < as_of; one that has none as yet in its first version.
+        A version without updated_at was always there. as_of None: the latest version of each.
+        """
+        table = items.read_table("items") if isinstance(items, Workspace) else items
+        if UPDATED_AT in table.columns:
+            table = table.sort(ITEM_ID, UPDATED_AT, nulls_last=False, maintain_order=True)
+            if as_of is not None:
+                is_first = pl.col(ITEM_ID).is_first_distinct()
+                table = table.filter(is_first | (pl.col(UPDATED_AT) < as_of))
+        table = table.unique(ITEM_ID, keep="last", maintain_order=True).sort(ITEM_ID)
+        item_ids = table.get_column(ITEM_ID).to_list()
+        return cls(item_ids, {item_id: at for at, item_id in enumerate(item_ids)}, table)
+
+    def __len__(self) -> int:
+        return len(self.item_ids)
+
+    def texts(self, fields: Sequence[str]) -> list[str]:
+        """What the text model reads of each item: the fields that are not blank, joined by ". ".
+
+        Raises DataError when the items have no such field.
+        """
+        if missing := [name for name in fields if name not in self.table.columns]:
+            raise DataError(
+                f"items: found the columns {self.table.columns}, expected {missing}; correct fields under [text]"
+            )
+        rows = self.table.select(pl.col(name).cast(pl.String).fill_null("") for name in fields).iter_rows()
+        return [". ".join(filter(None, map(normalised, row))) for row in rows]
+
+
+def normalised(text: str) -> str:
+    """Unicode NFKC with single spaces."""
+    return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text)).strip()

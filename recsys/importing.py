@@ -1,0 +1,178 @@
+"""Read the logs into the tables of the project, row by row: good rows go on, bad rows are put aside with a reason.
+
+Reads   the files of [source]
+Writes  tables/{items,interactions,impressions,users}.parquet and tables/import.json, all of them or none
+        quarantine/TABLE.jsonl, one {"file", "line", "reason", "row"} a refused row
+
+    recsys import --config recsys.toml
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+import msgspec
+import polars as pl
+from rich.console import Console
+
+from recsys.errors import ConfigError, DataError
+from recsys.finishing import derived_items, finished
+from recsys.importsummary import Counts, ImportSummary, TooManyBadRows
+from recsys.progress import progress
+from recsys.schema import ITEM_ID, TABLES
+from recsys.sources import Chunk, Source
+from recsys.sources.files import FileSource
+from recsys.sources.online_retail import OnlineRetail
+from recsys.validation import Validator
+from recsys.workspace import Workspace
+
+KIBIBYTE = 1024
+
+
+@click.command("import")
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    default="recsys.toml",
+    show_default=True,
+    help="The project's recsys.toml.",
+)
+def import_command(config_path: Path) -> None:
+    """Read the logs into tables; refused rows go to quarantine/ with a reason."""
+    console = Console()
+    try:
+        console.print(import_tables(Workspace.open(config_path)))
+    except TooManyBadRows as error:
+        console.print(error.summary)
+        raise
+
+
+def import_tables(workspace: Workspace) -> ImportSummary:
+    """Read, check and write every table of [source].
+
+    Raises DataError when a file cannot be read at all or nothing good is in it, TooManyBadRows when more than
+    source.max_bad_share of a table was refused; then the tables of the last import stay as they are.
+    """
+    source = open_source(workspace)
+    tables: dict[str, pl.DataFrame] = {}
+    summary = ImportSummary({})
+    for table in sorted(source.tables(), key=TABLES.index):
+        items = tables.get("items")
+        known_items = None if items is None else items.get_column(ITEM_ID).unique()
+        tables[table], summary.tables[table] = _read_table(workspace, source, table, known_items)
+    _check(workspace, summary)
+    if "items" not in tables:
+        tables["items"] = derived_items(tables["interactions"])
+    _write(workspace, tables, summary)
+    return summary
+
+
+def open_source(workspace: Workspace) -> Source:
+    """The log format that [source] names."""
+    config = workspace.config.source
+    if config.format == "online_retail":
+        if config.items or config.users or config.impressions:
+            raise ConfigError(
+                "recsys.toml: [source] names items, users or impressions, but format online_retail finds its tables "
+                "in the file under interactions; remove the other paths"
+            )
+        return OnlineRetail(workspace.source_path(config.interactions))
+    return FileSource.of(workspace.root, config)
+
+
+def _read_table(
+    workspace: Workspace, source: Source, table: str, known_items: pl.Series | None
+) -> tuple[pl.DataFrame, Counts]:
+    """The good rows of one table; the refused ones are written to its quarantine file."""
+    config = workspace.config
+    # The columns of a known log are known; only files have names of their own.
+    named: dict[str, dict[str, str]] = dict(config.columns.items()) if config.source.format == "files" else {}
+    validator = Validator(table, named.get(table, {}), tuple(config.interaction_types), known_items)
+    counts, parts, typed = Counts(), [], False
+    with (
+        progress(f"import {table}", source.size(table) // KIBIBYTE) as advance,
+        _replaced(workspace.quarantine_path(table)) as quarantine,
+        quarantine.open("wb") as refused,
+    ):
+        for chunk in source.chunks(table):
+            good, reason = validator(chunk)
+            counts.read += chunk.rows.height + len(chunk.broken) + sum(chunk.cleaned.values())
+            counts.cleaned.update(chunk.cleaned)
+            # What comes after the colon is about the one line.
+            counts.refused.update(line.reason.partition(":")[0] for line in chunk.broken)
+            counts.refused.update(reason.drop_nulls())
+            counts.kept += good.height
+            _put_aside(chunk, reason, refused)
+            parts.append(good)
+            typed = typed or chunk.typed
+            advance(chunk.size // KIBIBYTE)
+        validator.finish(str(_place(workspace, table)))
+    if not counts.refused:
+        workspace.quarantine_path(table).unlink()
+    return finished(table, parts, typed=typed), counts
+
+
+def _put_aside(chunk: Chunk, reason: pl.Series, refused: BinaryIO) -> None:
+    """Write the refused rows of a chunk in the order of its lines."""
+    bad = reason.is_not_null()
+    rows = chunk.rows.filter(bad).to_dicts() if bad.any() else []
+    entries: list[tuple[int, str, object]] = list(
+        zip(chunk.lines.filter(bad).to_list(), reason.filter(bad).to_list(), rows, strict=True)
+    )
+    entries += [(line.line, line.reason, line.text) for line in chunk.broken]
+    for line, why, row in sorted(entries, key=lambda entry: entry[0]):
+        refused.write(msgspec.json.encode({"file": chunk.file, "line": line, "reason": why, "row": row}) + b"\n")
+
+
+def _check(workspace: Workspace, summary: ImportSummary) -> None:
+    limit = workspace.config.source.max_bad_share
+    for table, counts in summary.tables.items():
+        place, quarantine = _place(workspace, table), workspace.quarantine_path(table)
+        if counts.read == 0:
+            raise DataError(f"{place}: found no rows, expected the {table}; correct {table} under [source]")
+        if counts.refused and (counts.bad_share > limit or not counts.kept):
+            worst, rows = counts.refused.most_common(1)[0]
+            raise TooManyBadRows(
+                f"{place}: {counts.bad_share:.1%} of the rows of {table} were refused ({rows:,} for {worst!r}), "
+                f"max_bad_share is {limit:.1%}; see {quarantine}, then correct the source, or the limit under [source]",
+                summary,
+            )
+        if not counts.kept:
+            raise DataError(
+                f"{place}: found only rows to clean away ({counts.cleaned}), expected {table}; check the log"
+            )
+
+
+def _write(workspace: Workspace, tables: dict[str, pl.DataFrame], summary: ImportSummary) -> None:
+    """Write all tables beside the old ones, then replace them; a table that the source no longer has goes."""
+    counts_path = workspace.table_path("items").with_name("import.json")
+    with ExitStack() as writing:
+        for table, rows in tables.items():
+            rows.write_parquet(writing.enter_context(_replaced(workspace.table_path(table))), compression="zstd")
+        counts = writing.enter_context(_replaced(counts_path))
+        counts.write_bytes(msgspec.json.format(msgspec.json.encode(summary.tables), indent=2) + b"\n")
+    for table in set(TABLES) - set(tables):
+        workspace.table_path(table).unlink(missing_ok=True)
+        workspace.quarantine_path(table).unlink(missing_ok=True)
+
+
+def _place(workspace: Workspace, table: str) -> Path:
+    """Where the rows of a table came from."""
+    config = workspace.config.source
+    return workspace.source_path(getattr(config, table) or config.interactions)
+
+
+@contextmanager
+def _replaced(path: Path) -> Iterator[Path]:
+    """A new file to write that takes the place of `path` when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.new")
+    try:
+        yield new
+        os.replace(new, path)
+    finally:
+        new.unlink(missing_ok=True)

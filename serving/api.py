@@ -1,0 +1,63 @@
+"""The HTTP application: its routes, its errors and its description.
+
+app = create_app(Service(event_log, config, engine))
+"""
+
+from typing import Any, Final
+
+from litestar import Litestar, Request, get
+from litestar.exceptions import HTTPException
+from litestar.openapi import OpenAPIConfig
+
+import recsys
+from serving.docs import DocsPage
+from serving.events import NotStoredError
+from serving.feedback import events
+from serving.openapi import NOT_READY
+from serving.problems import answer_failure, answer_http_error, answer_not_stored
+from serving.ranking import rank, recommend
+from serving.service import Service, service_of
+
+_OPENAPI_MEDIA_TYPE: Final = "application/vnd.oai.openapi+json"
+
+
+def create_app(service: Service) -> Litestar:
+    """The application; the caller closes the event log after it."""
+    app = Litestar(
+        [rank, recommend, events, livez, readyz, openapi],
+        openapi_config=OpenAPIConfig(
+            title=f"recsys – {service.config.name}",
+            version=recsys.__version__,
+            path="/docs",
+            render_plugins=[DocsPage()],
+            use_handler_docstrings=True,
+        ),
+        exception_handlers={
+            HTTPException: answer_http_error,
+            NotStoredError: answer_not_stored,
+            Exception: answer_failure,
+        },
+        return_dto=None,
+        # Both would otherwise follow the environment: a traceback in an answer, and bodies in a log.
+        debug=False,
+        logging_config=None,
+    )
+    app.state.service = service
+    return app
+
+
+@get("/livez", operation_id="livez")
+async def livez() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "alive"}
+
+
+@get("/readyz", operation_id="readyz", responses={503: NOT_READY})
+async def readyz(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """The engine is loaded: send requests here."""
+    return {"status": "ready", "bundle": service_of(request).ready_engine().bundle_id}
+
+
+@get("/openapi.json", include_in_schema=False, media_type=_OPENAPI_MEDIA_TYPE)
+async def openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
+    return request.app.openapi_schema.to_schema()

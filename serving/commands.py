@@ -1,0 +1,33 @@
+"""The command `recsys serve`."""
+
+import logging
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "--config", "config_path", type=click.Path(path_type=Path), default="recsys.toml", show_default=True, help="Project"
+)
+@click.option("--host", help="Address to listen on, instead of serving.host of the project")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port, instead of serving.port; 0 takes a free one")
+def serve(config_path: Path, host: str | None, port: int | None) -> None:
+    """Answer rank and recommend requests over HTTP and log what users see and do."""
+    # Here, so that the help of the command line does not wait for the server and ONNX Runtime.
+    from recsys.workspace import Workspace
+    from serving.engine import load_engine
+    from serving.events import EventLog
+    from serving.server import run
+    from serving.service import Service
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    workspace = Workspace.open(config_path)
+    settings = workspace.config.serving
+    with EventLog.open(workspace.events) as event_log:
+        run(
+            Service(event_log, workspace.config),
+            lambda: load_engine(workspace),
+            host=settings.host if host is None else host,
+            port=settings.port if port is None else port,
+        )

@@ -1,0 +1,132 @@
+"""The two tables of the event log.
+
+interactions  one row an event, in the order of arrival; an event_id occurs once
+impressions   one row an answer; items is a JSON array in the order shown
+
+timestamp and received_at are microseconds since 1970, UTC. Who reads the log opens it with SQLite and needs nothing of
+this package.
+"""
+
+import sqlite3
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from recsys.errors import DataError
+from recsys.schema import EVENT_ID, EVENT_TYPE, ITEM_ID, REQUEST_ID, TIMESTAMP, USER_ID, VALUE
+from serving.types import Impression, Interaction
+
+FORMAT_VERSION: Final = 1
+BUSY_TIMEOUT_S: Final = 10.0
+"""How long a process waits for another one that writes."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+_TABLES: Final = (
+    f"""CREATE TABLE IF NOT EXISTS interactions (
+        sequence INTEGER PRIMARY KEY, {EVENT_ID} TEXT NOT NULL UNIQUE, {USER_ID} TEXT NOT NULL, {ITEM_ID} TEXT NOT NULL,
+        {EVENT_TYPE} TEXT NOT NULL, {TIMESTAMP} INTEGER NOT NULL, {REQUEST_ID} TEXT, {VALUE} REAL,
+        received_at INTEGER NOT NULL) STRICT""",
+    f"""CREATE TABLE IF NOT EXISTS impressions (
+        sequence INTEGER PRIMARY KEY, {REQUEST_ID} TEXT NOT NULL UNIQUE, {USER_ID} TEXT NOT NULL,
+        {TIMESTAMP} INTEGER NOT NULL, items TEXT NOT NULL, surface TEXT NOT NULL, bundle TEXT NOT NULL) STRICT""",
+)
+_ADD_INTERACTION: Final = f"""
+    INSERT INTO interactions
+        ({EVENT_ID}, {USER_ID}, {ITEM_ID}, {EVENT_TYPE}, {TIMESTAMP}, {REQUEST_ID}, {VALUE}, received_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT ({EVENT_ID}) DO NOTHING"""
+_ADD_IMPRESSION: Final = f"""
+    INSERT INTO impressions ({REQUEST_ID}, {USER_ID}, {TIMESTAMP}, items, surface, bundle)
+    VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT ({REQUEST_ID}) DO NOTHING"""
+
+
+class Acknowledged(NamedTuple):
+    """This event is on the disk; as a duplicate it was there before."""
+
+    event_id: str
+    duplicate: bool
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """The log in this file, which is made when it is not there; one thread at a time may use it.
+
+    Raises DataError when the file is something else or cannot be written.
+    """
+    try:
+        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise DataError(f"{path}: {error}; the folder must exist and be writable") from error
+    try:
+        _prepare(connection, path)
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise DataError(f"{path}: {error}; expected an event log that can be written, or no file") from error
+        raise
+    return connection
+
+
+def add_interaction(connection: sqlite3.Connection, event: Interaction, received_at: datetime) -> Acknowledged:
+    """Add an event unless its event_id is there; absent, it gets a new event_id and happened when it was received."""
+    event_id = event.event_id or uuid.uuid4().hex
+    row = (
+        event_id,
+        event.user_id,
+        event.item_id,
+        event.event_type,
+        _microseconds(event.timestamp or received_at),
+        event.request_id,
+        event.value,
+        _microseconds(received_at),
+    )
+    return Acknowledged(event_id, duplicate=connection.execute(_ADD_INTERACTION, row).rowcount == 0)
+
+
+def add_impression(connection: sqlite3.Connection, shown: Impression) -> None:
+    """Add what an answer showed, once for each request_id."""
+    row = (
+        shown.request_id,
+        shown.user_id,
+        _microseconds(shown.timestamp),
+        msgspec.json.encode(shown.items).decode(),
+        shown.surface,
+        shown.bundle,
+    )
+    connection.execute(_ADD_IMPRESSION, row)
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    _use_wal(connection)
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA fullfsync = ON")  # macOS: flush the drive's own cache as well
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version not in (0, FORMAT_VERSION):
+        raise DataError(
+            f"{path}: the event log has format {version}, this recsys writes {FORMAT_VERSION}; update recsys"
+        )
+    connection.execute("BEGIN IMMEDIATE")
+    for table in _TABLES:
+        connection.execute(table)
+    connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+    connection.execute("COMMIT")
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    # Two processes that make the file at once: here alone SQLite answers "locked" without waiting for its timeout.
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _microseconds(timestamp: datetime) -> int:
+    return (timestamp - _EPOCH) // timedelta(microseconds=1)

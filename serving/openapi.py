@@ -1,0 +1,106 @@
+"""What /openapi.json and /docs say beside the types: an example of each body, and what a status means.
+
+The tests send the example requests to the server and compare its answers with the example answers.
+"""
+
+from typing import Any, Final
+
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
+
+from serving.problems import MEDIA_TYPE, Problem
+
+RANK_REQUEST: Final[dict[str, Any]] = {
+    "user_id": "17850",
+    "candidates": ["85123A", "71053", "no-such-item"],
+    "limit": 2,
+}
+RANK_ANSWER: Final[dict[str, Any]] = {
+    "request_id": "0d9f3f0e7d0b4c0c9d0f5a3b1c2d4e5f",
+    "bundle": "2011-12-09T12-50-00",
+    "took_ms": 7.412,
+    "degraded": [],
+    "items": [
+        {
+            "item_id": "71053",
+            "score": 1.284,
+            "rank": 1,
+            "channels": ["candidates"],
+            "title": "WHITE METAL LANTERN",
+        },
+        {
+            "item_id": "85123A",
+            "score": 0.317,
+            "rank": 2,
+            "channels": ["candidates"],
+            "title": "WHITE HANGING HEART T-LIGHT HOLDER",
+        },
+    ],
+    "unknown": ["no-such-item"],
+}
+
+RECOMMEND_REQUEST: Final[dict[str, Any]] = {"user_id": "17850", "limit": 1, "exclude": ["85123A"], "exclude_seen": True}
+RECOMMEND_ANSWER: Final[dict[str, Any]] = {
+    "request_id": "5b0c8f1e2a3d4c5b8e7f6a5d4c3b2a19",
+    "bundle": "2011-12-09T12-50-00",
+    "took_ms": 9.207,
+    "degraded": [],
+    "items": [
+        {
+            "item_id": "22423",
+            "score": 2.051,
+            "rank": 1,
+            "channels": ["popular", "similar"],
+            "title": "REGENCY CAKESTAND 3 TIER",
+        }
+    ],
+}
+
+EVENT: Final[dict[str, Any]] = {
+    "user_id": "17850",
+    "item_id": "71053",
+    "event_type": "purchase",
+    "timestamp": "2011-12-09T12:50:00Z",
+    "event_id": "581587-71053",
+    "request_id": "0d9f3f0e7d0b4c0c9d0f5a3b1c2d4e5f",
+    "value": 3.39,
+}
+EVENT_BATCH: Final[dict[str, Any]] = {
+    "events": [EVENT, {"user_id": "17850", "item_id": "22423", "event_type": "purchase"}]
+}
+EVENTS_ANSWER: Final[dict[str, Any]] = {
+    "results": [
+        {"status": "stored", "event_id": "581587-71053"},
+        {"status": "stored", "event_id": "8c1e0f4a5b6d4e7f9a0b1c2d3e4f5a6b"},
+    ]
+}
+
+PROBLEM: Final[dict[str, Any]] = {
+    "title": "Bad Request",
+    "status": 400,
+    "detail": "$.candidates: Expected `array` of length >= 1",
+    "path": "$.candidates",
+}
+
+
+def answered(answer: type, example: dict[str, Any]) -> ResponseSpec:
+    """A route that succeeds."""
+    return ResponseSpec(answer, description="Done", generate_examples=False, examples=[Example(value=example)])
+
+
+REFUSED: Final = ResponseSpec(
+    Problem,
+    description="The body is not as expected; path is the field to blame",
+    media_type=MEDIA_TYPE,
+    generate_examples=False,
+    examples=[Example(value=PROBLEM)],
+)
+NOT_READY: Final = ResponseSpec(
+    Problem, description="The engine is still loading", media_type=MEDIA_TYPE, generate_examples=False
+)
+NOT_STORED: Final = ResponseSpec(
+    Problem,
+    description="The event log cannot be written; nothing of the request is stored, send it again",
+    media_type=MEDIA_TYPE,
+    generate_examples=False,
+)

@@ -1,0 +1,115 @@
+"""The routes that order items: POST /v1/rank and POST /v1/recommend."""
+
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from litestar import Request, post
+from litestar.openapi.spec import Example
+from litestar.params import Body
+
+from serving import openapi
+from serving.body import JsonBody
+from serving.openapi import NOT_READY, REFUSED, answered
+from serving.problems import invalid
+from serving.service import Service, service_of
+from serving.types import AnswerItem, Impression, RankAnswer, RankedList, RankRequest, RecommendAnswer, RecommendRequest
+
+DEFAULT_LIMIT: Final = 10
+
+
+# The engine runs in the event loop. It keeps a core busy from start to end, so threads would only take turns and make
+# each answer slower, and it would have to be thread-safe. More throughput is more processes. What waits for a disk, the
+# event log, has a thread of its own.
+
+
+@post(
+    "/v1/rank",
+    operation_id="rank",
+    dto=JsonBody[RankRequest],
+    status_code=200,
+    responses={200: answered(RankAnswer, openapi.RANK_ANSWER), 400: REFUSED, 503: NOT_READY},
+)
+async def rank(
+    data: Annotated[RankRequest, Body(examples=[Example(value=openapi.RANK_REQUEST)])], request: Request[Any, Any, Any]
+) -> RankAnswer:
+    """Order my candidates for a user; a candidate that is named twice is ranked once."""
+    started = time.perf_counter()
+    service = service_of(request)
+    engine = service.ready_engine()
+    maximum = service.config.serving.max_candidates
+    if len(data.candidates) > maximum:
+        raise invalid("$.candidates", f"{len(data.candidates)} candidates; expected at most {maximum} in a request")
+    _check_limit(data.limit, maximum)
+    ranked = engine.rank(data.user_id, list(dict.fromkeys(data.candidates)), limit=data.limit)
+    request_id = _show(service, ranked, data.user_id, surface="rank", bundle=engine.bundle_id)
+    return RankAnswer(
+        request_id=request_id,
+        bundle=engine.bundle_id,
+        took_ms=_milliseconds_since(started),
+        degraded=ranked.degraded,
+        items=_answer_items(ranked),
+        unknown=ranked.unknown,
+    )
+
+
+@post(
+    "/v1/recommend",
+    operation_id="recommend",
+    dto=JsonBody[RecommendRequest],
+    status_code=200,
+    responses={200: answered(RecommendAnswer, openapi.RECOMMEND_ANSWER), 400: REFUSED, 503: NOT_READY},
+)
+async def recommend(
+    data: Annotated[RecommendRequest, Body(examples=[Example(value=openapi.RECOMMEND_REQUEST)])],
+    request: Request[Any, Any, Any],
+) -> RecommendAnswer:
+    """Find items of the whole catalogue for a user; a user that nothing is known of gets an answer as well."""
+    started = time.perf_counter()
+    service = service_of(request)
+    engine = service.ready_engine()
+    maximum = service.config.serving.max_candidates
+    _check_limit(data.limit, maximum)
+    limit = data.limit or min(DEFAULT_LIMIT, maximum)
+    ranked = engine.recommend(data.user_id, limit=limit, exclude=data.exclude, exclude_seen=data.exclude_seen)
+    request_id = _show(service, ranked, data.user_id, surface="recommend", bundle=engine.bundle_id)
+    return RecommendAnswer(
+        request_id=request_id,
+        bundle=engine.bundle_id,
+        took_ms=_milliseconds_since(started),
+        degraded=ranked.degraded,
+        items=_answer_items(ranked),
+    )
+
+
+def _check_limit(limit: int | None, maximum: int) -> None:
+    if limit is not None and limit > maximum:
+        raise invalid("$.limit", f"the limit is {limit}; expected at most {maximum}")
+
+
+def _answer_items(ranked: RankedList) -> list[AnswerItem]:
+    return [
+        AnswerItem(item.item_id, item.score, place, item.channels, item.title)
+        for place, item in enumerate(ranked.items, start=1)
+    ]
+
+
+def _show(service: Service, ranked: RankedList, user_id: str, *, surface: str, bundle: str) -> str:
+    """Log what the answer shows, if anything. Returns the new request_id."""
+    request_id = uuid.uuid4().hex
+    if ranked.items:
+        impression = Impression(
+            request_id=request_id,
+            user_id=user_id,
+            timestamp=datetime.now(UTC),
+            items=[item.item_id for item in ranked.items],
+            surface=surface,
+            bundle=bundle,
+        )
+        service.event_log.show(impression)
+    return request_id
+
+
+def _milliseconds_since(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 3)

@@ -1,0 +1,145 @@
+"""What goes over the wire, and what the server asks of the engine.
+
+Field constraints are checked when a body is decoded (serving.body); limits that come from recsys.toml are checked in
+the routes. Ids are opaque strings.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Literal, Protocol
+
+from msgspec import Meta, Struct
+
+Id = Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class RankedItem(Struct, frozen=True, omit_defaults=True):
+    """An item in its place."""
+
+    item_id: str
+    score: float
+    channels: tuple[str, ...]
+    """What proposed the item: retrieval channels, or the candidates of the request."""
+    title: str = ""
+
+
+class RankedList(Struct, frozen=True):
+    """The engine's answer, best item first."""
+
+    items: list[RankedItem]
+    unknown: list[str]
+    """Candidates that the catalogue does not have; they are not among the items."""
+    degraded: list[str]
+    """Parts of the engine that this answer had to do without."""
+
+
+class Engine(Protocol):
+    """Orders items for a user. An unknown user gets an answer as well. Need not be thread-safe."""
+
+    @property
+    def bundle_id(self) -> str: ...
+
+    def rank(self, user_id: str, candidates: Sequence[str], *, limit: int | None) -> RankedList:
+        """The candidates, which are distinct, in the order of the user's interest."""
+        ...
+
+    def recommend(self, user_id: str, *, limit: int, exclude: Sequence[str], exclude_seen: bool) -> RankedList:
+        """Items of the whole catalogue, without the excluded ones and without those seen if asked so."""
+        ...
+
+
+class RankRequest(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Order my candidates for a user; a candidate that is named twice is ranked once."""
+
+    user_id: Id
+    candidates: Annotated[
+        list[Id], Meta(min_length=1, description="Items to order, at most serving.max_candidates, in any order")
+    ]
+    limit: Annotated[int, Meta(ge=1, description="At most serving.max_candidates; all if absent")] | None = None
+
+
+class RecommendRequest(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Find items of the whole catalogue for a user."""
+
+    user_id: Id
+    limit: Annotated[int, Meta(ge=1, description="At most serving.max_candidates; 10 if absent")] | None = None
+    exclude: Annotated[list[Id], Meta(description="Items that the answer must not hold")] = []
+    exclude_seen: Annotated[bool, Meta(description="Leave out what the user has interacted with")] = False
+
+
+class AnswerItem(Struct, omit_defaults=True):
+    """An item of an answer."""
+
+    item_id: str
+    score: float
+    rank: Annotated[int, Meta(description="1 is the best")]
+    channels: Annotated[tuple[str, ...], Meta(description="What proposed the item")]
+    title: str = ""
+
+
+class RecommendAnswer(Struct, kw_only=True):
+    """Items in order, and where the order comes from."""
+
+    request_id: Annotated[str, Meta(description="Send it along with the events that follow from this answer")]
+    bundle: Annotated[str, Meta(description="The model bundle that ordered the items")]
+    took_ms: float
+    degraded: Annotated[list[str], Meta(description="Parts of the engine that this answer had to do without")]
+    items: list[AnswerItem]
+
+
+class RankAnswer(RecommendAnswer, kw_only=True):
+    """The candidates in order, and where the order comes from."""
+
+    unknown: Annotated[list[str], Meta(description="Candidates that the catalogue does not have")]
+
+
+class Interaction(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A user did something with an item."""
+
+    user_id: Id
+    item_id: Id
+    event_type: Annotated[Id, Meta(description="One of the interaction types of recsys.toml")]
+    timestamp: Annotated[datetime, Meta(tz=True, description="RFC 3339 with a zone; now if absent")] | None = None
+    event_id: Annotated[Id, Meta(description="The same id is stored once; a new one if absent")] | None = None
+    request_id: Annotated[Id, Meta(description="The answer that showed the item")] | None = None
+    value: Annotated[float, Meta(description="Price paid, rating, seconds read, …")] | None = None
+
+
+class InteractionBatch(Struct, forbid_unknown_fields=True):
+    """Events that are stored together."""
+
+    events: Annotated[list[Interaction], Meta(min_length=1)]
+
+
+class Refusal(Struct):
+    """Why an event was not stored, and which field of the body says so."""
+
+    path: str
+    reason: str
+
+
+class EventResult(Struct, omit_defaults=True):
+    """What became of one event. Stored: it is on the disk. Duplicate: it was already. Refused: it is not."""
+
+    status: Literal["stored", "duplicate", "refused"]
+    event_id: str | None = None
+    path: str | None = None
+    reason: str | None = None
+
+
+class EventsAnswer(Struct):
+    """One result for each event, in the order in which they were sent."""
+
+    results: list[EventResult]
+
+
+class Impression(Struct, kw_only=True):
+    """What an answer showed."""
+
+    request_id: str
+    user_id: str
+    timestamp: datetime
+    items: list[str]
+    """In the order shown."""
+    surface: str
+    bundle: str

@@ -1,0 +1,34 @@
+"""An engine whose answers can be worked out by hand: it prefers the item whose id comes first in the alphabet."""
+
+from collections.abc import Iterable, Sequence
+
+from recsys.config import Config, InteractionType, Serving, Source
+from serving.types import RankedItem, RankedList
+
+CONFIG = Config(
+    name="fake",
+    source=Source(interactions="interactions.csv"),
+    interaction_types={"click": InteractionType(label=True), "purchase": InteractionType(weight=3.0)},
+    serving=Serving(max_candidates=5),
+)
+
+
+class FakeEngine:
+    """Knows items `a` to `f`, and user `u`, who has seen `a`."""
+
+    bundle_id = "fake-1"
+    catalogue = "abcdef"
+
+    def rank(self, user_id: str, candidates: Sequence[str], *, limit: int | None) -> RankedList:
+        known = sorted(item for item in candidates if item in self.catalogue)
+        unknown = [item for item in candidates if item not in self.catalogue]
+        return RankedList(_items(known[:limit], "candidates"), unknown, [])
+
+    def recommend(self, user_id: str, *, limit: int, exclude: Sequence[str], exclude_seen: bool) -> RankedList:
+        hidden = {*exclude, *("a" if exclude_seen and user_id == "u" else "")}
+        found = [item for item in self.catalogue if item not in hidden]
+        return RankedList(_items(found[:limit], "alphabet"), [], [] if user_id == "u" else ["interest"])
+
+
+def _items(ids: Iterable[str], channel: str) -> list[RankedItem]:
+    return [RankedItem(item, 1 / place, (channel,), f"Item {item}") for place, item in enumerate(ids, start=1)]

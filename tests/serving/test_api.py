@@ -1,0 +1,324 @@
+"""Every route: what it answers, what it refuses and how it says so."""
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from litestar.testing import TestClient
+
+from serving import openapi
+from serving.api import create_app
+from serving.body import MAX_EVENTS
+from serving.events import EventLog
+from serving.service import Service
+from tests.serving.fake_engine import CONFIG, FakeEngine
+
+POST_ROUTES = ["/v1/rank", "/v1/recommend", "/v1/events"]
+CLICK = {"user_id": "u", "item_id": "a", "event_type": "click"}
+
+DEEP = b"[" * 100_000
+MALFORMED = [b"", b"null", b"[]", b"{", b"{}x", b"NaN", b"\xff", b"\xef\xbb\xbf{}", b'{"user_id": "\xff"}']
+MALFORMED += [b'{"\\ud800": 1}', DEEP, b'{"user_id": ' + DEEP, b'{"events": ' + DEEP]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "events.db"
+
+
+@pytest.fixture
+def service(path: Path) -> Iterator[Service]:
+    with EventLog.open(path) as log:
+        yield Service(log, CONFIG, FakeEngine())
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[TestClient[Any]]:
+    # As a server does it: an exception is an answer, not an exception of the test.
+    with TestClient(create_app(service), raise_server_exceptions=False) as client:
+        yield client
+
+
+def logged(path: Path, query: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def assert_problem(answer: httpx.Response, status: int, path: str | None, detail: str) -> None:
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    problem = answer.json()
+    assert (answer.status_code, problem["status"], problem.get("path")) == (status, status, path)
+    assert re.search(detail, problem["detail"]), problem["detail"]
+
+
+def test_rank_answers_with_the_candidates_in_order_and_where_the_order_comes_from(client):
+    answer = client.post("/v1/rank", json={"user_id": "u", "candidates": ["c", "zz", "b"]})
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body["items"] == [
+        {"item_id": "b", "score": 1.0, "rank": 1, "channels": ["candidates"], "title": "Item b"},
+        {"item_id": "c", "score": 0.5, "rank": 2, "channels": ["candidates"], "title": "Item c"},
+    ]
+    assert (body["unknown"], body["bundle"], body["degraded"]) == (["zz"], "fake-1", [])
+    assert 0 < body["took_ms"] < 1000
+    assert re.fullmatch("[0-9a-f]{32}", body["request_id"])
+
+
+def test_rank_answers_with_no_more_than_the_limit(client):
+    answer = client.post("/v1/rank", json={"user_id": "u", "candidates": ["c", "b", "a"], "limit": 1})
+    assert [item["item_id"] for item in answer.json()["items"]] == ["a"]
+
+
+def test_a_candidate_that_is_named_twice_is_ranked_once(client):
+    answer = client.post("/v1/rank", json={"user_id": "u", "candidates": ["b", "a", "b", "zz", "zz"]})
+    assert [item["item_id"] for item in answer.json()["items"]] == ["a", "b"]
+    assert answer.json()["unknown"] == ["zz"]
+
+
+def test_recommend_leaves_out_what_is_excluded_and_what_was_seen(client):
+    request = {"user_id": "u", "limit": 2, "exclude": ["b"], "exclude_seen": True}
+    assert [item["item_id"] for item in client.post("/v1/recommend", json=request).json()["items"]] == ["c", "d"]
+    request["exclude_seen"] = False
+    assert [item["item_id"] for item in client.post("/v1/recommend", json=request).json()["items"]] == ["a", "c"]
+
+
+def test_recommend_answers_with_ten_items_or_as_many_as_the_server_allows(client):
+    assert len(client.post("/v1/recommend", json={"user_id": "u"}).json()["items"]) == CONFIG.serving.max_candidates
+
+
+def test_an_unknown_user_gets_an_answer_that_says_what_it_had_to_do_without(client):
+    answer = client.post("/v1/recommend", json={"user_id": "nobody", "limit": 1})
+    assert (answer.status_code, answer.json()["degraded"]) == (200, ["interest"])
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "detail"),
+    [
+        ({"candidates": ["a"]}, "$.user_id", "missing required field"),
+        ({"user_id": "", "candidates": ["a"]}, "$.user_id", "length >= 1"),
+        ({"user_id": "u" * 257, "candidates": ["a"]}, "$.user_id", "length <= 256"),
+        ({"user_id": 7, "candidates": ["a"]}, "$.user_id", "Expected `str`, got `int`"),
+        ({"user_id": "u"}, "$.candidates", "missing required field"),
+        ({"user_id": "u", "candidates": []}, "$.candidates", "length >= 1"),
+        ({"user_id": "u", "candidates": "a"}, "$.candidates", "Expected `array`"),
+        ({"user_id": "u", "candidates": ["a", ""]}, "$.candidates[1]", "length >= 1"),
+        ({"user_id": "u", "candidates": ["a"] * 6}, "$.candidates", "6 candidates; expected at most 5"),
+        ({"user_id": "u", "candidates": ["a"], "limit": 0}, "$.limit", ">= 1"),
+        ({"user_id": "u", "candidates": ["a"], "limit": 6}, "$.limit", "the limit is 6; expected at most 5"),
+        ({"user_id": "u", "candidates": ["a"], "limit": "5"}, "$.limit", "got `str`"),
+        ({"user_id": "u", "candidates": ["a"], "limits": 5}, "$.limits", "unknown field `limits`"),
+    ],
+)
+def test_rank_names_the_field_that_it_refuses(client, body, path, detail):
+    assert_problem(client.post("/v1/rank", json=body), 400, path, detail)
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({"user_id": "u", "limit": 6}, "$.limit"),
+        ({"user_id": "u", "exclude": [""]}, "$.exclude[0]"),
+        ({"user_id": "u", "exclude_seen": "yes"}, "$.exclude_seen"),
+        ({"user_id": "u", "candidates": ["a"]}, "$.candidates"),
+    ],
+)
+def test_recommend_names_the_field_that_it_refuses(client, body, path):
+    assert_problem(client.post("/v1/recommend", json=body), 400, path, "")
+
+
+@pytest.mark.parametrize("route", POST_ROUTES)
+@pytest.mark.parametrize("body", MALFORMED)
+def test_a_malformed_body_is_a_400(client, route, body):
+    answer = client.post(route, content=body, headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["status"]) == (400, 400)
+    assert answer.json()["path"].startswith("$")
+
+
+@pytest.mark.parametrize("content_type", ["multipart/form-data; boundary=x", "application/msgpack", "text/plain", "x"])
+def test_a_body_is_json_whatever_its_content_type_says(client, content_type):
+    answer = client.post(
+        "/v1/rank", content=b'{"user_id": "u", "candidates": ["a"]}', headers={"content-type": content_type}
+    )
+    assert answer.status_code == 200
+
+
+def test_other_errors_are_problems_too(client):
+    assert_problem(client.get("/nothing"), 404, None, "Not Found")
+    assert_problem(client.get("/v1/rank"), 405, None, "Method Not Allowed")
+    assert_problem(client.post("/v1/rank", content=b" " * 11_000_000), 413, None, "Too Large")
+
+
+def test_events_are_stored_and_a_repeat_is_a_duplicate(client, path):
+    event = CLICK | {"event_id": "e1", "timestamp": "2011-12-09T13:50:00+01:00", "request_id": "r", "value": 2}
+    assert client.post("/v1/events", json=event).json() == {"results": [{"status": "stored", "event_id": "e1"}]}
+    assert client.post("/v1/events", json={"events": [event]}).json() == {
+        "results": [{"status": "duplicate", "event_id": "e1"}]
+    }
+    query = "SELECT event_id, timestamp, request_id, value FROM interactions"
+    assert logged(path, query) == [("e1", 1_323_435_000_000_000, "r", 2.0)]
+
+
+def test_a_bad_event_is_refused_with_its_reason_and_the_good_ones_are_stored(client, path):
+    next_week = (datetime.now(UTC) + timedelta(days=7)).isoformat()
+    sent = [
+        CLICK | {"event_id": "good"},
+        {"user_id": "u", "event_type": "click"},
+        CLICK | {"event_type": "purchsae"},
+        CLICK | {"timestamp": next_week},
+        CLICK | {"timestamp": "2011-12-09T13:50:00"},
+        CLICK | {"timestamp": 1323435000},
+        "click",
+    ]
+    answer = client.post("/v1/events", json={"events": sent})
+    assert answer.status_code == 200
+    good, *bad = answer.json()["results"]
+    assert good == {"status": "stored", "event_id": "good"}
+    assert {result["status"] for result in bad} == {"refused"}
+    found = [(result["path"], result["reason"]) for result in bad]
+    expected = [
+        ("$.events[1].item_id", "missing required field"),
+        ("$.events[2].event_type", re.escape("expected one of ['click', 'purchase']")),
+        ("$.events[3].timestamp", "in the future; expected at most a day after"),
+        ("$.events[4].timestamp", "with a timezone"),
+        ("$.events[5].timestamp", "got `int`"),
+        ("$.events[6]", "Expected `object`, got `str`"),
+    ]
+    for (path_found, reason), (path_expected, pattern) in zip(found, expected, strict=True):
+        assert path_found == path_expected
+        assert re.search(pattern, reason), reason
+    assert logged(path, "SELECT event_id FROM interactions") == [("good",)]
+
+
+def test_text_that_is_not_utf8_in_one_event_does_not_cost_the_others(client):
+    good = json.dumps(CLICK).encode()
+    answer = client.post("/v1/events", content=b'{"events": [' + good.replace(b'"a"', b'"\xff"') + b"," + good + b"]}")
+    assert [result["status"] for result in answer.json()["results"]] == ["refused", "stored"]
+
+
+def test_events_that_are_all_refused_are_a_400_with_the_results(client):
+    answer = client.post("/v1/events", json=CLICK | {"event_type": "buy"})
+    assert_problem(answer, 400, "$.event_type", "not an interaction type of recsys.toml.*no event was stored")
+    assert [result["status"] for result in answer.json()["results"]] == ["refused"]
+    assert_problem(client.post("/v1/events", json={"events": [{}, {}]}), 400, "$.events[0].user_id", "missing")
+
+
+def test_a_batch_holds_one_event_to_the_maximum_and_nothing_beside_them(client):
+    assert_problem(client.post("/v1/events", json={"events": []}), 400, "$.events", "0 events; expected 1 to")
+    too_many = {"events": [CLICK] * (MAX_EVENTS + 1)}
+    assert_problem(client.post("/v1/events", json=too_many), 400, "$.events", f"{MAX_EVENTS + 1} events")
+    assert_problem(client.post("/v1/events", json={"events": [CLICK], "user_id": "u"}), 400, "$.user_id", "beside")
+
+
+def test_an_event_log_that_cannot_be_written_is_a_503_and_ranking_goes_on(client, service, path):
+    service.event_log.close()
+    answer = client.post("/v1/events", json=CLICK)
+    assert_problem(answer, 503, None, "nothing of this request is stored, send it again")
+    assert str(path) not in answer.text
+    assert client.post("/v1/rank", json={"user_id": "u", "candidates": ["a"]}).status_code == 200
+
+
+def test_what_an_answer_shows_is_logged_as_an_impression_in_the_order_shown(client, service, path):
+    ranked = client.post("/v1/rank", json={"user_id": "u", "candidates": ["c", "b", "zz"]}).json()
+    recommended = client.post("/v1/recommend", json={"user_id": "v", "limit": 1}).json()
+    client.post("/v1/rank", json={"user_id": "u", "candidates": ["zz"]})  # shows nothing
+    service.event_log.close()
+    assert logged(path, "SELECT request_id, user_id, items, surface, bundle FROM impressions") == [
+        (ranked["request_id"], "u", '["b","c"]', "rank", "fake-1"),
+        (recommended["request_id"], "v", '["a"]', "recommend", "fake-1"),
+    ]
+
+
+def test_the_server_is_alive_but_not_ready_until_the_engine_is_loaded(client, service):
+    engine, service.engine = service.engine, None
+    assert client.get("/livez").status_code == 200
+    assert_problem(client.get("/readyz"), 503, None, "still loading")
+    answer = client.post("/v1/rank", json={"user_id": "u", "candidates": ["a"]})
+    assert_problem(answer, 503, None, "still loading")
+    assert answer.headers["retry-after"] == "1"
+    assert client.post("/v1/events", json=CLICK).status_code == 200
+
+    service.engine = engine
+    assert client.get("/readyz").json() == {"status": "ready", "bundle": "fake-1"}
+    assert client.post("/v1/rank", json={"user_id": "u", "candidates": ["a"]}).status_code == 200
+
+
+def test_a_fault_of_the_engine_is_a_500_whose_log_names_the_place_and_not_the_user(client, service, caplog):
+    class BrokenEngine(FakeEngine):
+        def rank(self, user_id, candidates, *, limit):
+            raise KeyError(user_id)
+
+    service.engine = BrokenEngine()
+    answer = client.post("/v1/rank", json={"user_id": "very-secret", "candidates": ["a"]})
+    assert_problem(answer, 500, None, "the server failed on this request")
+    assert "a request failed with KeyError" in caplog.text
+    assert "test_api.py" in caplog.text
+    assert "very-secret" not in caplog.text + answer.text
+
+
+def test_the_examples_of_the_description_are_accepted_by_the_server(client):
+    description = client.get("/openapi.json").json()
+    for route in POST_ROUTES:
+        bodies = description["paths"][route]["post"]["requestBody"]["content"]["application/json"]["schema"]["examples"]
+        assert bodies
+        for body in bodies:
+            assert client.post(route, json=body).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("route", "request_body", "example"),
+    [
+        ("/v1/rank", {"user_id": "u", "candidates": ["a", "zz"]}, openapi.RANK_ANSWER),
+        ("/v1/recommend", {"user_id": "u"}, openapi.RECOMMEND_ANSWER),
+        ("/v1/events", CLICK, openapi.EVENTS_ANSWER),
+        ("/v1/rank", {}, openapi.PROBLEM),
+    ],
+)
+def test_the_examples_of_answers_have_the_fields_of_answers(client, route, request_body, example):
+    answer = client.post(route, json=request_body).json()
+    assert answer.keys() == example.keys()
+    for nested in answer.keys() & {"items", "results"}:
+        assert answer[nested][0].keys() == example[nested][0].keys()
+
+
+def test_the_documentation_names_every_route_and_loads_nothing_from_elsewhere(client):
+    page = client.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    for route in [*POST_ROUTES, "/livez", "/readyz"]:
+        assert route in page.text
+    assert "candidates" in page.text
+    assert "curl -X POST" in page.text
+    links = set(re.findall(r'(?:src|href)="([^"]*)"', page.text))
+    types = {link for link in links if link.startswith("#")}
+    assert links - types == {"data:,", "/openapi.json"}
+    assert {link.removeprefix("#") for link in types} <= set(re.findall(r'id="(\w+)"', page.text))
+    assert "<script" not in page.text
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+near_misses = st.dictionaries(
+    st.sampled_from(["user_id", "candidates", "limit", "exclude", "events", "item_id", "event_type", "timestamp"]),
+    json_values | st.sampled_from(["u", "click", ["a"], [CLICK], "2011-12-09T12:50:00Z", "0001-01-01T00:00:00+23:59"]),
+)
+
+
+@pytest.mark.parametrize("route", POST_ROUTES)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.binary() | st.builds(lambda value: json.dumps(value).encode(), json_values | near_misses))
+def test_no_body_makes_the_server_fail(client, route, body):
+    answer = client.post(route, content=body)
+    assert answer.status_code in (200, 400)
+    if answer.status_code == 400:
+        assert answer.json()["path"].startswith("$")

@@ -1,0 +1,192 @@
+import copy
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from recsys.errors import DataError
+from training.report import print_table, read_report, write_report
+from training.report_page import render_page, verdicts
+
+
+def metrics(ndcg: float) -> dict[str, Any]:
+    """Made-up numbers: recall@100 is twice the ndcg@10, every interval 0.02 wide."""
+    means = {"recall@10": ndcg / 2, "recall@20": ndcg, "recall@100": 2 * ndcg, "ndcg@10": ndcg}
+    return means | {f"{name}_ci": [mean - 0.01, mean + 0.01] for name, mean in means.items()}
+
+
+REPORT: dict[str, Any] = {
+    "dataset": "A shop & sons",
+    "test_start": "2011-11-25T00:00:00+00:00",
+    "users": {"all": 819, "new": 733, "cold": 461},
+    "models": {
+        "popularity": {"all": metrics(0.1), "new": metrics(0.06), "cold": None},
+        "personal_frequency": {"all": metrics(0.4), "new": None, "cold": None},
+        "ease": {"all": metrics(0.2), "new": metrics(0.07), "cold": None},
+        "zero_shot_text": {"all": metrics(0.15), "new": metrics(0.08), "cold": metrics(0.12)},
+        "text_model": {"all": metrics(0.18), "new": metrics(0.09), "cold": metrics(0.15)},
+        "recsys_no_text": {"all": metrics(0.38), "new": metrics(0.085), "cold": None},
+        "recsys": {"all": metrics(0.44), "new": metrics(0.06), "cold": None},
+    },
+    "bundle": "20111125-7f3a91",
+    "seconds": {"finetune": 148.3, "ranker": 61.5},
+    "peak_memory_mb": 2411.7,
+    "curves": {
+        "text": [
+            {"step": 0, "loss": None, "validation_ndcg@10": 0.07, "held_out_ndcg@10": 0.12},
+            {"step": 100, "loss": 2.5, "validation_ndcg@10": 0.1, "held_out_ndcg@10": 0.13},
+        ]
+    },
+    "importance": {f"feature_{number:02}": float(number) for number in range(25)},
+    "channels": {"text": {"recall": 0.688, "alone": 0.06}, "ease": {"recall": 0.658, "alone": 0.02}},
+    "note": "further keys are kept",
+}
+
+
+def changed(*path: str, to: object) -> dict[str, Any]:
+    report = copy.deepcopy(REPORT)
+    place = report
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = to
+    return report
+
+
+class Page(HTMLParser):
+    """The tags that are still open, the addresses that the page would fetch, and its text outside style."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.fetched: list[str] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+        wanted = [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "srcset", "action")]
+        self.fetched += [address for address in wanted if not address.startswith("#")]
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += " " + " ".join(data.split())
+
+
+def test_report_json_is_the_report_with_every_further_key(tmp_path: Path):
+    write_report(REPORT, tmp_path / "out" / "report.json", tmp_path / "out" / "report.html")
+    assert json.loads((tmp_path / "out" / "report.json").read_text()) == REPORT
+    assert read_report(tmp_path / "out" / "report.json") == REPORT
+
+
+def test_the_page_is_well_formed_and_fetches_nothing():
+    html = render_page(REPORT)
+    page = Page(html)
+    assert page.open == []
+    assert page.fetched == []
+    assert not re.search(r"@import|url\((?!#)|<script", html)
+
+
+def test_the_page_names_every_model_task_channel_stage_and_the_20_strongest_features():
+    text = Page(render_page(REPORT)).text
+    for word in [*REPORT["models"], *REPORT["channels"], *REPORT["seconds"], "New to the user", "A shop & sons"]:
+        assert word in text
+    assert "feature_05" in text
+    assert "feature_04" not in text
+
+
+def test_the_best_value_of_a_column_is_bold_and_its_interval_stands_below():
+    html = render_page(REPORT)
+    assert re.search(r'<td class="group best" title="recsys, ndcg@10[^"]*">0\.440<small>\.430–\.450</small>', html)
+    assert html.count('<td class="group best"') == 3  # one ndcg@10 a task
+
+
+def test_colours_come_from_the_page_so_that_plots_follow_light_and_dark():
+    html = render_page(REPORT)
+    svgs = re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)
+    assert len(svgs) == 6  # three tasks, curves, importance, channels
+    assert all(set(re.findall(r"#[0-9a-f]{6}\b", svg)) <= {"#ffffff"} for svg in svgs)
+    assert all('role="img" aria-label=' in svg for svg in svgs)
+
+
+def test_the_same_report_gives_the_same_page():
+    assert render_page(REPORT) == render_page(copy.deepcopy(REPORT))
+
+
+def test_sections_without_numbers_are_left_out():
+    report = {key: value for key, value in REPORT.items() if key not in ("curves", "importance", "channels")}
+    html = render_page(report)
+    assert "Training of the" not in html
+    assert "What the ranker looks at" not in html
+    assert "Where candidates come from" not in html
+
+
+def test_a_name_with_markup_is_shown_as_text():
+    html = render_page(changed("models", "<b>&", to={"all": metrics(0.3), "new": None, "cold": None}))
+    assert "<b>&<" not in html
+    assert Page(html).open == []
+
+
+def test_the_headline_compares_with_the_best_baseline_of_each_task_and_says_when_it_is_worse():
+    sentences = {verdict.task: (verdict.model, verdict.sentence.replace("\xa0", " ")) for verdict in verdicts(REPORT)}
+    assert sentences == {
+        "all": ("recsys", "10 % better than personal_frequency"),
+        "new": ("recsys", "25 % worse than zero_shot_text"),
+        "cold": ("text_model", "25 % better than zero_shot_text"),
+    }
+
+
+def test_a_task_that_no_baseline_does_has_no_comparison():
+    report = changed("models", to={"recsys": {"all": metrics(0.4), "new": None, "cold": None}})
+    assert [verdict.sentence for verdict in verdicts(report)] == ["no baseline does this task"]
+    assert Page(render_page(report)).open == []
+
+
+def test_the_table_fits_80_columns_and_shows_a_dash_where_a_model_cannot_do_a_task():
+    console = Console(width=80, record=True, file=io.StringIO())
+    print_table(REPORT, console=console)
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= 80
+    cells = {
+        line.split("│")[1].strip(): [cell.strip() for cell in line.split("│")[2:-1]] for line in lines if "│" in line
+    }
+    assert cells["personal_frequency"] == ["0.400", "0.800", "–", "–", "–"]
+    assert cells["recsys"] == ["0.440", "0.880", "0.060", "0.120", "–"]
+    assert cells["text_model"] == ["0.180", "0.360", "0.090", "0.180", "0.150"]
+    assert list(cells) == list(REPORT["models"])
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("models", "ease", "all", "ndcg@10"), 1.2, r"<= 1.0 - at `\$.models\[...\].all.ndcg@10`"),
+        (("models", "ease", "all", "ndcg@10"), float("nan"), r"ndcg@10"),
+        (("models", "ease", "all", "ndcg@10_ci"), [0.1], r"ndcg@10_ci"),
+        (("models",), {}, r"length >= 1 - at `\$.models`"),
+        (("seconds", "ranker"), None, r"seconds"),
+    ],
+)
+def test_a_report_that_is_none_is_refused_with_the_place_in_it(path, value, message, tmp_path: Path):
+    with pytest.raises(DataError, match=message):
+        write_report(changed(*path, to=value), tmp_path / "report.json", tmp_path / "report.html")
+    assert not (tmp_path / "report.json").exists()
+
+
+def test_a_missing_or_broken_report_json_is_refused(tmp_path: Path):
+    with pytest.raises(DataError, match=r"nowhere.json: No such file or directory; write one with `recsys evaluate`"):
+        read_report(tmp_path / "nowhere.json")
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(DataError, match=r"broken.json: Input data was truncated"):
+        read_report(tmp_path / "broken.json")
