@@ -21,13 +21,20 @@ DAMPING = 0.35
 ROWS_AT_ONCE = 2048  # bounds the memory of the product on a large catalogue
 
 
-def cooccurrence(interactions: pl.DataFrame, catalogue: Catalogue, as_of: datetime) -> sp.csr_array:
+def cooccurrence(
+    interactions: pl.DataFrame,
+    catalogue: Catalogue,
+    as_of: datetime,
+    *,
+    damping: float = DAMPING,
+    half_life_days: float = HALF_LIFE_DAYS,
+) -> sp.csr_array:
     """float32 (n_items, n_items), at most NEIGHBOURS a row, diagonal zero, from interactions before `as_of`."""
     age_days = (pl.lit(as_of) - pl.col(TIMESTAMP).max()).dt.total_seconds() / 86_400
     pairs = (
         before(interactions, as_of)
         .group_by(USER_ID, ITEM_ID)
-        .agg(interest=0.5 ** (age_days / HALF_LIFE_DAYS))
+        .agg(interest=0.5 ** (age_days / half_life_days))
         .with_columns(
             column=pl.col(ITEM_ID).replace_strict(catalogue.index, default=None, return_dtype=pl.Int32),
             row=pl.col(USER_ID).rank("dense") - 1,
@@ -40,7 +47,7 @@ def cooccurrence(interactions: pl.DataFrame, catalogue: Catalogue, as_of: dateti
         (pairs["interest"].to_numpy().astype(np.float32), (pairs["row"].to_numpy(), pairs["column"].to_numpy())), shape
     )
     size = np.maximum(np.diff(chosen.indptr), 1).astype(np.float32)
-    popularity = np.maximum(np.asarray(chosen.sum(axis=0)).ravel(), 1.0) ** -DAMPING
+    popularity = np.maximum(np.asarray(chosen.sum(axis=0)).ravel(), 1.0) ** -damping
     weighted = sp.csr_array(chosen.multiply((1 / size)[:, None]))
     by_item = sp.csr_array(chosen.T)
     blocks = []

@@ -24,11 +24,12 @@ from feast import FeatureStore, FeatureView, RepoConfig
 from features.aggregate import WEIGHT, item_behaviour, user_behaviour, user_history
 from features.cooccurrence import cooccurrence
 from features.definitions import EVENT_TIMESTAMP, HISTORY_VIEW, ITEM_VIEW, SERVICE, USER_VIEW, feature_objects
-from features.state import HISTORY_COLUMNS, ITEM_COLUMNS, USER_COLUMNS, ItemState, UserState, behaviour_row, user_state
+from features.rows import HISTORY_COLUMNS, ITEM_COLUMNS, USER_COLUMNS, user_state
 from recsys.catalogue import Catalogue
 from recsys.config import InteractionType
 from recsys.errors import FeatureStoreError
 from recsys.schema import EVENT_TYPE, ITEM_ID, USER_ID
+from recsys.state import ItemState, UserState
 
 AGGREGATES = {ITEM_VIEW: item_behaviour, USER_VIEW: user_behaviour, HISTORY_VIEW: user_history}
 COOCCURRENCE = "cooccurrence"
@@ -95,7 +96,8 @@ class BehaviourStore:
     def items_at(self, catalogue: Catalogue, as_of: datetime) -> ItemState:
         """Every item as it was known at `as_of`."""
         rows = self._join(ITEM_VIEW, ITEM_ID, catalogue.item_ids, as_of, ITEM_COLUMNS)
-        return ItemState(as_of.timestamp(), rows.select(ITEM_COLUMNS).to_numpy().astype(np.float64), self._neighbours(as_of))
+        values = rows.select(ITEM_COLUMNS).to_numpy().astype(np.float64)
+        return ItemState(as_of.timestamp(), ITEM_COLUMNS, values, self._neighbours(as_of))
 
     def users_at(self, user_ids: Sequence[str], catalogue: Catalogue, as_of: datetime) -> list[UserState]:
         """Each user as known at `as_of`, in the order given."""
@@ -142,7 +144,7 @@ class BehaviourStore:
             ids = catalogue.item_ids[start : start + ITEMS_AT_ONCE]
             answer = self.feast.get_online_features(features, [{ITEM_ID: item} for item in ids]).to_dict()
             rows.append(np.array([answer[name] for name in ITEM_COLUMNS], dtype=np.float64).T)
-        return ItemState(as_of.timestamp(), np.concatenate(rows), self._neighbours(as_of))
+        return ItemState(as_of.timestamp(), ITEM_COLUMNS, np.concatenate(rows), self._neighbours(as_of))
 
     def online_user(self, user_id: str, catalogue: Catalogue) -> UserState:
         """One user from the online store; the empty state for one never seen."""

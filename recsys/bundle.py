@@ -8,13 +8,10 @@ A bundle is written beside its place, made durable and renamed; the champion cha
 process that dies in the middle leaves the old champion and at most a hidden folder that the next publish removes.
 """
 
-import fcntl
 import hashlib
-import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
+from recsys.durable import exclusively, sync
 from recsys.errors import BundleError
 
 FORMAT_VERSION: Final = 1
@@ -76,7 +74,7 @@ def publish(bundles: Path, manifest: Manifest, build: Callable[[Path], None]) ->
     """
     target = bundles / _checked_id(bundles, manifest.bundle_id)
     bundles.mkdir(parents=True, exist_ok=True)
-    with _exclusively(bundles / ".publish.lock"):
+    with exclusively(bundles / ".publish.lock"):
         # Whoever holds the lock is the only live publisher: every other unfinished folder is a dead one's.
         for leftover in bundles.glob(f"{_UNFINISHED}*"):
             shutil.rmtree(leftover)
@@ -93,19 +91,19 @@ def publish(bundles: Path, manifest: Manifest, build: Callable[[Path], None]) ->
         except BaseException:
             shutil.rmtree(unfinished)
             raise
-        _sync(bundles)
+        sync(bundles)
     return target
 
 
 def promote(bundles: Path, bundle_id: str) -> None:
     """Make a bundle the champion. Raises BundleError, and leaves the old champion, when the bundle is not whole."""
     open_bundle(bundles / _checked_id(bundles, bundle_id))
-    with _exclusively(bundles / ".promote.lock"):
+    with exclusively(bundles / ".promote.lock"):
         pointer = bundles / ".champion"
         pointer.write_text(f"{bundle_id}\n", encoding="utf-8")
-        _sync(pointer)
+        sync(pointer)
         pointer.replace(bundles / CHAMPION)
-        _sync(bundles)
+        sync(bundles)
 
 
 def champion(bundles: Path) -> Path:
@@ -156,7 +154,7 @@ def _seal(folder: Path, manifest: Manifest) -> None:
     (folder / MANIFEST).write_bytes(document)
     (folder / MANIFEST_HASH).write_text(hashlib.sha256(document).hexdigest() + "\n", encoding="utf-8")
     for path in (*folder.rglob("*"), folder):
-        _sync(path)
+        sync(path)
 
 
 def _decode_manifest(path: Path, sealed_hash: str) -> Manifest:
@@ -204,20 +202,3 @@ def _read(path: Path) -> bytes:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _exclusively(lock: Path) -> Iterator[None]:
-    """Wait for the lock and hold it; the kernel lets go of it when the process dies."""
-    with lock.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

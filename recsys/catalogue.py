@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import polars as pl
 
@@ -34,12 +34,13 @@ class Catalogue:
         """The catalogue of a project or of an items table.
 
         An item is shown in its last version with updated_at < as_of; one that has none as yet in its first version.
-        A version without updated_at was always there. as_of None: the latest version of each.
+        A version without updated_at was always there. as_of without a zone is UTC; None: the latest version of each.
         """
         table = items.read_table("items") if isinstance(items, Workspace) else items
         if UPDATED_AT in table.columns:
             table = table.sort(ITEM_ID, UPDATED_AT, nulls_last=False, maintain_order=True)
             if as_of is not None:
+                as_of = as_of if as_of.tzinfo else as_of.replace(tzinfo=UTC)
                 is_first = pl.col(ITEM_ID).is_first_distinct()
                 table = table.filter(is_first | (pl.col(UPDATED_AT) < as_of))
         table = table.unique(ITEM_ID, keep="last", maintain_order=True).sort(ITEM_ID)

@@ -59,10 +59,10 @@ class Split(Stage, frozen=True):
 class Finetune(Stage, frozen=True):
     """Fine-tuning of the text model. 0 steps leaves the pretrained model as it is."""
 
-    max_steps: Annotated[int, Meta(ge=0)] = 400
-    batch_pairs: Positive = 256
-    trained_layers: Annotated[int, Meta(ge=0)] = 2
-    learning_rate: PositiveFloat = 2e-4
+    max_steps: Annotated[int, Meta(ge=0)] = 60
+    batch_items: Positive = 512
+    trained_layers: Positive = 2
+    learning_rate: PositiveFloat = 4e-4
     history_items: Positive = 40
     seed: int = 0
 

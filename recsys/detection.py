@@ -30,44 +30,26 @@ from recsys.schema import (
 from recsys.sources.files import find_files, read_file
 
 # Other people's names for our columns, in lower case and without anything but letters and digits, best first.
-ALIASES: dict[str, tuple[str, ...]] = {
-    USER_ID: (
-        *("userid", "customerid", "visitorid", "clientid", "memberid", "accountid", "shopperid", "reviewerid"),
-        *("profileid", "personid", "uid", "user", "customer", "visitor"),
-    ),
-    ITEM_ID: (
-        *("itemid", "productid", "sku", "asin", "articleid", "productcode", "stockcode", "contentid", "movieid"),
-        *(
-            "bookid",
-            "newsid",
-            "videoid",
-            "trackid",
-            "listingid",
-            "offerid",
-            "isbn",
-            "pid",
-            "item",
-            "product",
-            "article",
-        ),
-    ),
-    TIMESTAMP: (
-        *("timestamp", "eventtime", "eventtimestamp", "time", "ts", "datetime", "createdat", "occurredat"),
-        *("unixtime", "unixreviewtime", "eventdate", "orderdate", "invoicedate", "purchasedate", "tdat", "date"),
-    ),
-    EVENT_TYPE: ("eventtype", "event", "interactiontype", "eventname", "action", "actiontype", "behavior", "type"),
-    EVENT_ID: ("eventid",),
-    REQUEST_ID: ("requestid", "impressionid", "recommendationid", "slateid"),
-    VALUE: ("value", "revenue", "amount", "total", "price"),
-    TITLE: ("title", "name", "productname", "producttitle", "itemname", "itemtitle", "prodname", "headline"),
-    "description": ("description", "productdescription", "desc", "detaildesc", "abstract", "summary", "body"),
-    "category": ("category", "categorycode", "categoryname", "productcategory", "producttypename", "genres", "genre"),
-    "brand": ("brand", "brandname", "manufacturer", "publisher", "author"),
-    PRICE: ("price", "unitprice", "listprice"),
-    PUBLISHED_AT: ("publishedat", "publishdate", "releasedate", "createdat", "dateadded"),
-    UPDATED_AT: ("updatedat", "modifiedat", "lastmodified"),
-    "items": ("items", "itemids", "shown", "impressions", "products", "productids", "slate"),
-    "propensities": ("propensities", "propensity"),
+ALIASES = {
+    USER_ID: "userid customerid visitorid clientid memberid accountid shopperid reviewerid profileid personid uid user "
+    "customer visitor",
+    ITEM_ID: "itemid productid sku asin articleid productcode stockcode contentid movieid bookid newsid videoid "
+    "trackid listingid offerid isbn pid item product article",
+    TIMESTAMP: "timestamp eventtime eventtimestamp time ts datetime createdat occurredat unixtime unixreviewtime "
+    "eventdate orderdate invoicedate purchasedate tdat date",
+    EVENT_TYPE: "eventtype event interactiontype eventname action actiontype behavior type",
+    EVENT_ID: "eventid",
+    REQUEST_ID: "requestid impressionid recommendationid slateid",
+    VALUE: "value revenue amount total price",
+    TITLE: "title name productname producttitle itemname itemtitle prodname headline",
+    "description": "description productdescription desc detaildesc abstract summary body",
+    "category": "category categorycode categoryname productcategory producttypename genres genre",
+    "brand": "brand brandname manufacturer publisher author",
+    PRICE: "price unitprice listprice",
+    PUBLISHED_AT: "publishedat publishdate releasedate createdat dateadded",
+    UPDATED_AT: "updatedat modifiedat lastmodified",
+    "items": "items itemids shown impressions products productids slate",
+    "propensities": "propensities propensity",
 }
 # In its own table a bare id is that table's.
 OWN_ID = {"items": ITEM_ID, "users": USER_ID, "impressions": REQUEST_ID, "interactions": EVENT_ID}
@@ -97,7 +79,11 @@ def detect_columns(table: str, path: Path, given: Mapping[str, str]) -> Detected
     Raises DataError when a required column cannot be found, or cannot be read as what its name says.
     """
     file = find_files(path)[0]
-    rows = next((chunk.rows for chunk in read_file(file) if chunk.rows.height), pl.DataFrame())
+    rows = pl.DataFrame()
+    for chunk in read_file(file):
+        rows = chunk.rows
+        if rows.height:
+            break
     if missing := sorted(set(given.values()) - set(rows.columns)):
         raise DataError(f"{file}: found the columns {rows.columns}, expected {missing}; correct --column")
     columns = dict(given)
@@ -161,7 +147,7 @@ def scan_interactions(path: Path, columns: Mapping[str, str]) -> Span:
 def _candidates(table: str, ours: str, names: list[str]) -> list[str]:
     """The columns that may be ours by their name, best first."""
     plain = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in reversed(names)}
-    wanted = (*ALIASES.get(ours, ()), *(("id",) if OWN_ID[table] == ours else ()))
+    wanted = ALIASES.get(ours, "").split() + (["id"] if OWN_ID[table] == ours else [])
     found = [plain[alias] for alias in wanted if alias in plain]
     return [ours, *(name for name in found if name != ours)] if ours in names else found
 

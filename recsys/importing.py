@@ -141,10 +141,6 @@ def _check(workspace: Workspace, summary: ImportSummary) -> None:
                 f"max_bad_share is {limit:.1%}; see {quarantine}, then correct the source, or the limit under [source]",
                 summary,
             )
-        if not counts.kept:
-            raise DataError(
-                f"{place}: found only rows to clean away ({counts.cleaned}), expected {table}; check the log"
-            )
 
 
 def _write(workspace: Workspace, tables: dict[str, pl.DataFrame], summary: ImportSummary) -> None:

@@ -17,7 +17,9 @@ SECONDS_BELOW, MILLISECONDS_BELOW, MICROSECONDS_BELOW = 1e11, 1e14, 1e17
 
 
 def missing_to_null(column: pl.Series) -> pl.Series:
-    """Blank text and NaN become null."""
+    """Blank text and NaN become null, and categories the text that they stand for."""
+    if isinstance(column.dtype, pl.Categorical | pl.Enum):
+        column = column.cast(pl.String)
     if column.dtype == pl.String:
         return column.to_frame().select(pl.when(pl.first().str.contains(r"\S")).then(pl.first())).to_series()
     if column.dtype.is_float():
@@ -42,9 +44,18 @@ def read_text(column: pl.Series) -> pl.Series:
     if column.dtype.is_float():
         whole = column.cast(pl.Int64, strict=False)
         return whole.cast(pl.String).zip_with(whole == column, column.cast(pl.String))
-    if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
+    if column.dtype == pl.Binary:
+        return pl.Series(column.name, [_utf8(value) for value in column], pl.String)
+    if column.dtype.is_nested() or column.dtype == pl.Object:
         return pl.Series(column.name, [None] * len(column), pl.String)
     return column.cast(pl.String)
+
+
+def _utf8(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def read_number(column: pl.Series) -> pl.Series:
@@ -145,8 +156,6 @@ def read_attribute(column: pl.Series) -> pl.Series:
         return pl.Series(
             column.name, [None if value is None else msgspec.json.encode(value).decode() for value in values]
         )
-    if isinstance(column.dtype, pl.Categorical | pl.Enum):
-        return column.cast(pl.String)
     if isinstance(column.dtype, pl.Decimal):
         return column.cast(pl.Float64)
     return missing_to_null(column)

@@ -71,6 +71,14 @@ class Validator:
     _found: dict[str, None] = field(default_factory=dict)
     _seen: SeenKeys = field(default_factory=SeenKeys)
 
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.columns if name not in columns_of(self.table)]
+        if unknown and self.table not in HAS_ATTRIBUTES:
+            raise DataError(
+                f"recsys.toml: [columns.{self.table}] names {unknown}, expected some of "
+                f"{list(columns_of(self.table))}; correct the name, or remove it: other columns are not imported"
+            )
+
     def __call__(self, chunk: Chunk) -> tuple[pl.DataFrame, pl.Series]:
         """The good rows, typed and under our names with the attributes last, and the reason for each raw row.
 
@@ -124,7 +132,7 @@ class Validator:
         ]
         if self.table in HAS_ATTRIBUTES:
             taken = {*sources, *sources.values()}
-            columns += [read_attribute(rows.get_column(name)) for name in rows.columns if name not in taken]
+            columns += [read_attribute(rows.get_column(name)) for name in rows.columns if name and name not in taken]
         named = pl.DataFrame(columns)
         absent = sources.get(EVENT_TYPE) not in rows.columns
         if self.table == "interactions" and self._only_type and (absent or chunk.loose):

@@ -39,7 +39,7 @@ def read_csv(path: Path) -> Iterator[Chunk]:
         at_end = False
         while not at_end:
             block = file.read(BLOCK_BYTES)
-            at_end = not block
+            at_end = len(block) < BLOCK_BYTES
             block = rest + block
             if at_end and block and not block.endswith(b"\n"):
                 block += b"\n"
@@ -64,7 +64,7 @@ def _read_header(path: Path, file: BinaryIO) -> tuple[list[str], int, bytes]:
         raise DataError(f"{path}: the file is UTF-16; expected UTF-8, convert it with `iconv -f UTF-16 -t UTF-8`")
     try:
         reader = csv.reader((line.decode() for line in BytesIO(data.removeprefix(BOM))), strict=True)
-        header = next(reader, [])
+        header = [name.strip() for name in next(reader, [])]
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"{path}: line 1: {error}; expected the column names in UTF-8, separated by commas") from error
     if not any(header):

@@ -23,6 +23,7 @@ TYPES: tuple[tuple[pl.DataType, set[type]], ...] = (
     (pl.Float64(), {int, float}),
     (pl.List(pl.Null), {list}),
 )
+NESTED: set[type] = {list, dict}
 KINDS: dict[type, str] = {
     str: "a string",
     bool: "true or false",
@@ -41,7 +42,7 @@ def read_jsonl(path: Path) -> Iterator[Chunk]:
         line, rest, at_end = 1, b"", False
         while not at_end:
             block = file.read(BLOCK_BYTES)
-            at_end = not block
+            at_end = len(block) < BLOCK_BYTES
             if line == 1 and not rest:
                 block = _checked_start(path, block)
             block = rest + block
@@ -112,13 +113,15 @@ def _column(name: str, values: list[Any]) -> pl.Series:
     """The values as one column of the narrowest type that holds them all unchanged."""
     dtype: pl.DataType | None = _common_type({type(value) for value in values if value is not None})
     if isinstance(dtype, pl.List):
-        inner = _common_type({type(element) for value in values if value is not None for element in value})
-        dtype = None if inner is None or inner.is_nested() else pl.List(inner)
-    if dtype is not None:
-        try:
-            return pl.Series(name, values, dtype, strict=dtype != pl.Float64)
-        except OverflowError:
-            pass  # An integer of more than 64 bits is an id, or no number that anybody can reckon with.
+        inner = {type(element) for value in values if value is not None for element in value}
+        dtype = pl.List(_common_type(inner) or pl.String) if len(inner) <= 1 and not inner & NESTED else None
+    try:
+        if dtype == pl.Float64:
+            values = [None if value is None else float(value) for value in values]
+        if dtype is not None:
+            return pl.Series(name, values, dtype)
+    except (OverflowError, TypeError):
+        pass  # An integer of more than 64 bits is an id, or no number that anybody can reckon with.
     texts = [value if value is None or isinstance(value, str) else _encode(value) for value in values]
     return pl.Series(name, texts, pl.String)
 

@@ -63,7 +63,7 @@ class OnlineRetail:
         return self.path.stat().st_size
 
     def chunks(self, table: str) -> Iterator[Chunk]:
-        rows = {"items": item_versions, "interactions": purchases, "users": customers}[table](self._lines)
+        rows = {"items": item_versions, "interactions": purchases, "users": customers}[table](self.lines)
         cleaned = self._cleaned if table == "interactions" else {}
         numbers = rows.get_column("line") if "line" in rows.columns else pl.Series("line", range(1, rows.height + 1))
         yield Chunk(self.path.name, rows.drop("line", strict=False), numbers, size=self.size(table), cleaned=cleaned)
@@ -80,6 +80,8 @@ class OnlineRetail:
                 f"{self.path}: found the columns {raw.columns}, {missing} are missing; "
                 'expected those of UCI Online Retail, or set format = "files" under [source]'
             )
+        if not isinstance(raw.schema["InvoiceDate"], pl.Datetime):
+            raise DataError(f"{self.path}: InvoiceDate is {raw.schema['InvoiceDate']}, expected Datetime; convert it")
         reasons = [pl.when(test).then(pl.lit(reason)) for reason, test in CLEANED.items()]
         return raw.with_row_index("line", offset=1).with_columns(cleaned=pl.coalesce(reasons))
 
@@ -89,9 +91,12 @@ class OnlineRetail:
         return dict(counts.iter_rows())
 
     @cached_property
-    def _lines(self) -> pl.DataFrame:
+    def lines(self) -> pl.DataFrame:
         """The lines that stay: line, invoice, user_id, item_id, timestamp, description, quantity, price, country."""
-        return self._raw.filter(pl.col("cleaned").is_null()).select(
+        kept = self._raw.filter(pl.col("cleaned").is_null())
+        if kept.is_empty():
+            raise DataError(f"{self.path}: found no line to keep, only {self._cleaned}; expected purchases of products")
+        return kept.select(
             pl.col("line").cast(pl.Int64),
             pl.col("InvoiceNo").alias("invoice"),
             pl.col("CustomerID").cast(pl.Int64).cast(pl.String).alias(USER_ID),

@@ -79,6 +79,22 @@ def test_csv_and_json_lines_come_back_as_they_were_written(tmp_path, rows, block
             assert not any(chunk.broken for chunk in chunks)
 
 
+@given(
+    tokens=st.lists(st.sampled_from(["a", "é", ",", '"', '""', '","', "\n", "\r\n"]), max_size=24),
+    header=st.sampled_from(["x", "x,y", "x,y,z"]),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+def test_the_fast_way_through_a_csv_block_finds_what_the_careful_one_does(tmp_path, tokens, header):
+    def found() -> tuple[list[tuple[int, ...]], list[int]]:
+        rows, broken = read(tmp_path / "a.csv", f"{header}\n{''.join(tokens)}")
+        return [tuple(value or None for value in row) for row in rows], [line for line, _ in broken]
+
+    fast = found()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delimited._Lines, "of", lambda block: None)
+        assert found() == fast
+
+
 def test_broken_json_and_json_that_is_no_object_are_refused_line_by_line(tmp_path):
     lines = ['{"a": 1}', '{"a": ', "", "[1]", "null", "7", '"x"', "true", "{}", '{"a": 2}']
     rows, broken = read(tmp_path / "a.jsonl", "\n".join(lines))

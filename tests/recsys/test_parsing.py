@@ -37,7 +37,7 @@ def test_eight_digits_are_a_date():
     assert read_time(pl.Series(["20101201"])).to_list() == [datetime(2010, 12, 1, tzinfo=UTC)]
 
 
-@pytest.mark.parametrize("text", ["01/12/2010", "2010-13-01", "-1", "1e9", "10:30", "2010", "999999999999999999"][:5])
+@pytest.mark.parametrize("text", ["01/12/2010", "2010-13-01", "-1", "1e9", "10:30", "999999999999999999"])
 def test_other_forms_of_a_time_cannot_be_read(text):
     assert read_time(pl.Series([text])).to_list() == [None]
 

@@ -1,0 +1,108 @@
+"""The one feature matrix: item, user and crosses of both, the same code for training and for serving.
+
+A row is a candidate, a column a feature of FEATURES in that order; what is not known is NaN.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.definitions import ITEM_FIELDS, USER_FIELDS
+from recsys.interest import SIGNALS, Vectors
+from recsys.state import Floats, ItemState, Positions, UserState
+
+SECONDS_A_DAY: Final = 86_400.0
+TIMES: Final = ("first_at", "last_at")
+
+ITEM_FEATURES: Final = tuple(f"item_{field.name}" for field in ITEM_FIELDS if field.name not in TIMES)
+USER_FEATURES: Final = tuple(f"user_{field.name}" for field in USER_FIELDS if field.name not in TIMES)
+AGES: Final = ("item_age_days", "item_idle_days", "user_age_days", "user_idle_days")
+CROSSES: Final = (
+    "item_trend",  # users of the last week against those of the last four, 1 = steady
+    "value_fit",  # mean value of the item against the user's
+    "times_chosen",
+    "share_of_occasions",
+    "days_since_chosen",
+    "own_gap_days",  # mean days between the user's occasions with this item
+    "gap_fit",  # days since chosen against the own gap
+    "in_last_occasion",
+    "history_rank",  # 0 = the item chosen last
+    "cooccurrence_sum",
+    "cooccurrence_max",
+    "cooccurrence_last_occasion",
+)
+BEHAVIOUR_FEATURES: Final = (*ITEM_FEATURES, *USER_FEATURES, *AGES, *CROSSES)
+FEATURES: Final = (*BEHAVIOUR_FEATURES, *SIGNALS)
+
+
+def assemble(user: UserState, items: ItemState, candidates: Positions, signals: Vectors | None) -> NDArray[np.float32]:
+    """float32 (n_candidates, n_features): FEATURES, or BEHAVIOUR_FEATURES when `signals` is None.
+
+    candidates  int64 (n_candidates,)
+    signals     float32 (n_candidates, len(SIGNALS)), interest by text in each candidate
+    """
+    behaviour = items.behaviour[candidates]
+    item = {field.name: behaviour[:, at] for at, field in enumerate(ITEM_FIELDS)}
+    user_values = {field.name: user.behaviour[at] for at, field in enumerate(USER_FIELDS)}
+    columns = [item[field.name] for field in ITEM_FIELDS if field.name not in TIMES]
+    columns += [user_values[field.name] for field in USER_FIELDS if field.name not in TIMES]
+    columns += [(items.now - values[name]) / SECONDS_A_DAY for values in (item, user_values) for name in TIMES]
+    columns += _crosses(user, items, candidates, item, user_values)
+    names = FEATURES
+    if signals is None:
+        names = BEHAVIOUR_FEATURES
+    else:
+        columns += list(signals.T)
+    matrix = np.empty((len(candidates), len(names)), dtype=np.float32)
+    for at, column in enumerate(columns):
+        matrix[:, at] = column
+    return matrix
+
+
+def _crosses(
+    user: UserState, items: ItemState, candidates: Positions, item: dict[str, Floats], user_values: dict[str, float]
+) -> list[Floats]:
+    """The columns of CROSSES."""
+    place = _places(user.history, candidates, len(items))
+    was_chosen = place >= 0
+
+    def of_history(values: Floats, missing: float = np.nan) -> Floats:
+        if len(values) == 0:
+            return np.full(len(candidates), missing)
+        return np.where(was_chosen, values[place], missing)
+
+    occasions = of_history(user.occasions, 0.0)
+    days_since = (items.now - of_history(user.last_at)) / SECONDS_A_DAY
+    spans = of_history((user.last_at - user.first_at) / SECONDS_A_DAY)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gap = np.where(occasions > 1, spans / (occasions - 1), np.nan)
+        return [
+            (item["users_7d"] + 1) / (item["users_28d"] / 4 + 1),
+            item["value_mean"] / user_values["value_mean"],
+            occasions,
+            occasions / user_values["occasions"],
+            days_since,
+            gap,
+            days_since / gap,
+            of_history(user.in_last_occasion.astype(np.float64), 0.0),
+            np.where(was_chosen, place, np.nan),
+            *_cooccurrence(user, items, candidates),
+        ]
+
+
+def _places(history: Positions, candidates: Positions, n_items: int) -> Positions:
+    """Where each candidate stands in the history: int64 (n_candidates,), -1 for one that is not in it."""
+    place = np.full(n_items, -1, dtype=np.int64)
+    place[history] = np.arange(len(history))
+    return place[candidates]
+
+
+def _cooccurrence(user: UserState, items: ItemState, candidates: Positions) -> list[Floats]:
+    """Strength between each candidate and the history: sum, maximum, and sum over the latest occasion."""
+    if len(user.history) == 0:
+        return [np.zeros(len(candidates)) for _ in range(3)]
+    rows = items.neighbours[user.history]
+    last = items.neighbours[user.history[user.in_last_occasion]]
+    dense = (rows.sum(axis=0), rows.max(axis=0).toarray(), last.sum(axis=0))
+    return [np.asarray(values, dtype=np.float64).ravel()[candidates] for values in dense]

@@ -1,0 +1,40 @@
+"""What a channel may look at."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsys.interest import SIGNALS, Vectors
+from recsys.state import Floats, ItemState, Mask, UserState
+
+POPULARITY = "users_28d"
+
+
+@dataclass(frozen=True)
+class Query:
+    """One user's request for candidates.
+
+    signals  float32 (n_items, len(SIGNALS)): interest by text; None when there is no text model
+    exclude  bool (n_items,): items that may not be retrieved
+    """
+
+    user: UserState
+    items: ItemState
+    signals: Vectors | None
+    exclude: Mask
+
+    @property
+    def interest(self) -> Floats | None:
+        """Interest by text in every item; None without a text model or a history."""
+        if self.signals is None or len(self.user.history) == 0:
+            return None
+        return self.signals[:, SIGNALS.index("text_interest")].astype(np.float64)
+
+    @property
+    def popularity(self) -> Floats:
+        """Distinct users of every item in the last four weeks, 0 where none is known."""
+        return np.nan_to_num(self.items.column(POPULARITY))
+
+    def nothing(self) -> Floats:
+        """The scores of a channel that has nothing to say."""
+        return np.full(len(self.items), -np.inf)

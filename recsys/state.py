@@ -1,0 +1,68 @@
+"""What is known of the items and of one user at a moment, as arrays; items are positions in the catalogue.
+
+Retrieval channels and the feature assembler read these. features.store fills them: from the offline store for training,
+from the online store for serving.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Positions = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class ItemState:
+    """All items of the catalogue at a moment.
+
+    now         seconds since the epoch
+    columns     names of the behaviour features
+    behaviour   float64 (n_items, len(columns)), NaN where nothing is known
+    neighbours  float32 (n_items, n_items) sparse: the items that the same users chose
+    """
+
+    now: float
+    columns: tuple[str, ...]
+    behaviour: Floats
+    neighbours: sp.csr_array
+
+    def __len__(self) -> int:
+        return len(self.behaviour)
+
+    def column(self, name: str) -> Floats:
+        """One behaviour feature of every item: float64 (n_items,)."""
+        return self.behaviour[:, self.columns.index(name)]
+
+
+@dataclass(frozen=True)
+class UserState:
+    """One user at a moment; of one never seen every value is NaN and the history is empty.
+
+    behaviour  float64 (n_features,)
+    history    int64 (h,), the distinct items, the latest first; beside each:
+    occasions  float64 (h,), distinct moments at which the user chose it
+    first_at   float64 (h,), last_at float64 (h,), seconds since the epoch
+    """
+
+    behaviour: Floats
+    history: Positions
+    occasions: Floats
+    first_at: Floats
+    last_at: Floats
+
+    @property
+    def in_last_occasion(self) -> Mask:
+        """Which items of the history were chosen on the user's latest occasion: bool (h,)."""
+        mask: Mask = self.last_at >= self.last_at.max(initial=-np.inf)
+        return mask
+
+    def without(self, items: Mask) -> "UserState":
+        """The same user with a history that never held the items marked in bool (n_items,)."""
+        keep = ~items[self.history]
+        return UserState(
+            self.behaviour, self.history[keep], self.occasions[keep], self.first_at[keep], self.last_at[keep]
+        )

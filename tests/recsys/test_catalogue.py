@@ -1,0 +1,69 @@
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+
+from recsys.catalogue import Catalogue
+from recsys.errors import DataError
+from recsys.importing import import_tables
+from tests.recsys.project import NOON, interactions, project
+
+
+def day(number: int) -> datetime:
+    return datetime(2024, 5, number, tzinfo=UTC)
+
+
+ITEMS = pl.DataFrame(
+    {
+        "item_id": ["b", "a", "b", "c", "b"],
+        "title": ["second", "only", "first", "always", "third"],
+        "updated_at": [day(2), day(9), day(1), None, day(3)],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("as_of", "title"),
+    [
+        (day(1), "first"),
+        (datetime(2024, 5, 3), "second"),
+        (day(2), "first"),
+        (day(3), "second"),
+        (day(4), "third"),
+        (None, "third"),
+    ],
+)
+def test_an_item_is_shown_in_its_last_version_before_the_moment_else_in_its_first(as_of, title):
+    catalogue = Catalogue.load(ITEMS, as_of)
+    assert catalogue.item_ids == ["a", "b", "c"]
+    assert catalogue.index == {"a": 0, "b": 1, "c": 2}
+    assert catalogue.table.get_column("title").to_list() == ["only", title, "always"]
+
+
+def test_items_without_versions_are_sorted_by_id():
+    catalogue = Catalogue.load(pl.DataFrame({"item_id": ["é", "b", "B"], "title": ["1", "2", "3"]}), day(1))
+    assert catalogue.item_ids == sorted(["é", "b", "B"])
+    assert len(catalogue) == 3
+
+
+def test_the_catalogue_of_a_project_is_its_imported_items(tmp_path):
+    workspace = project(tmp_path, interactions=interactions(f"u,a,view,{NOON}"))
+    with pytest.raises(DataError, match="the table items is missing"):
+        Catalogue.load(workspace)
+    import_tables(workspace)
+    assert Catalogue.load(workspace).item_ids == ["a"]
+
+
+def test_the_text_of_an_item_is_its_fields_that_are_not_blank():
+    items = pl.DataFrame(
+        {
+            "item_id": ["a", "b", "c"],
+            "title": ["Red   mug", "\ufb01ne \u00bd", "x"],
+            "description": [" for\ntea ", None, "  "],
+            "price": [1.5, None, 2.0],
+        }
+    )
+    texts = Catalogue.load(items).texts(["title", "description", "price"])
+    assert texts == ["Red mug. for tea. 1.5", "fine 1\u20442", "x. 2.0"]
+    with pytest.raises(DataError, match=r"expected \['body'\]; correct fields under \[text\]"):
+        Catalogue.load(items).texts(["title", "body"])

@@ -1,0 +1,81 @@
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from recsys.config import Config, load_config
+from recsys.errors import ConfigError
+
+SMALLEST = """
+name = "shop"
+[source]
+interactions = "events.csv"
+[interaction_types]
+click = { label = true }
+"""
+
+
+def load(folder: Path, text: str) -> Config:
+    path = folder / "recsys.toml"
+    path.write_text(text)
+    return load_config(path)
+
+
+def test_the_smallest_config_has_a_default_for_everything_else(tmp_path):
+    config = load(tmp_path, SMALLEST)
+    assert config.source.format == "files"
+    assert config.source.items is None
+    assert config.source.max_bad_share == 0.05
+    assert config.interaction_types["click"].weight == 1.0
+    assert config.text.fields == ("title",)
+    assert config.split.test_start is None
+    assert config.serving.port == 8000
+
+
+def test_the_labels_are_the_marked_types_in_the_order_of_the_file(tmp_path):
+    text = SMALLEST + 'view = {}\n"add to cart" = { weight = 3, label = true }\nbuy = { label = true }\n'
+    assert load(tmp_path, text).label_types == ("click", "add to cart", "buy")
+
+
+def test_a_test_start_without_a_zone_is_utc(tmp_path):
+    start = datetime(2011, 11, 25, tzinfo=UTC)
+    for text in ("2011-11-25T00:00:00", "2011-11-25T01:00:00+01:00"):
+        assert load(tmp_path, f"{SMALLEST}[split]\ntest_start = {text}\n").split.test_start == start
+
+
+def test_a_config_cannot_be_changed(tmp_path):
+    config = load(tmp_path, SMALLEST)
+    with pytest.raises(AttributeError):
+        config.name = "other"
+    with pytest.raises(AttributeError):
+        config.text.max_tokens = 5
+    assert msgspec.structs.replace(config, name="other").name == "other"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name =", "correct that line"),
+        ('name = "shop"', r"missing required field `source`"),
+        (SMALLEST.replace("interactions", "events"), r"`events`.*\$.source"),
+        (SMALLEST + "[text]\nmax_token = 3\n", r"unknown field `max_token` - at `\$.text`"),
+        (SMALLEST + "[text]\nmax_tokens = 0\n", r"`int` >= 1 - at `\$.text.max_tokens`"),
+        (SMALLEST + "[split]\nvalidation_days = 'ten'\n", r"Expected `int`, got `str`"),
+        (SMALLEST.replace("[interaction_types]", "max_bad_share = 1.5\n[interaction_types]"), r"max_bad_share"),
+        (
+            SMALLEST.replace("[interaction_types]", "format = 'excel'\n[interaction_types]"),
+            r"Invalid enum value 'excel'",
+        ),
+        (SMALLEST + "[columns.orders]\na = 'b'\n", r"Invalid enum value 'orders'"),
+        (SMALLEST.replace("true", "false"), r"no interaction type has label = true among \['click'\]"),
+    ],
+)
+def test_a_bad_config_is_an_error_that_names_the_file_and_the_place(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=rf"recsys\.toml: .*{message}"):
+        load(tmp_path, text)
+
+
+def test_a_missing_config_says_how_to_write_one(tmp_path):
+    with pytest.raises(ConfigError, match=r"No such file or directory; .*`recsys init`"):
+        load_config(tmp_path / "recsys.toml")

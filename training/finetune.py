@@ -1,0 +1,210 @@
+"""Fine-tune the text model on items that the same users chose, walking forward in time.
+
+The ranker must not be trained on interest scores that the text model memorised. So the model walks through time: it
+learns what came before the first window of the ranker, gives the vectors that score that window, learns the window, gives
+the vectors for the next one, and so on up to the cut. Each window is scored out of fold, for the price of one training.
+
+Each step takes a batch of distinct items, encodes each once, and contrasts them all with one another. An anchor holds the
+vectors near the pretrained ones: what the encoder could read before, it can read after.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor, nn
+
+from recsys.catalogue import Catalogue
+from recsys.config import Config
+from recsys.interest import Vectors
+from recsys.progress import Advance, progress
+from recsys.split import earlier_windows, split_by_time
+from recsys.state import Mask
+from training.examples import ChosenTogether, chosen_together
+from training.text_model import TEMPERATURE, PreparedTexts, TextEncoder
+from training.validation import TextValidation, text_validation
+
+ANCHOR_WEIGHT = 0.5
+WARM_UP_STEPS = 10
+STEPS_A_MEASUREMENT = 10
+PATIENCE = 2
+"""Measurements without a new best after which training stops."""
+
+STEPS_A_WINDOW = 8
+WINDOW_LEARNING_RATE_SHARE = 0.25
+MAX_GRADIENT_NORM = 1.0
+HELD_OUT_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Item vectors, float32 (n_items, d), and the time of the latest interaction that they were learned from."""
+
+    vectors: Vectors
+    seen_until: datetime
+
+
+@dataclass
+class Finetuned:
+    """What fine-tuning leaves: a fold for each window of the ranker, the final one, and how it went."""
+
+    pretrained: Vectors
+    folds: dict[datetime, Fold] = field(default_factory=dict)
+    final: Fold | None = None
+    curve: list[dict[str, float]] = field(default_factory=list)
+    """step, loss, unseen and held_out ndcg@10 of the validation window"""
+    chosen: str = "finetuned"
+    """`pretrained` when the last window says that fine-tuning made it worse."""
+
+
+class Finetuner:
+    """The encoder, its optimiser, and the steps."""
+
+    def __init__(self, encoder: TextEncoder, texts: list[str], config: Config) -> None:
+        torch.manual_seed(config.finetune.seed)
+        self.config = config.finetune
+        self.encoder = encoder
+        self.prepared = PreparedTexts(encoder, texts)
+        self.pretrained = self.prepared.encode_all()
+        self._random = np.random.default_rng(config.finetune.seed)
+        self._optimiser = torch.optim.AdamW(encoder.trained.parameters(), lr=config.finetune.learning_rate)
+
+    def step(self, together: ChosenTogether, learning_rate: float) -> float:
+        """One step on one batch of distinct items; returns the loss."""
+        size = min(self.config.batch_items, len(together.items))
+        batch = self._random.choice(together.items, size, replace=False)
+        strength = torch.from_numpy(together.strength[batch][:, batch].toarray())
+        for group in self._optimiser.param_groups:
+            group["lr"] = learning_rate
+        vectors = self.prepared.encode(batch.tolist())
+        loss = contrast(vectors, strength) + ANCHOR_WEIGHT * drift(vectors, self.pretrained[batch])
+        self._optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.encoder.trained.parameters(), MAX_GRADIENT_NORM)
+        self._optimiser.step()
+        return loss.item()
+
+    def fit(self, together: ChosenTogether, validation: TextValidation, advance: Advance) -> list[dict[str, float]]:
+        """Up to max_steps with early stopping; the encoder ends with the weights of the best measurement."""
+        zero_shot = validation.measure(self.pretrained)
+        curve = [{"step": 0.0, "loss": float("nan"), **zero_shot}]
+        best, best_weights, losses = 1.0, self._weights(), []
+        since_best = 0
+        for step in range(1, self.config.max_steps + 1):
+            losses.append(self.step(together, self.config.learning_rate * min(1.0, step / WARM_UP_STEPS)))
+            advance(note=f"loss {losses[-1]:.3f}")
+            if step % STEPS_A_MEASUREMENT and step != self.config.max_steps:
+                continue
+            found = validation.measure(self.prepared.encode_all())
+            curve.append({"step": float(step), "loss": float(np.mean(losses)), **found})
+            losses.clear()
+            gain = relative_gain(found, zero_shot)
+            advance(0, note=f"loss {curve[-1]['loss']:.3f}  ndcg unseen {found['unseen']:.3f} held out {found['held_out']:.3f}")
+            since_best += 1
+            if gain > best:
+                best, best_weights, since_best = gain, self._weights(), 0
+            if since_best >= PATIENCE:
+                break
+        self.encoder.trained.load_state_dict(best_weights)
+        return curve
+
+    def vectors(self) -> Vectors:
+        """The catalogue as the encoder reads it now: float32 (n_items, d)."""
+        return self.prepared.encode_all().numpy()
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: weight.clone() for name, weight in self.encoder.trained.state_dict().items()}
+
+
+def contrast(vectors: Tensor, strength: Tensor) -> Tensor:
+    """Cross entropy between what goes with each item of a batch and what its vector is near to.
+
+    vectors   (n, d) unit length
+    strength  (n, n), how strongly each row's item goes with each column's; a row of zeros is left out
+
+    InfoNCE with graded targets; van den Oord, Li and Vinyals, "Representation learning with contrastive predictive
+    coding", 2018.
+    """
+    total = strength.sum(1, keepdim=True)
+    has_partner = total[:, 0] > 0
+    near = TEMPERATURE * vectors @ vectors.T
+    near = near.masked_fill(torch.eye(len(vectors), dtype=torch.bool), torch.finfo(near.dtype).min)
+    targets = strength[has_partner] / total[has_partner]
+    losses = -(targets * torch.log_softmax(near[has_partner], 1)).sum(1)
+    return losses.mean() if len(losses) else near.sum() * 0
+
+
+def drift(vectors: Tensor, pretrained: Tensor) -> Tensor:
+    """How far unit vectors (n, d) went from the pretrained ones: mean of 1 - cosine."""
+    return 1 - (vectors * pretrained).sum(1).mean()
+
+
+def relative_gain(found: dict[str, float], zero_shot: dict[str, float]) -> float:
+    """Geometric mean of the ratios to the pretrained model, over the kinds of case that there are."""
+    ratios = [found[kind] / zero_shot[kind] for kind in found if zero_shot[kind] > 0]
+    return float(np.prod(ratios) ** (1 / len(ratios))) if ratios else 1.0
+
+
+def held_out_items(n_items: int, hidden: Mask, seed: int) -> Mask:
+    """One item in ten of those that are not hidden, learned from only after the number of steps is chosen: bool."""
+    mask = np.zeros(n_items, dtype=np.bool_)
+    open_items = np.random.default_rng([seed, 1]).permutation(np.flatnonzero(~hidden))
+    mask[open_items[: int(len(open_items) * HELD_OUT_SHARE)]] = True
+    return mask
+
+
+def finetune(
+    encoder: TextEncoder,
+    interactions: pl.DataFrame,
+    catalogue: Catalogue,
+    config: Config,
+    *,
+    cut: datetime,
+    windows: Sequence[datetime],
+    hidden: Mask,
+) -> Finetuned:
+    """Walk forward to the cut; the encoder is left as the final model.
+
+    interactions  of any time; nothing at or after the cut is looked at
+    windows       the cuts that the ranker learns from, oldest first: each gets a Fold that saw nothing of it
+    hidden        bool (n_items,), items whose interactions the model may never learn from
+    """
+    known, _ = split_by_time(interactions, cut)
+    texts = catalogue.texts(config.text.fields)
+    days = config.split.validation_days
+    tuner = Finetuner(encoder, texts, config)
+    result = Finetuned(tuner.pretrained.numpy())
+    started = known["timestamp"].min()
+    assert isinstance(started, datetime)
+    if config.finetune.max_steps == 0:
+        result.folds = {window: Fold(result.pretrained, started) for window in windows}
+        result.final, result.chosen = Fold(result.pretrained, started), "pretrained"
+        return result
+    held_out = held_out_items(len(catalogue), hidden, config.finetune.seed)
+
+    def validation_from(start: datetime) -> TextValidation:
+        return text_validation(
+            known, catalogue, start, days=days, history_items=config.finetune.history_items, held_out=held_out, hidden=hidden
+        )
+
+    moments = [*windows, cut]
+    (first_validation,) = earlier_windows(moments[0], count=1, days=days)
+    together = chosen_together(split_by_time(known, first_validation)[0], catalogue, held_out=hidden | held_out)
+    total = config.finetune.max_steps + STEPS_A_WINDOW * len(moments)
+    with progress("fine-tuning the text model", total) as advance:
+        result.curve = tuner.fit(together, validation_from(first_validation), advance)
+        advance(config.finetune.max_steps - int(result.curve[-1]["step"]))
+        for moment in moments:
+            together = chosen_together(split_by_time(known, moment)[0], catalogue, held_out=hidden)
+            for _ in range(STEPS_A_WINDOW):
+                loss = tuner.step(together, config.finetune.learning_rate * WINDOW_LEARNING_RATE_SHARE)
+                advance(note=f"up to {moment:%Y-%m-%d}  loss {loss:.3f}")
+            fold = Fold(tuner.vectors(), together.seen_until)
+            if moment == cut:
+                result.final = fold
+            else:
+                result.folds[moment] = fold
+    return result
