@@ -100,7 +100,7 @@ def _seconds(time: pl.Expr) -> pl.Expr:
 
 
 def _finish(frame: pl.DataFrame, key: str, as_of: datetime, fields: Sequence[Field]) -> pl.DataFrame:
-    """The columns of the view, each in the type that the online store keeps it in, so that both stores serve equal bits."""
+    """The columns of the view in the types of the online store, so that both stores serve equal bits."""
     # Feast names its types as Polars does; lists already have theirs.
     scalars = {field.name: getattr(pl, str(field.dtype)) for field in fields if not isinstance(field.dtype, Array)}
     return (

@@ -1,8 +1,9 @@
 """Which items the same users chose: for each item its strongest neighbours, with decay over time.
 
-W = Xᵀ D X, where X holds a user's decayed interest in each item and D divides by the size of the user's history, so that
-one who bought everything says little about any pair; each pair is then divided by (pop_i · pop_j) ** DAMPING, which is the
-cosine for 0.5. Linden, Smith and York, "Amazon.com recommendations: item-to-item collaborative filtering", 2003.
+W = Xᵀ D X, where X holds a user's decayed interest in each item and D divides by the size of the user's history, so
+that one who bought everything says little about any pair; each pair is then divided by (pop_i · pop_j) ** damping,
+which is the cosine for 0.5. Linden, Smith and York, "Amazon.com recommendations: item-to-item collaborative
+filtering", 2003.
 """
 
 from datetime import datetime

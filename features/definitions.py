@@ -39,7 +39,7 @@ USER_FIELDS: Final = (
     Field(name="occasions", dtype=Float32, description="occasions ever"),
     Field(name="distinct_items", dtype=Float32, description="distinct items ever"),
     Field(name="items_per_occasion", dtype=Float32, description="mean distinct items an occasion"),
-    Field(name="repeat_share", dtype=Float32, description="share of (occasion, item) pairs that repeat an earlier item"),
+    Field(name="repeat_share", dtype=Float32, description="share of (occasion, item) pairs that repeat one"),
     Field(name="gap_days", dtype=Float32, description="mean days between two occasions; null before the second"),
     Field(name="value_mean", dtype=Float32, description="mean value of an interaction"),
     Field(name="first_at", dtype=Float64, description="first interaction, seconds since the epoch"),

@@ -12,18 +12,17 @@ import shutil
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import scipy.sparse as sp
-from feast import FeatureStore, FeatureView, RepoConfig
+from feast import FeatureStore, RepoConfig
 
 from features.aggregate import WEIGHT, item_behaviour, user_behaviour, user_history
 from features.cooccurrence import cooccurrence
-from features.definitions import EVENT_TIMESTAMP, HISTORY_VIEW, ITEM_VIEW, SERVICE, USER_VIEW, feature_objects
+from features.definitions import EVENT_TIMESTAMP, HISTORY_VIEW, ITEM_VIEW, USER_VIEW, feature_objects
 from features.rows import HISTORY_COLUMNS, ITEM_COLUMNS, USER_COLUMNS, user_state
 from recsys.catalogue import Catalogue
 from recsys.config import InteractionType
@@ -32,6 +31,11 @@ from recsys.schema import EVENT_TYPE, ITEM_ID, USER_ID
 from recsys.state import ItemState, UserState
 
 AGGREGATES = {ITEM_VIEW: item_behaviour, USER_VIEW: user_behaviour, HISTORY_VIEW: user_history}
+ITEM_REFERENCES = [f"{ITEM_VIEW}:{name}" for name in ITEM_COLUMNS]
+USER_REFERENCES = [
+    *(f"{USER_VIEW}:{name}" for name in USER_COLUMNS),
+    *(f"{HISTORY_VIEW}:{name}" for name in HISTORY_COLUMNS),
+]
 COOCCURRENCE = "cooccurrence"
 ITEMS_AT_ONCE = 1000
 ONE_DAY = timedelta(days=1)
@@ -61,7 +65,7 @@ class BehaviourStore:
     # Writing
 
     def snapshot(self, interactions: pl.DataFrame, catalogue: Catalogue, moments: Sequence[datetime]) -> int:
-        """Compute what is not there yet: every view and the neighbours at each moment. Returns how many were computed."""
+        """Compute every view and the neighbours at each moment, unless they are there; returns how many were not."""
         missing = [as_of for as_of in moments if not self._neighbours_path(as_of).exists()]
         for as_of in missing:
             for view, aggregate in AGGREGATES.items():
@@ -69,10 +73,12 @@ class BehaviourStore:
             path = self._neighbours_path(as_of)
             path.parent.mkdir(exist_ok=True)
             partial = path.with_suffix(".tmp.npz")
-            sp.save_npz(partial, cooccurrence(interactions, catalogue, as_of))
+            found = cooccurrence(interactions, catalogue, as_of)
+            ids = np.array(catalogue.item_ids, dtype=np.str_)
+            np.savez(partial, data=found.data, indices=found.indices, indptr=found.indptr, item_ids=ids)
             partial.replace(path)
         if missing:
-            self.feast.apply(feature_objects(self.folder))
+            self.feast.apply(feature_objects(self.folder))  # type: ignore[arg-type]  # its list is invariant
         return len(missing)
 
     def forget_other_data(self, fingerprint: str) -> None:
@@ -97,7 +103,7 @@ class BehaviourStore:
         """Every item as it was known at `as_of`."""
         rows = self._join(ITEM_VIEW, ITEM_ID, catalogue.item_ids, as_of, ITEM_COLUMNS)
         values = rows.select(ITEM_COLUMNS).to_numpy().astype(np.float64)
-        return ItemState(as_of.timestamp(), ITEM_COLUMNS, values, self._neighbours(as_of))
+        return ItemState(as_of.timestamp(), ITEM_COLUMNS, values, self._neighbours(catalogue, as_of))
 
     def users_at(self, user_ids: Sequence[str], catalogue: Catalogue, as_of: datetime) -> list[UserState]:
         """Each user as known at `as_of`, in the order given."""
@@ -114,14 +120,21 @@ class BehaviourStore:
         # DuckDB's join does not keep the order of the rows.
         ordered = pl.DataFrame({key: list(ids)}).join(found, on=key, how="left", maintain_order="left", validate="1:1")
         if len(found) != len(wanted):
-            raise FeatureStoreError(f"{view}: {len(wanted)} rows went into the point-in-time join, {len(found)} came out")
+            raise FeatureStoreError(f"{view}: {len(wanted)} rows went into the join in time, {len(found)} came out")
         return ordered.with_columns(pl.selectors.numeric().fill_null(np.nan))
 
-    def _neighbours(self, as_of: datetime) -> sp.csr_array:
+    def _neighbours(self, catalogue: Catalogue, as_of: datetime) -> sp.csr_array:
         path = self._neighbours_path(as_of)
         if not path.exists():
             raise FeatureStoreError(f"{path}: no snapshot of the features at {as_of}; run `recsys train` to compute it")
-        return sp.csr_array(sp.load_npz(path))
+        with np.load(path) as saved:
+            if saved["item_ids"].tolist() != catalogue.item_ids:
+                raise FeatureStoreError(
+                    f"{path}: holds {len(saved['item_ids'])} items, expected the {len(catalogue)} items of the bundle; "
+                    "the items have changed since it was trained, run `recsys train`"
+                )
+            parts = (saved["data"], saved["indices"], saved["indptr"])
+            return sp.csr_array(parts, shape=(len(catalogue), len(catalogue)))
 
     def _neighbours_path(self, as_of: datetime) -> Path:
         return self.folder / COOCCURRENCE / f"{_stamp(as_of)}.npz"
@@ -133,23 +146,23 @@ class BehaviourStore:
         try:
             return datetime.fromisoformat((self.folder / "online_as_of").read_text())
         except OSError as error:
-            raise FeatureStoreError(f"{self.folder}: the online store is empty; run `recsys train` to fill it") from error
+            raise FeatureStoreError(
+                f"{self.folder}: the online store is empty; run `recsys train` to fill it"
+            ) from error
 
     def online_items(self, catalogue: Catalogue) -> ItemState:
         """Every item from the online store, read once: Feast's own read costs a quarter of a millisecond an item."""
         as_of = self.online_as_of()
-        features = [f"{ITEM_VIEW}:{name}" for name in ITEM_COLUMNS]
         rows = []
         for start in range(0, len(catalogue), ITEMS_AT_ONCE):
             ids = catalogue.item_ids[start : start + ITEMS_AT_ONCE]
-            answer = self.feast.get_online_features(features, [{ITEM_ID: item} for item in ids]).to_dict()
+            answer = self.feast.get_online_features(ITEM_REFERENCES, [{ITEM_ID: item} for item in ids]).to_dict()
             rows.append(np.array([answer[name] for name in ITEM_COLUMNS], dtype=np.float64).T)
-        return ItemState(as_of.timestamp(), ITEM_COLUMNS, np.concatenate(rows), self._neighbours(as_of))
+        return ItemState(as_of.timestamp(), ITEM_COLUMNS, np.concatenate(rows), self._neighbours(catalogue, as_of))
 
     def online_user(self, user_id: str, catalogue: Catalogue) -> UserState:
         """One user from the online store; the empty state for one never seen."""
-        features = [f"{USER_VIEW}:{name}" for name in USER_COLUMNS] + [f"{HISTORY_VIEW}:{name}" for name in HISTORY_COLUMNS]
-        answer = self.feast.get_online_features(features, [{USER_ID: user_id}]).to_dict()
+        answer = self.feast.get_online_features(USER_REFERENCES, [{USER_ID: user_id}]).to_dict()
         return user_state({name: values[0] for name, values in answer.items()}, catalogue)
 
 

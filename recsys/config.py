@@ -59,7 +59,7 @@ class Split(Stage, frozen=True):
 class Finetune(Stage, frozen=True):
     """Fine-tuning of the text model. 0 steps leaves the pretrained model as it is."""
 
-    max_steps: Annotated[int, Meta(ge=0)] = 60
+    max_steps: Annotated[int, Meta(ge=0)] = 40
     batch_items: Positive = 512
     trained_layers: Positive = 2
     learning_rate: PositiveFloat = 4e-4

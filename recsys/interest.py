@@ -3,7 +3,7 @@
 Reads scorer.onnx and the item vectors of a bundle; runs on ONNX Runtime, without a training framework.
 """
 
-import os
+import ctypes
 from pathlib import Path
 from typing import Final
 
@@ -32,9 +32,21 @@ def onnx_session(path: Path, *, threads: int = 1) -> onnxruntime.InferenceSessio
 
 def execution_providers() -> list[str]:
     """CUDA when the build has it and a device is there; asking for it without one writes errors to the log."""
-    has_device = os.path.exists("/dev/nvidiactl") or os.path.exists("/dev/nvidia0")
-    cuda = "CUDAExecutionProvider"
-    return [cuda, "CPUExecutionProvider"] if has_device and cuda in onnxruntime.get_available_providers() else ["CPUExecutionProvider"]
+    cuda, cpu = "CUDAExecutionProvider", "CPUExecutionProvider"
+    return [cuda, cpu] if cuda in onnxruntime.get_available_providers() and has_nvidia_gpu() else [cpu]
+
+
+def has_nvidia_gpu() -> bool:
+    """Ask the driver, for ONNX Runtime lists what it was compiled with, not what works."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int()
+    found = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    if found:
+        onnxruntime.preload_dlls()  # the CUDA and cuDNN wheels of recsys[gpu]
+    return found
 
 
 class InterestScorer:

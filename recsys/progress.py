@@ -44,6 +44,8 @@ def progress(label: str, total: int) -> Iterator[Advance]:
         task = bars.add_task(label, total=total, note="")
 
         def advance(steps: int = 1, *, note: str = "") -> None:
-            bars.update(task, advance=steps, **({"note": note} if note else {}))
+            bars.advance(task, steps)
+            if note:
+                bars.update(task, note=note)
 
         yield advance

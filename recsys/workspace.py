@@ -1,12 +1,12 @@
 """Where a project keeps what the engine makes of its data: the folder of recsys.toml.
 
-    recsys.toml
-    tables/       items, interactions, impressions, users .parquet   written by recsys import
-    quarantine/   the refused rows, one JSONL a table                written by recsys import
-    features/     snapshots of the features, Feast registry and online store
-    cache/        results of training stages, named by what went into them
-    bundles/      one folder a model bundle, and `champion`, the name of the one that serves
-    events.db     the event log                                      written by recsys serve
+recsys.toml
+tables/       items, interactions, impressions, users .parquet   written by recsys import
+quarantine/   the refused rows, one JSONL a table                written by recsys import
+features/     snapshots of the features, Feast registry and online store
+cache/        results of training stages, named by what went into them
+bundles/      one folder a model bundle, and `champion`, the name of the one that serves
+events.db     the event log                                      written by recsys serve
 """
 
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Workspace:
         """An imported table. Raises DataError when it is not there."""
         path = self.table_path(table)
         if not path.exists():
-            raise DataError(f"{path}: the table {table} is missing; run `recsys import --config {self.root}/recsys.toml`")
+            raise DataError(f"{path}: the table is missing; run `recsys import --config {self.root}/recsys.toml`")
         return pl.read_parquet(path)
 
     def quarantine_path(self, table: str) -> Path:

@@ -62,6 +62,6 @@ def assert_out_of_fold(seen_until: datetime, scored_from: datetime) -> None:
     """
     if seen_until >= scored_from:
         raise LeakError(
-            f"the text model learned from interactions until {seen_until}, and is to score ranker rows from {scored_from} on; "
+            f"the text model learned from interactions until {seen_until} and is to score rows from {scored_from} on; "
             "expected a model that saw only what came before; train it on the interactions before that window"
         )

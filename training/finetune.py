@@ -1,16 +1,17 @@
 """Fine-tune the text model on items that the same users chose, walking forward in time.
 
 The ranker must not be trained on interest scores that the text model memorised. So the model walks through time: it
-learns what came before the first window of the ranker, gives the vectors that score that window, learns the window, gives
-the vectors for the next one, and so on up to the cut. Each window is scored out of fold, for the price of one training.
+learns what came before the first window of the ranker, gives the vectors that score that window, learns the window,
+gives the vectors for the next one, and so on up to the cut. Each window is scored out of fold, for the price of one
+training.
 
-Each step takes a batch of distinct items, encodes each once, and contrasts them all with one another. An anchor holds the
-vectors near the pretrained ones: what the encoder could read before, it can read after.
+Each step takes a batch of distinct items, encodes each once, and contrasts them all with one another. An anchor holds
+the vectors near the pretrained ones: what the encoder could read before, it can read after.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
@@ -33,10 +34,17 @@ STEPS_A_MEASUREMENT = 10
 PATIENCE = 2
 """Measurements without a new best after which training stops."""
 
-STEPS_A_WINDOW = 8
+STEPS_A_WINDOW = 6
 WINDOW_LEARNING_RATE_SHARE = 0.25
 MAX_GRADIENT_NORM = 1.0
 HELD_OUT_SHARE = 0.1
+MIN_INTERACTIONS = 100
+"""Before the first validation; with fewer the pretrained model is used as it is."""
+
+Curve = list[dict[str, float | None]]
+
+EVER = datetime.min.replace(tzinfo=UTC)
+"""seen_until of the pretrained model, which saw no interaction at all."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +57,23 @@ class Fold:
 
 @dataclass
 class Finetuned:
-    """What fine-tuning leaves: a fold for each window of the ranker, the final one, and how it went."""
+    """What fine-tuning leaves: a fold for each window of the ranker and one for the cut, and how it went."""
 
     pretrained: Vectors
     folds: dict[datetime, Fold] = field(default_factory=dict)
-    final: Fold | None = None
-    curve: list[dict[str, float]] = field(default_factory=list)
+    curve: Curve = field(default_factory=list)
     """step, loss, unseen and held_out ndcg@10 of the validation window"""
-    chosen: str = "finetuned"
-    """`pretrained` when the last window says that fine-tuning made it worse."""
+    validation: dict[str, float] = field(default_factory=dict)
+    """ndcg@10 on unseen items of the last window, pretrained and finetuned, the latter without having seen it"""
+
+    @property
+    def uses_pretrained(self) -> bool:
+        """Whether the pretrained model is used as it is: nothing to learn from, or learning made it worse."""
+        return not self.validation or self.validation["finetuned"] < self.validation["pretrained"]
+
+    def fold(self, window: datetime) -> Fold:
+        """The vectors that may score rows of a window of the ranker."""
+        return Fold(self.pretrained, EVER) if self.uses_pretrained else self.folds[window]
 
 
 class Finetuner:
@@ -87,11 +103,11 @@ class Finetuner:
         self._optimiser.step()
         return loss.item()
 
-    def fit(self, together: ChosenTogether, validation: TextValidation, advance: Advance) -> list[dict[str, float]]:
+    def fit(self, together: ChosenTogether, validation: TextValidation, advance: Advance) -> Curve:
         """Up to max_steps with early stopping; the encoder ends with the weights of the best measurement."""
         zero_shot = validation.measure(self.pretrained)
-        curve = [{"step": 0.0, "loss": float("nan"), **zero_shot}]
-        best, best_weights, losses = 1.0, self._weights(), []
+        curve: Curve = [{"step": 0, "loss": None, **zero_shot}]
+        best, best_weights, losses = 1.0, self.weights(), []
         since_best = 0
         for step in range(1, self.config.max_steps + 1):
             losses.append(self.step(together, self.config.learning_rate * min(1.0, step / WARM_UP_STEPS)))
@@ -99,13 +115,13 @@ class Finetuner:
             if step % STEPS_A_MEASUREMENT and step != self.config.max_steps:
                 continue
             found = validation.measure(self.prepared.encode_all())
-            curve.append({"step": float(step), "loss": float(np.mean(losses)), **found})
-            losses.clear()
+            curve.append({"step": step, "loss": float(np.mean(losses)), **found})
             gain = relative_gain(found, zero_shot)
-            advance(0, note=f"loss {curve[-1]['loss']:.3f}  ndcg unseen {found['unseen']:.3f} held out {found['held_out']:.3f}")
+            advance(0, note=f"ndcg unseen {found['unseen']:.3f} held out {found['held_out']:.3f}")
+            losses.clear()
             since_best += 1
             if gain > best:
-                best, best_weights, since_best = gain, self._weights(), 0
+                best, best_weights, since_best = gain, self.weights(), 0
             if since_best >= PATIENCE:
                 break
         self.encoder.trained.load_state_dict(best_weights)
@@ -115,7 +131,8 @@ class Finetuner:
         """The catalogue as the encoder reads it now: float32 (n_items, d)."""
         return self.prepared.encode_all().numpy()
 
-    def _weights(self) -> dict[str, Tensor]:
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the trained weights."""
         return {name: weight.clone() for name, weight in self.encoder.trained.state_dict().items()}
 
 
@@ -166,45 +183,49 @@ def finetune(
     windows: Sequence[datetime],
     hidden: Mask,
 ) -> Finetuned:
-    """Walk forward to the cut; the encoder is left as the final model.
+    """Walk forward to the cut; the encoder is left as the model of the cut, or as it was when uses_pretrained.
 
     interactions  of any time; nothing at or after the cut is looked at
     windows       the cuts that the ranker learns from, oldest first: each gets a Fold that saw nothing of it
     hidden        bool (n_items,), items whose interactions the model may never learn from
     """
     known, _ = split_by_time(interactions, cut)
-    texts = catalogue.texts(config.text.fields)
-    days = config.split.validation_days
-    tuner = Finetuner(encoder, texts, config)
+    tuner = Finetuner(encoder, catalogue.texts(config.text.fields), config)
     result = Finetuned(tuner.pretrained.numpy())
-    started = known["timestamp"].min()
-    assert isinstance(started, datetime)
-    if config.finetune.max_steps == 0:
-        result.folds = {window: Fold(result.pretrained, started) for window in windows}
-        result.final, result.chosen = Fold(result.pretrained, started), "pretrained"
+    days = config.split.validation_days
+    (first_validation,) = earlier_windows(windows[0], count=1, days=days)
+    first, _ = split_by_time(known, first_validation)
+    if config.finetune.max_steps == 0 or len(first) < MIN_INTERACTIONS:
         return result
     held_out = held_out_items(len(catalogue), hidden, config.finetune.seed)
 
     def validation_from(start: datetime) -> TextValidation:
         return text_validation(
-            known, catalogue, start, days=days, history_items=config.finetune.history_items, held_out=held_out, hidden=hidden
+            known,
+            catalogue,
+            start,
+            days=days,
+            history_items=config.finetune.history_items,
+            held_out=held_out,
+            hidden=hidden,
         )
 
     moments = [*windows, cut]
-    (first_validation,) = earlier_windows(moments[0], count=1, days=days)
-    together = chosen_together(split_by_time(known, first_validation)[0], catalogue, held_out=hidden | held_out)
+    pretrained_weights = tuner.weights()
+    together = chosen_together(first, catalogue, held_out=hidden | held_out)
     total = config.finetune.max_steps + STEPS_A_WINDOW * len(moments)
     with progress("fine-tuning the text model", total) as advance:
         result.curve = tuner.fit(together, validation_from(first_validation), advance)
-        advance(config.finetune.max_steps - int(result.curve[-1]["step"]))
+        advance(config.finetune.max_steps - int(result.curve[-1]["step"] or 0))
         for moment in moments:
             together = chosen_together(split_by_time(known, moment)[0], catalogue, held_out=hidden)
             for _ in range(STEPS_A_WINDOW):
                 loss = tuner.step(together, config.finetune.learning_rate * WINDOW_LEARNING_RATE_SHARE)
                 advance(note=f"up to {moment:%Y-%m-%d}  loss {loss:.3f}")
-            fold = Fold(tuner.vectors(), together.seen_until)
-            if moment == cut:
-                result.final = fold
-            else:
-                result.folds[moment] = fold
+            result.folds[moment] = Fold(tuner.vectors(), together.seen_until)
+    last = validation_from(windows[-1])
+    for name, vectors in (("pretrained", result.pretrained), ("finetuned", result.folds[windows[-1]].vectors)):
+        result.validation[name] = last.measure(torch.from_numpy(vectors))["unseen"]
+    if result.uses_pretrained:
+        encoder.trained.load_state_dict(pretrained_weights)
     return result

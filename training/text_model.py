@@ -8,7 +8,6 @@ import os
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
 
 import torch
 from tokenizers import Tokenizer
@@ -39,13 +38,14 @@ class TextEncoder(nn.Module):
         self.tokenizer = Tokenizer.from_file(str(_existing(folder / "tokenizer.json")))
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(max_tokens)
-        transformers_logging.disable_progress_bar()
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         # Eager attention: the other kernels do not export to ONNX with a dynamic length.
         model = AutoModel.from_pretrained(
             folder, attn_implementation="eager", local_files_only=True, use_safetensors=True, add_pooling_layer=False
         )
         if not hasattr(model, "encoder") or not hasattr(model.encoder, "layer"):
-            raise DataError(f"{folder}: {type(model).__name__} has no encoder.layer; expected an encoder of the BERT family")
+            raise DataError(f"{folder}: {type(model).__name__} has no encoder.layer; expected the BERT family")
         self.embeddings = model.embeddings
         layers = list(model.encoder.layer)
         split = len(layers) - min(trained_layers, len(layers))
@@ -108,7 +108,7 @@ class PreparedTexts:
         """Unit vectors (n, dimension) of items, with gradients to the trained layers."""
         # clone: tensors made in inference mode cannot be saved for the backward pass.
         hidden = pad_sequence([self.hidden[item].clone() for item in items], batch_first=True)
-        return cast(Tensor, self.encoder.finish(hidden, _mask([len(self.hidden[item]) for item in items])))
+        return self.encoder.finish(hidden, _mask([len(self.hidden[item]) for item in items]))
 
     def encode_all(self) -> Tensor:
         """Unit vectors (n_items, dimension) of the whole catalogue, without gradients."""
@@ -126,7 +126,7 @@ class LateInteraction(nn.Module):
     """Scores candidates against a history; exported as scorer.onnx, whose outputs are recsys.interest.SIGNALS."""
 
     def forward(self, history: Tensor, last: Tensor, candidates: Tensor) -> Tensor:
-        """(n, 3), each in [0, 1], from history (h, d), last (h,) which is 1 on the latest occasion, candidates (n, d)."""
+        """(n, 3), each in [0, 1]; history (h, d), last (h,) is 1 for the latest occasion, candidates (n, d)."""
         cosine = candidates @ history.T
         # log(mean(exp)) / temperature lies between the mean and the maximum of the cosines.
         size = torch.ones_like(last).sum()
@@ -159,7 +159,7 @@ def encoder_folder(configured: str | None, root: Path) -> Path:
 
 def _existing(path: Path) -> Path:
     if not path.exists():
-        raise DataError(f"{path} is missing; expected a Hugging Face encoder with safetensors weights, see text.encoder")
+        raise DataError(f"{path} is missing; expected a Hugging Face encoder in safetensors, see text.encoder")
     return path
 
 

@@ -57,10 +57,10 @@ def text_validation(
     hidden: Mask,
 ) -> TextValidation:
     """The window of `days` from `start`. `hidden` items, bool (n_items,), are nowhere: not in a history, not ranked."""
-    # A smaller sample of the users is as good for choosing a step, and quicker.
     window = interactions.filter(pl.col(TIMESTAMP).is_between(start, start + timedelta(days=days), closed="left"))
-    chosen = {user: items for user, items in window.group_by(USER_ID).agg(pl.col(ITEM_ID).unique()).iter_rows()}
+    chosen = dict(window.group_by(USER_ID).agg(pl.col(ITEM_ID).unique()).iter_rows())
     histories = user_history(interactions.filter(pl.col(USER_ID).is_in(list(chosen))), start)
+    # A sample of the users is as good for choosing a step, and quicker.
     users = histories.sample(min(MAX_USERS, len(histories)), seed=0)
     validation = TextValidation([], [])
     for user, items, times in users.select(USER_ID, "history_items", "history_last_at").iter_rows():

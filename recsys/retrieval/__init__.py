@@ -4,7 +4,8 @@ A channel is one small module with one function, Query → float64 (n_items,), -
 is added to CHANNELS.
 """
 
-from recsys.retrieval.channels import CHANNELS, TEXT_CHANNELS, Channel, Query
+from recsys.retrieval.channels import CHANNELS, Channel
 from recsys.retrieval.merge import CandidateSet, retrieve
+from recsys.retrieval.query import Query
 
-__all__ = ["CHANNELS", "TEXT_CHANNELS", "CandidateSet", "Channel", "Query", "retrieve"]
+__all__ = ["CHANNELS", "CandidateSet", "Channel", "Query", "retrieve"]

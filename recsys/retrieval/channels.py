@@ -21,5 +21,3 @@ CHANNELS: Final[dict[str, Channel]] = {
     "popular": popular,
     "fresh": fresh,
 }
-
-TEXT_CHANNELS: Final = frozenset({"interest", "interest_popular"})

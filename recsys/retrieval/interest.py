@@ -1,4 +1,4 @@
-"""Nearest by text to the interests of the user: with popularity (what is both likely and liked), and without (new items)."""
+"""Nearest by text to the interests of the user: with popularity, and without it, which finds new items too."""
 
 import numpy as np
 

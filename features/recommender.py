@@ -1,0 +1,63 @@
+"""Retrieve, assemble, score: the one path from a user to a ranked list, for evaluation and for serving."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.assembler import assemble
+from recsys.interest import InterestScorer, Vectors
+from recsys.retrieval import CandidateSet, Query, retrieve
+from recsys.state import Floats, ItemState, Mask, Positions, UserState
+
+
+class Ranker(Protocol):
+    """A score for each row of a feature matrix; lightgbm.Booster is one."""
+
+    def predict(self, data: NDArray[np.float32]) -> Floats: ...
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A user's candidates and their features, float32 (n_candidates, n_features)."""
+
+    candidates: CandidateSet
+    matrix: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Recommender:
+    """The items of a moment, and the interest scorer; without a scorer neither text channels nor text features."""
+
+    items: ItemState
+    scorer: InterestScorer | None
+    limit: int
+
+    def signals(self, user: UserState, candidates: Positions | None = None) -> Vectors | None:
+        """Interest by text in the candidates, or in the whole catalogue: float32 (n, 3); None without a scorer."""
+        if self.scorer is None:
+            return None
+        return self.scorer.score(user.history, user.in_last_occasion, candidates)
+
+    def prepare(self, user: UserState, exclude: Mask, signals: Vectors | None) -> Prepared:
+        """The user's best candidates but the excluded, bool (n_items,); `signals` over the whole catalogue."""
+        query = Query(user, self.items, signals, exclude)
+        candidates = retrieve(query, limit=self.limit)
+        of_candidates = None if signals is None else signals[candidates.positions]
+        return Prepared(candidates, assemble(user, self.items, candidates.positions, of_candidates))
+
+    def seen(self, user: UserState) -> Mask:
+        """The items of the user's history: bool (n_items,)."""
+        mask = self.nothing()
+        mask[user.history] = True
+        return mask
+
+    def nothing(self) -> Mask:
+        """No item: bool (n_items,)."""
+        return np.zeros(len(self.items), dtype=np.bool_)
+
+
+def by_score(scores: Floats) -> Positions:
+    """Rows from the highest score to the lowest; equal scores keep their order."""
+    return np.argsort(-np.asarray(scores), kind="stable")

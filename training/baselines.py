@@ -1,0 +1,64 @@
+"""The models that ours must beat, as PROTOCOL defines them: simple, and hard to beat.
+
+Each is a function from a user to float64 (n_items,) scores, made from what was known before the cut.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+import scipy.sparse as sp
+
+from recsys.catalogue import Catalogue
+from recsys.interest import SIGNALS, InterestScorer
+from recsys.schema import ITEM_ID, USER_ID
+from recsys.state import Floats, ItemState, UserState
+
+Scores = Callable[[UserState], Floats]
+
+EASE_LAMBDA = 300.0
+
+
+def popularity(items: ItemState) -> Scores:
+    """Distinct users in the 28 days before the cut."""
+    users: Floats = np.nan_to_num(items.column("users_28d"))
+    return lambda user: users
+
+
+def personal_frequency(items: ItemState) -> Scores:
+    """Distinct occasions with the item, ties by popularity."""
+    users = np.nan_to_num(items.column("users_28d"))
+    tie_breaker = users / (1 + users.max(initial=0))
+
+    def scores(user: UserState) -> Floats:
+        counts: Floats = tie_breaker.copy()
+        counts[user.history] += user.occasions
+        return counts
+
+    return scores
+
+
+def ease(interactions: pl.DataFrame, catalogue: Catalogue) -> Scores:
+    """EASE in closed form, diagonal zero, on all interactions given: Steck, "Embarrassingly shallow autoencoders for
+    sparse data", 2019."""
+    pairs = interactions.select(USER_ID, ITEM_ID).unique()
+    rows = (pairs[USER_ID].rank("dense") - 1).to_numpy()
+    columns = pairs[ITEM_ID].replace_strict(catalogue.index, return_dtype=pl.Int64).to_numpy()
+    chosen = sp.csr_array((np.ones(len(pairs)), (rows, columns)), (int(rows.max()) + 1, len(catalogue)))
+    gram = (chosen.T @ chosen).toarray()
+    gram[np.diag_indices_from(gram)] += EASE_LAMBDA
+    inverse = np.linalg.inv(gram)
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0.0)
+
+    def scores(user: UserState) -> Floats:
+        strength: Floats = weights[user.history].sum(axis=0)
+        return strength
+
+    return scores
+
+
+def by_text(scorer: InterestScorer) -> Scores:
+    """Interest by text alone; with pretrained vectors this is zero_shot_text."""
+    column = SIGNALS.index("text_interest")
+    return lambda user: scorer.score(user.history, user.in_last_occasion)[:, column].astype(np.float64)

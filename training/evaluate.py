@@ -1,0 +1,187 @@
+"""Measure every model on what happened after the cut, by one protocol.
+
+Three tasks over the whole catalogue, without sampled negatives: `all`, every item counts; `new`, only items that the
+user did not have; `cold`, only items that the text model learned nothing from, for users who chose one for the first
+time, with a history that never held them.
+"""
+
+import resource
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import msgspec
+import numpy as np
+
+from features.recommender import Prepared, Recommender, by_score
+from recsys.errors import DataError
+from recsys.metrics import RECALL_AT, per_user_metrics, summarise
+from recsys.progress import progress
+from recsys.retrieval import CHANNELS
+from recsys.retrieval.merge import best
+from recsys.split import split_by_time
+from recsys.state import Floats, Mask, Positions, UserState
+from training import baselines
+from training.pipeline import Pipeline
+from training.ranker import score_all
+from training.windows import Window
+
+TOP = max(RECALL_AT)
+USERS_AT_ONCE = 64
+REPORT_FILE = "measured.json"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A user in a task: what is known, what may not be ranked, and what was then chosen."""
+
+    user: UserState
+    exclude: Mask
+    relevant: frozenset[int]
+
+
+def cases_of(window: Window, hidden: Mask) -> dict[str, list[Case]]:
+    """The cases of each task; a user with nothing to find is left out of the task."""
+    tasks: dict[str, list[Case]] = {"all": [], "new": [], "cold": []}
+    for user, labels in zip(window.states, window.labels, strict=True):
+        seen = np.zeros(len(hidden), dtype=np.bool_)
+        seen[user.history] = True
+        nothing = np.zeros(len(hidden), dtype=np.bool_)
+        for task, state, exclude in (
+            ("all", user, nothing),
+            ("new", user, seen),
+            ("cold", user.without(hidden), seen | ~hidden),
+        ):
+            relevant = frozenset(item for item in labels if not exclude[item])
+            if relevant:
+                tasks[task].append(Case(state, exclude, relevant))
+    return tasks
+
+
+def measure(pipeline: Pipeline) -> dict[str, Any]:
+    """Every model on every task that it can do, and what explains the figures: the report but for its frame.
+
+    Raises DataError when nobody who is known before the cut chose anything after it.
+    """
+    window = pipeline.window(pipeline.cut, None)
+    tasks = cases_of(window, pipeline.hidden)
+    if not tasks["all"]:
+        raise DataError(
+            f"no user with a past before {pipeline.cut} has a label after it, so nothing can be measured; "
+            "set split.test_start or --test-start earlier"
+        )
+    known, _ = split_by_time(pipeline.interactions, pipeline.cut)
+    text = pipeline.text
+    finetuned, pretrained = text.scorer(text.vectors), text.scorer(text.pretrained)
+    simple: dict[str, tuple[baselines.Scores, Sequence[str]]] = {
+        "popularity": (baselines.popularity(window.items), ("all", "new")),
+        "personal_frequency": (baselines.personal_frequency(window.items), ("all",)),
+        "ease": (baselines.ease(known, pipeline.catalogue), ("all", "new")),
+        "zero_shot_text": (baselines.by_text(pretrained), ("all", "new", "cold")),
+        "text_model": (baselines.by_text(finetuned), ("all", "new", "cold")),
+    }
+    models: dict[str, dict[str, Any]] = {}
+    for name, (scores, can_do) in simple.items():
+        models[name] = {
+            task: _measure_scores(name, task, scores, cases) if task in can_do else None
+            for task, cases in tasks.items()
+        }
+    ours: dict[str, Any] = {}
+    for name, scorer in (("recsys_no_text", None), ("recsys", finetuned)):
+        booster = pipeline.ranker(with_text=scorer is not None)
+        recommender = pipeline.recommender(window.items, scorer)
+        models[name] = {"cold": None}
+        for task in ("all", "new"):
+            measured, prepared = _measure_recommender(name, task, recommender, booster, tasks[task])
+            models[name][task] = measured
+            if name == "recsys" and task == "all":
+                ours = {"importance": _importance(booster), "channels": _channels(prepared, tasks["all"])}
+    curve = [
+        {
+            "step": point["step"],
+            "loss": point["loss"],
+            "validation_ndcg@10": point["unseen"],
+            "held_out_ndcg@10": point["held_out"],
+        }
+        for point in text.about["curve"]
+    ]
+    return {
+        "dataset": pipeline.config.name,
+        "test_start": pipeline.cut.isoformat(),
+        "users": {task: len(cases) for task, cases in tasks.items()},
+        "models": models,
+        **ours,
+        **({"curves": {"text": curve}} if curve else {}),
+    }
+
+
+def evaluate(pipeline: Pipeline, *, bundle: str) -> dict[str, Any]:
+    """The whole report; what was measured before with the same models is not measured again."""
+    # The stages that it needs come first, so that their time is not counted twice.
+    pipeline.compute_features()
+    _ = pipeline.text
+    for with_text in (True, False):
+        pipeline.ranker(with_text=with_text)
+
+    def build(folder: Path) -> None:
+        measured = {**measure(pipeline), "peak_memory_mb": peak_memory_mb()}
+        (folder / REPORT_FILE).write_bytes(msgspec.json.encode(measured))
+
+    folder = pipeline.stages.run("evaluate", pipeline.key, build)
+    measured: dict[str, Any] = msgspec.json.decode((folder / REPORT_FILE).read_bytes())
+    return {**measured, "bundle": bundle, "seconds": dict(pipeline.stages.seconds)}
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process has held so far, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _measure_scores(name: str, task: str, scores: Callable[[UserState], Floats], cases: list[Case]) -> Any:
+    top = []
+    with progress(f"measuring {name} on {task}", len(cases)) as advance:
+        for case in cases:
+            top.append(best(np.where(case.exclude, -np.inf, scores(case.user)), TOP))
+            advance()
+    return _summary(top, cases)
+
+
+def _measure_recommender(
+    name: str, task: str, recommender: Recommender, booster: lgb.Booster, cases: list[Case]
+) -> tuple[Any, list[Prepared]]:
+    top: list[Positions] = []
+    prepared: list[Prepared] = []
+    with progress(f"measuring {name} on {task}", len(cases)) as advance:
+        for start in range(0, len(cases), USERS_AT_ONCE):
+            part = [
+                recommender.prepare(case.user, case.exclude, recommender.signals(case.user))
+                for case in cases[start : start + USERS_AT_ONCE]
+            ]
+            for one, scores in zip(part, score_all(booster, part), strict=True):
+                top.append(one.candidates.positions[by_score(scores)][:TOP])
+            prepared += part
+            advance(len(part))
+    return _summary(top, cases), prepared
+
+
+def _summary(top: list[Positions], cases: list[Case]) -> Any:
+    return summarise(per_user_metrics(top, [case.relevant for case in cases])) if cases else None
+
+
+def _importance(booster: lgb.Booster) -> dict[str, float]:
+    gains = booster.feature_importance("gain").tolist()
+    return dict(sorted(zip(booster.feature_name(), gains, strict=True), key=lambda pair: -pair[1]))
+
+
+def _channels(prepared: list[Prepared], cases: list[Case]) -> dict[str, dict[str, float]]:
+    """For each channel the mean share of the relevant items that it brought, and that nobody else brought."""
+    shares = np.zeros((len(cases), len(CHANNELS), 2))
+    for row, (one, case) in enumerate(zip(prepared, cases, strict=True)):
+        found = one.candidates.brought[np.isin(one.candidates.positions, list(case.relevant))]
+        shares[row, :, 0] = found.sum(axis=0)
+        shares[row, :, 1] = found[found.sum(axis=1) == 1].sum(axis=0)
+        shares[row] /= len(case.relevant)
+    means = shares.mean(axis=0)
+    return {name: {"recall": float(means[at, 0]), "alone": float(means[at, 1])} for at, name in enumerate(CHANNELS)}

@@ -1,0 +1,78 @@
+"""Put the models of a pipeline into a bundle, make it the champion, and fill the online store.
+
+Reads   cache/
+Writes  bundles/BUNDLE_ID/, bundles/champion, features/online.db
+"""
+
+import shutil
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from features.assembler import FEATURES
+from recsys.bundle import Manifest, list_bundles, promote, publish
+from recsys.bundle_files import CATALOGUE_FILE, RANKER_FILE, TEXT_FILES
+from training.pipeline import Pipeline
+
+PACKAGES = ("recsys", "torch", "transformers", "lightgbm", "onnxruntime-gpu", "onnxruntime", "polars", "feast", "numpy")
+
+
+def bundle_id(pipeline: Pipeline) -> str:
+    """The same models have the same id: name of the data set, day of the cut, hash of all that they depend on."""
+    name = "".join(letter if letter.isalnum() else "-" for letter in pipeline.config.name)
+    return f"{name}-{pipeline.cut:%Y%m%d}-{pipeline.key[:8]}"
+
+
+def publish_models(pipeline: Pipeline, report: dict[str, Any] | None) -> Path:
+    """Publish and promote the bundle, with the figures of its report if it was measured; returns its folder.
+
+    A bundle that is there already is promoted as it is.
+    """
+    identity = bundle_id(pipeline)
+    target = pipeline.workspace.bundles / identity
+    if target not in list_bundles(pipeline.workspace.bundles):
+        manifest = _manifest(pipeline, identity, report)
+        publish(pipeline.workspace.bundles, manifest, lambda folder: _fill(pipeline, folder))
+    promote(pipeline.workspace.bundles, identity)
+    pipeline.store.materialise(pipeline.end)
+    return target
+
+
+def _fill(pipeline: Pipeline, folder: Path) -> None:
+    for name in TEXT_FILES:
+        shutil.copyfile(pipeline.text.folder / name, folder / name)
+    pipeline.ranker(with_text=True).save_model(folder / RANKER_FILE)
+    pipeline.catalogue.table.write_parquet(folder / CATALOGUE_FILE)
+
+
+def _manifest(pipeline: Pipeline, identity: str, report: dict[str, Any] | None) -> Manifest:
+    text, tune, about = pipeline.config.text, pipeline.config.finetune, pipeline.text.about
+    return Manifest(
+        bundle_id=identity,
+        created_at=datetime.now(UTC),
+        dataset=pipeline.config.name,
+        trained_from=pipeline.first,
+        trained_until=pipeline.cut,
+        versions=_versions(),
+        features=list(FEATURES),
+        metrics={} if report is None else report["models"]["recsys"],
+        text={
+            "fields": list(text.fields),
+            "max_tokens": text.max_tokens,
+            "history_items": tune.history_items,
+            "dimension": about["dimension"],
+            "uses_pretrained": about["uses_pretrained"],
+            "onnx_difference": about["onnx_difference"],
+        },
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # one of the two builds of ONNX Runtime
+            continue
+    return found

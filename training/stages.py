@@ -1,0 +1,83 @@
+"""Results of the stages, kept by what went into them: what has not changed is not computed again.
+
+cache/STAGE-KEY/      the files of a stage; KEY is a hash of its inputs, its configuration and the code
+cache/STAGE-KEY/seconds    how long it took
+"""
+
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+
+from recsys.workspace import Workspace
+
+PACKAGES = ("recsys", "features", "training")
+SECONDS = "seconds"
+KEPT = 3
+
+
+@dataclass
+class Stages:
+    """The stages of one run over a project, and the seconds that each took when it was computed."""
+
+    workspace: Workspace
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def run(self, name: str, inputs: object, build: Callable[[Path], None]) -> Path:
+        """The folder of a stage; `build` fills it unless the same was built before.
+
+        inputs  anything that msgspec can encode: all that the result depends on, but for the code
+        """
+        folder = self.workspace.cache / f"{name}-{key_of(inputs)}"
+        if not folder.exists():
+            partial = folder.with_name(f".{folder.name}.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            started = time.monotonic()
+            build(partial)
+            (partial / SECONDS).write_text(str(time.monotonic() - started))
+            partial.rename(folder)
+            self._forget_oldest(name)
+        else:
+            print(f"{name}: nothing has changed, reused", file=sys.stderr)
+        self.seconds[name] = float((folder / SECONDS).read_text())
+        return folder
+
+    def _forget_oldest(self, name: str) -> None:
+        """Bound the cache: results for configurations and code of long ago are not needed again."""
+        kept = sorted(self.workspace.cache.glob(f"{name}-*"), key=lambda folder: folder.stat().st_mtime)
+        for folder in kept[:-KEPT]:
+            shutil.rmtree(folder)
+
+
+def key_of(inputs: object) -> str:
+    """A short hash of the inputs and of the code of the engine."""
+    return sha256(msgspec.json.encode([inputs, code_hash()])).hexdigest()[:16]
+
+
+@cache
+def code_hash() -> str:
+    """A hash of every Python file of the packages that compute results."""
+    root = Path(__file__).parent.parent
+    digest = sha256()
+    for package in PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def hash_of_file(path: Path) -> str:
+    """SHA-256 of a file; empty for one that is not there."""
+    if not path.exists():
+        return ""
+    with path.open("rb") as file:
+        digest = sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
