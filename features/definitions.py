@@ -1,6 +1,6 @@
 """The features in Feast's terms: entities, views and the one feature service, `ranking`.
 
-Each view is a folder of Parquet snapshots (features.snapshots writes them): a row is what was known of one user or item
+Each view is a folder of Parquet snapshots (features.store writes them): a row is what was known of one user or item
 strictly before `event_timestamp`. Times are seconds since the epoch; ages are computed at the moment of the request.
 """
 

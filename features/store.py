@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from features.definitions import EVENT_TIMESTAMP, HISTORY_VIEW, ITEM_VIEW, USER_
 from features.rows import HISTORY_COLUMNS, ITEM_COLUMNS, USER_COLUMNS, user_state
 from recsys.catalogue import Catalogue
 from recsys.config import InteractionType
-from recsys.errors import FeatureStoreError
+from recsys.errors import DataError, FeatureStoreError
 from recsys.schema import EVENT_TYPE, ITEM_ID, USER_ID
 from recsys.state import ItemState, UserState
 
@@ -38,9 +38,6 @@ USER_REFERENCES = [
 ]
 COOCCURRENCE = "cooccurrence"
 ITEMS_AT_ONCE = 1000
-ONE_DAY = timedelta(days=1)
-
-os.environ.setdefault("FEAST_USAGE", "False")
 
 
 class BehaviourStore:
@@ -49,24 +46,17 @@ class BehaviourStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        logging.getLogger("feast").setLevel(logging.WARNING)
-        self.feast = FeatureStore(
-            config=RepoConfig(
-                project="recsys",
-                provider="local",
-                registry={"path": str(folder / "registry.db"), "cache_mode": "thread", "cache_ttl_seconds": 3600},
-                online_store={"type": "sqlite", "path": str(folder / "online.db")},
-                offline_store={"type": "duckdb"},
-                entity_key_serialization_version=3,
-                repo_path=folder,
-            )
-        )
+        logging.getLogger("feast").setLevel(logging.ERROR)
+        self.feast = _feast(folder, online=self._online)
 
     # Writing
 
     def snapshot(self, interactions: pl.DataFrame, catalogue: Catalogue, moments: Sequence[datetime]) -> int:
         """Compute every view and the neighbours at each moment, unless they are there; returns how many were not."""
         missing = [as_of for as_of in moments if not self._neighbours_path(as_of).exists()]
+        if missing:
+            # First: what is on the disk is known to Feast, even if this process dies on the way.
+            self.feast.apply(feature_objects(self.folder))  # type: ignore[arg-type]  # its list is invariant
         for as_of in missing:
             for view, aggregate in AGGREGATES.items():
                 _write_parquet(aggregate(interactions, as_of), self.folder / view / f"{_stamp(as_of)}.parquet")
@@ -77,8 +67,6 @@ class BehaviourStore:
             ids = np.array(catalogue.item_ids, dtype=np.str_)
             np.savez(partial, data=found.data, indices=found.indices, indptr=found.indptr, item_ids=ids)
             partial.replace(path)
-        if missing:
-            self.feast.apply(feature_objects(self.folder))  # type: ignore[arg-type]  # its list is invariant
         return len(missing)
 
     def forget_other_data(self, fingerprint: str) -> None:
@@ -86,16 +74,41 @@ class BehaviourStore:
         mark = self.folder / "computed_from"
         if mark.exists() and mark.read_text() == fingerprint:
             return
-        for view in (*AGGREGATES, COOCCURRENCE):
-            shutil.rmtree(self.folder / view, ignore_errors=True)
+        # The neighbours first: a moment without them counts as missing, whatever else is left of it.
+        for view in (COOCCURRENCE, *AGGREGATES):
+            if (self.folder / view).exists():
+                shutil.rmtree(self.folder / view)
         mark.write_text(fingerprint)
 
     def materialise(self, as_of: datetime) -> None:
-        """Put the snapshot of a moment into the online store."""
+        """Put the snapshot of a moment, and nothing else, into the online store, which then needs the snapshot no more.
+
+        A new store takes the place of the old one, so that no user or item of other data stays in it. A process that
+        has read from the old one goes on with that.
+        """
+        neighbours = self._online_neighbours.with_suffix(".tmp")
+        shutil.copyfile(self._neighbours_path(as_of), neighbours)
+        # SQLite may have left a journal beside a store that was never finished.
+        for leftover in self.folder.glob("online.tmp.db*"):
+            leftover.unlink()
+        filled = self.folder / "online.tmp.db"
+        filling = _feast(self.folder, online=filled)
         # materialize prints its progress as coloured text on stdout.
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
-            self.feast.materialize(start_date=as_of - ONE_DAY, end_date=as_of + timedelta(microseconds=1))
+            filling.apply(feature_objects(self.folder))  # type: ignore[arg-type]  # its list is invariant
+            filling.materialize(start_date=as_of, end_date=as_of)
+        filled.replace(self._online)
+        neighbours.replace(self._online_neighbours)
+        self.feast = _feast(self.folder, online=self._online)
         (self.folder / "online_as_of").write_text(as_of.isoformat())
+
+    @property
+    def _online(self) -> Path:
+        return self.folder / "online.db"
+
+    @property
+    def _online_neighbours(self) -> Path:
+        return self.folder / "online_neighbours.npz"
 
     # Reading for training: point in time, from the offline store
 
@@ -103,38 +116,41 @@ class BehaviourStore:
         """Every item as it was known at `as_of`."""
         rows = self._join(ITEM_VIEW, ITEM_ID, catalogue.item_ids, as_of, ITEM_COLUMNS)
         values = rows.select(ITEM_COLUMNS).to_numpy().astype(np.float64)
-        return ItemState(as_of.timestamp(), ITEM_COLUMNS, values, self._neighbours(catalogue, as_of))
+        return ItemState(
+            as_of.timestamp(), ITEM_COLUMNS, values, self._neighbours(catalogue, self._neighbours_path(as_of))
+        )
 
     def users_at(self, user_ids: Sequence[str], catalogue: Catalogue, as_of: datetime) -> list[UserState]:
-        """Each user as known at `as_of`, in the order given."""
+        """Each user as known at `as_of`, in the order given; the empty state for one never seen."""
         behaviour = self._join(USER_VIEW, USER_ID, user_ids, as_of, USER_COLUMNS)
         history = self._join(HISTORY_VIEW, USER_ID, user_ids, as_of, HISTORY_COLUMNS)
         rows = pl.concat([behaviour.select(USER_COLUMNS), history.select(HISTORY_COLUMNS)], how="horizontal")
         return [user_state(row, catalogue) for row in rows.iter_rows(named=True)]
 
     def _join(self, view: str, key: str, ids: Sequence[str], as_of: datetime, columns: Sequence[str]) -> pl.DataFrame:
-        wanted = pd.DataFrame({key: list(ids), EVENT_TIMESTAMP: pd.Timestamp(as_of)})
+        wanted = pd.DataFrame({key: list(dict.fromkeys(ids)), EVENT_TIMESTAMP: pd.Timestamp(as_of)})
         job = self.feast.get_historical_features(wanted, [f"{view}:{name}" for name in columns])
         found = pl.from_arrow(job.to_arrow())
         assert isinstance(found, pl.DataFrame)
-        # DuckDB's join does not keep the order of the rows.
-        ordered = pl.DataFrame({key: list(ids)}).join(found, on=key, how="left", maintain_order="left", validate="1:1")
         if len(found) != len(wanted):
             raise FeatureStoreError(f"{view}: {len(wanted)} rows went into the join in time, {len(found)} came out")
+        # DuckDB's join does not keep the order of the rows.
+        ordered = pl.DataFrame({key: list(ids)}).join(found, on=key, how="left", maintain_order="left", validate="m:1")
         return ordered.with_columns(pl.selectors.numeric().fill_null(np.nan))
 
-    def _neighbours(self, catalogue: Catalogue, as_of: datetime) -> sp.csr_array:
-        path = self._neighbours_path(as_of)
+    def _neighbours(self, catalogue: Catalogue, path: Path) -> sp.csr_array:
+        """The neighbours of a file in the order of the catalogue, which may have gained and lost items since."""
         if not path.exists():
-            raise FeatureStoreError(f"{path}: no snapshot of the features at {as_of}; run `recsys train` to compute it")
+            raise FeatureStoreError(f"{path}: no such snapshot of the features; run `recsys train` to compute it")
         with np.load(path) as saved:
-            if saved["item_ids"].tolist() != catalogue.item_ids:
-                raise FeatureStoreError(
-                    f"{path}: holds {len(saved['item_ids'])} items, expected the {len(catalogue)} items of the bundle; "
-                    "the items have changed since it was trained, run `recsys train`"
-                )
+            ids: list[str] = saved["item_ids"].tolist()
             parts = (saved["data"], saved["indices"], saved["indptr"])
-            return sp.csr_array(parts, shape=(len(catalogue), len(catalogue)))
+        found = sp.csr_array(parts, shape=(len(ids), len(ids))).tocoo()
+        size = len(catalogue)
+        position = np.array([catalogue.index.get(item, -1) for item in ids], dtype=np.int64)
+        row, column = position[found.row], position[found.col]
+        known = (row >= 0) & (column >= 0)
+        return sp.csr_array((found.data[known], (row[known], column[known])), shape=(size, size))
 
     def _neighbours_path(self, as_of: datetime) -> Path:
         return self.folder / COOCCURRENCE / f"{_stamp(as_of)}.npz"
@@ -158,7 +174,9 @@ class BehaviourStore:
             ids = catalogue.item_ids[start : start + ITEMS_AT_ONCE]
             answer = self.feast.get_online_features(ITEM_REFERENCES, [{ITEM_ID: item} for item in ids]).to_dict()
             rows.append(np.array([answer[name] for name in ITEM_COLUMNS], dtype=np.float64).T)
-        return ItemState(as_of.timestamp(), ITEM_COLUMNS, np.concatenate(rows), self._neighbours(catalogue, as_of))
+        return ItemState(
+            as_of.timestamp(), ITEM_COLUMNS, np.concatenate(rows), self._neighbours(catalogue, self._online_neighbours)
+        )
 
     def online_user(self, user_id: str, catalogue: Catalogue) -> UserState:
         """One user from the online store; the empty state for one never seen."""
@@ -167,9 +185,37 @@ class BehaviourStore:
 
 
 def weigh(interactions: pl.DataFrame, types: dict[str, InteractionType]) -> pl.DataFrame:
-    """The interactions with the weight of their type in a column of its own."""
+    """The interactions with the weight of their type in a column of its own.
+
+    Raises DataError when one is of a type that is not among `types`.
+    """
     weights = {name: kind.weight for name, kind in types.items()}
+    if unknown := sorted(set(interactions[EVENT_TYPE]) - weights.keys()):
+        raise DataError(
+            f"interactions: found the types {unknown}, expected {sorted(weights)}; "
+            "add them to [interaction_types], or run `recsys import` again"
+        )
     return interactions.with_columns(pl.col(EVENT_TYPE).replace_strict(weights, return_dtype=pl.Float32).alias(WEIGHT))
+
+
+def _feast(folder: Path, *, online: Path) -> FeatureStore:
+    return FeatureStore(
+        config=RepoConfig(
+            project="recsys",
+            provider="local",
+            registry={
+                "path": str(folder / "registry.db"),
+                "cache_mode": "thread",
+                "cache_ttl_seconds": 3600,
+                # Else reads fail while another process fills the online store.
+                "serve_features_while_materializing": True,
+            },
+            online_store={"type": "sqlite", "path": str(online)},
+            offline_store={"type": "duckdb"},
+            entity_key_serialization_version=3,
+            repo_path=folder,
+        )
+    )
 
 
 def _stamp(as_of: datetime) -> str:

@@ -32,19 +32,22 @@ def load_command(entry: EntryPoint) -> click.Command:
     try:
         command = entry.load()
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in OUR_PACKAGES:
-            return unavailable(
-                entry.name,
-                f"(broken: {error.name} is missing)",
-                f"our own module {error.name} is missing; the installation is damaged, install recsys again",
-            )
-        return unavailable(
-            entry.name,
-            "(needs recsys[train])",
-            f"the package {error.name} is not installed; install recsys[train] to train and evaluate",
-        )
+        short = f"(broken: {error.name} is missing)" if is_ours(error) else "(needs recsys[train])"
+        return unavailable(entry.name, short, what_to_install(error))
     assert isinstance(command, click.Command)
     return command
+
+
+def is_ours(error: ModuleNotFoundError) -> bool:
+    """Whether the missing module is one of the engine's own."""
+    return (error.name or "").partition(".")[0] in OUR_PACKAGES
+
+
+def what_to_install(error: ModuleNotFoundError) -> str:
+    """What a person can do about a missing module."""
+    if is_ours(error):
+        return f"our own module {error.name} is missing; the installation is damaged, install recsys again"
+    return f"the package {error.name} is not installed; install recsys[train] to train and evaluate"
 
 
 def unavailable(name: str, short: str, message: str) -> click.Command:
@@ -67,6 +70,10 @@ def main() -> None:
     """Run the command line; a RecsysError is one message on stderr and exit code 2."""
     try:
         recsys(prog_name="recsys")
+    except ModuleNotFoundError as error:
+        # A command imports the training framework only once it has read its configuration.
+        click.echo(f"error: {what_to_install(error)}", err=True)
+        sys.exit(2)
     except RecsysError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)

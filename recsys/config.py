@@ -26,9 +26,13 @@ class Source(Stage, frozen=True, kw_only=True):
 
     format: Literal["files", "online_retail"] = "files"
     interactions: str
+    """What users did, and when."""
     items: str | None = None
+    """What the items are; without it they are the ids in interactions."""
     impressions: str | None = None
+    """What was shown."""
     users: str | None = None
+    """Attributes of users."""
     max_bad_share: Share = 0.05
     """More refused rows than this share of any one table end the import with exit code 2."""
 
@@ -37,14 +41,18 @@ class InteractionType(Stage, frozen=True):
     """How much one interaction of this type counts, and whether it is what the engine learns to predict."""
 
     weight: PositiveFloat = 1.0
+    """Against the other types."""
     label: bool = False
+    """Whether the ranker learns to predict it, and the evaluation counts it."""
 
 
 class Text(Stage, frozen=True):
     """What the text model reads of an item."""
 
     fields: tuple[str, ...] = ("title",)
+    """Columns of items, in the order in which they are read; a blank one is skipped."""
     max_tokens: Positive = 32
+    """What follows is cut off. More is slower."""
     encoder: str | None = None
     """Folder of a Hugging Face encoder (config.json, model.safetensors, tokenizer.json); None: the packaged MiniLM."""
 
@@ -53,17 +61,23 @@ class Split(Stage, frozen=True):
     """The cut in time. None: all interactions are learned from, and nothing is held back to measure on."""
 
     test_start: datetime | None = None
+    """Everything from here on is held back to measure on."""
     validation_days: Positive = 14
+    """Length of the window on which fine-tuning is stopped early."""
 
 
 class Finetune(Stage, frozen=True):
     """Fine-tuning of the text model. 0 steps leaves the pretrained model as it is."""
 
     max_steps: Annotated[int, Meta(ge=0)] = 40
+    """Fine-tuning stops earlier when the validation does not get better."""
     batch_items: Positive = 512
+    """Distinct items that are contrasted in a step."""
     trained_layers: Positive = 2
+    """Upper layers of the encoder that learn; those below are frozen and run once an item."""
     learning_rate: PositiveFloat = 4e-4
     history_items: Positive = 40
+    """Latest distinct items of a user that the text model looks at."""
     seed: int = 0
 
 
@@ -71,15 +85,20 @@ class Retrieval(Stage, frozen=True):
     """How many items the ranker gets to order."""
 
     candidates: Positive = 400
+    """Items of all channels together."""
 
 
 class Ranker(Stage, frozen=True):
     """LightGBM lambdarank on several windows before the cut."""
 
     windows: Positive = 6
+    """Windows before the cut that the ranker learns from; fewer when the logs are shorter."""
     window_days: Positive = 14
+    """Length of a window: what a user does in it is what the ranker learns to put first."""
     trees: Positive = 400
+    """At most; the latest window says how many serve best."""
     leaves: Positive = 31
+    """Leaves of a tree."""
     learning_rate: PositiveFloat = 0.05
     seed: int = 0
 
@@ -90,6 +109,7 @@ class Serving(Stage, frozen=True):
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
     max_candidates: Positive = 2000
+    """Most candidates of a rank request, and most items of an answer."""
 
 
 class Config(Stage, frozen=True):

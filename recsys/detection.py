@@ -53,6 +53,7 @@ ALIASES = {
 }
 # In its own table a bare id is that table's.
 OWN_ID = {"items": ITEM_ID, "users": USER_ID, "impressions": REQUEST_ID, "interactions": EVENT_ID}
+MAX_UNREAD_SHARE = 0.5
 MAX_TYPES = 50
 
 
@@ -92,7 +93,8 @@ def detect_columns(table: str, path: Path, given: Mapping[str, str]) -> Detected
         for theirs in names if ours not in columns else ():
             sample = missing_to_null(rows.get_column(theirs))
             unread = sample.filter(read(sample, dtype).is_null() & sample.is_not_null())
-            if not len(unread):
+            # Some bad rows are the import's to refuse; a column that is mostly unreadable is another one.
+            if len(unread) <= MAX_UNREAD_SHARE * sample.count():
                 columns[ours] = theirs
                 break
             # A guess may be wrong; a column under our own name or without which nothing works may not.

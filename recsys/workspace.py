@@ -39,12 +39,21 @@ class Workspace:
         assert table in TABLES, table
         return self.root / "tables" / f"{table}.parquet"
 
+    def with_tables(self) -> "Workspace":
+        """The same project, imported. Raises DataError when it is not."""
+        for table in ("items", "interactions"):
+            self._existing_table(table)
+        return self
+
     def read_table(self, table: str) -> pl.DataFrame:
         """An imported table. Raises DataError when it is not there."""
+        return pl.read_parquet(self._existing_table(table))
+
+    def _existing_table(self, table: str) -> Path:
         path = self.table_path(table)
         if not path.exists():
             raise DataError(f"{path}: the table is missing; run `recsys import --config {self.root}/recsys.toml`")
-        return pl.read_parquet(path)
+        return path
 
     def quarantine_path(self, table: str) -> Path:
         return self.root / "quarantine" / f"{table}.jsonl"

@@ -14,15 +14,18 @@ import click
 @click.option("--port", type=click.IntRange(0, 65535), help="Port, instead of serving.port; 0 takes a free one")
 def serve(config_path: Path, host: str | None, port: int | None) -> None:
     """Answer rank and recommend requests over HTTP and log what users see and do."""
-    # Here, so that the help of the command line does not wait for the server and ONNX Runtime.
+    # Here, so that neither the help nor a mistake in recsys.toml waits for the server and ONNX Runtime.
+    from recsys.bundle import champion
     from recsys.workspace import Workspace
+
+    workspace = Workspace.open(config_path)
+    champion(workspace.bundles)
     from serving.engine import load_engine
     from serving.events import EventLog
     from serving.server import run
     from serving.service import Service
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-    workspace = Workspace.open(config_path)
     settings = workspace.config.serving
     with EventLog.open(workspace.events) as event_log:
         run(

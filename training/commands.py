@@ -20,14 +20,15 @@ CONFIG_OPTION = click.option(
 @click.option("--all-data", is_flag=True, help="Learn from everything: nothing is held back, and nothing is measured")
 def train(config_path: Path, all_data: bool) -> None:
     """Train on all before split.test_start, measure on what follows, publish the bundle as champion."""
-    # Here, so that the help of the command line does not wait for the training framework.
+    # Here, so that neither the help nor a mistake in recsys.toml waits for the training framework.
     from recsys.workspace import Workspace
+
+    workspace = Workspace.open(config_path).with_tables()
     from training.evaluate import evaluate as evaluate_models
     from training.pipeline import Pipeline
     from training.publishing import bundle_id, publish_models
     from training.report import print_table
 
-    workspace = Workspace.open(config_path)
     pipeline = Pipeline(workspace, cut=None if all_data else workspace.config.split.test_start)
     report = None
     if pipeline.cut < pipeline.end:
@@ -46,15 +47,16 @@ def evaluate(config_path: Path, test_start: str | None, json_path: Path | None) 
     """Measure models that know nothing of what happened from test_start on; writes report.json and report.html."""
     from recsys.errors import ConfigError
     from recsys.workspace import Workspace
+
+    workspace = Workspace.open(config_path).with_tables()
+    cut = _parsed(test_start) if test_start else workspace.config.split.test_start
+    if cut is None:
+        raise ConfigError(f"{config_path}: split.test_start is not set; set it, or give --test-start ISO-DATE")
     from training.evaluate import evaluate as evaluate_models
     from training.pipeline import Pipeline
     from training.publishing import bundle_id
     from training.report import print_table, write_report
 
-    workspace = Workspace.open(config_path)
-    cut = _parsed(test_start) if test_start else workspace.config.split.test_start
-    if cut is None:
-        raise ConfigError(f"{config_path}: split.test_start is not set; set it, or give --test-start ISO-DATE")
     pipeline = Pipeline(workspace, cut=cut)
     report = evaluate_models(pipeline, bundle=bundle_id(pipeline))
     path = json_path or workspace.root / "report.json"

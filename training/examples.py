@@ -41,7 +41,8 @@ class ChosenTogether:
 def chosen_together(interactions: pl.DataFrame, catalogue: Catalogue, *, held_out: Mask) -> ChosenTogether:
     """From all interactions given, except those with items marked in `held_out`, bool (n_items,).
 
-    strength = cosine ** SHARPNESS, see features.cooccurrence. Raises DataError when no two items share a user.
+    strength = cosine ** SHARPNESS, see features.cooccurrence; `items` is empty when no two items share a user. Raises
+    DataError when no interaction is left.
     """
     column = pl.col(ITEM_ID).replace_strict(catalogue.index, default=None, return_dtype=pl.Int64)
     learned = interactions.with_columns(position=column).drop_nulls("position")

@@ -22,6 +22,7 @@ from recsys.catalogue import Catalogue
 from recsys.config import Config
 from recsys.interest import Vectors
 from recsys.progress import Advance, progress
+from recsys.schema import ITEM_ID
 from recsys.split import earlier_windows, split_by_time
 from recsys.state import Mask
 from training.examples import ChosenTogether, chosen_together
@@ -39,7 +40,7 @@ WINDOW_LEARNING_RATE_SHARE = 0.25
 MAX_GRADIENT_NORM = 1.0
 HELD_OUT_SHARE = 0.1
 MIN_INTERACTIONS = 100
-"""Before the first validation; with fewer the pretrained model is used as it is."""
+"""Before the first validation; with fewer, or none that share a user, the pretrained model is used as it is."""
 
 Curve = list[dict[str, float | None]]
 
@@ -151,7 +152,7 @@ def contrast(vectors: Tensor, strength: Tensor) -> Tensor:
     near = near.masked_fill(torch.eye(len(vectors), dtype=torch.bool), torch.finfo(near.dtype).min)
     targets = strength[has_partner] / total[has_partner]
     losses = -(targets * torch.log_softmax(near[has_partner], 1)).sum(1)
-    return losses.mean() if len(losses) else near.sum() * 0
+    return losses.mean() if len(losses) else vectors.sum() * 0
 
 
 def drift(vectors: Tensor, pretrained: Tensor) -> Tensor:
@@ -190,6 +191,9 @@ def finetune(
     hidden        bool (n_items,), items whose interactions the model may never learn from
     """
     known, _ = split_by_time(interactions, cut)
+    # Hidden items go here, so that nothing below can look at them, not even to draw the users to measure on.
+    hidden_ids = pl.Series([catalogue.item_ids[item] for item in np.flatnonzero(hidden)], dtype=pl.String)
+    known = known.filter(~pl.col(ITEM_ID).is_in(hidden_ids.implode()))
     tuner = Finetuner(encoder, catalogue.texts(config.text.fields), config)
     result = Finetuned(tuner.pretrained.numpy())
     days = config.split.validation_days
@@ -198,6 +202,9 @@ def finetune(
     if config.finetune.max_steps == 0 or len(first) < MIN_INTERACTIONS:
         return result
     held_out = held_out_items(len(catalogue), hidden, config.finetune.seed)
+    together = chosen_together(first, catalogue, held_out=hidden | held_out)
+    if len(together.items) == 0:
+        return result
 
     def validation_from(start: datetime) -> TextValidation:
         return text_validation(
@@ -212,7 +219,7 @@ def finetune(
 
     moments = [*windows, cut]
     pretrained_weights = tuner.weights()
-    together = chosen_together(first, catalogue, held_out=hidden | held_out)
+    seen_until = together.seen_until
     total = config.finetune.max_steps + STEPS_A_WINDOW * len(moments)
     with progress("fine-tuning the text model", total) as advance:
         result.curve = tuner.fit(together, validation_from(first_validation), advance)
@@ -222,7 +229,8 @@ def finetune(
             for _ in range(STEPS_A_WINDOW):
                 loss = tuner.step(together, config.finetune.learning_rate * WINDOW_LEARNING_RATE_SHARE)
                 advance(note=f"up to {moment:%Y-%m-%d}  loss {loss:.3f}")
-            result.folds[moment] = Fold(tuner.vectors(), together.seen_until)
+            seen_until = max(seen_until, together.seen_until)
+            result.folds[moment] = Fold(tuner.vectors(), seen_until)
     last = validation_from(windows[-1])
     for name, vectors in (("pretrained", result.pretrained), ("finetuned", result.folds[windows[-1]].vectors)):
         result.validation[name] = last.measure(torch.from_numpy(vectors))["unseen"]

@@ -5,6 +5,7 @@ Writes  features/, cache/
 """
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -63,12 +64,24 @@ class Pipeline:
         self.store = BehaviourStore(workspace.features)
 
     @cached_property
-    def key(self) -> str:
-        """A hash of all that the models depend on: data, configuration, cut and code."""
+    def data_key(self) -> str:
+        """A hash of all that the features depend on: tables, weights of the interaction types, and code."""
         tables = [hash_of_file(self.workspace.table_path(name)) for name in ("items", "interactions")]
-        config = self.config
-        return key_of([tables, config.interaction_types, config.text, config.finetune, config.split.validation_days,
-                       config.retrieval, config.ranker, self.cut, bool(self.hidden.any())])  # fmt: skip
+        return key_of([tables, self.config.interaction_types])
+
+    @cached_property
+    def key(self) -> str:
+        """A hash of all that the models depend on: features, configuration and cut."""
+        config, days = self.config, self.config.split.validation_days
+        holds_back = bool(self.hidden.any())
+        weights = hash_of_file(self.encoder / "model.safetensors")
+        stages = [config.text, config.finetune, config.retrieval, config.ranker]
+        return key_of([self.data_key, weights, stages, days, self.cut, holds_back])
+
+    @cached_property
+    def encoder(self) -> Path:
+        """The folder of the encoder that fine-tuning starts from."""
+        return encoder_folder(self.config.text.encoder, self.workspace.root)
 
     @cached_property
     def windows(self) -> list[datetime]:
@@ -84,17 +97,15 @@ class Pipeline:
         return usable
 
     def compute_features(self) -> None:
-        """Snapshots of the features at every window, at the cut and at the end of the data."""
-        self.store.forget_other_data(self.key)
+        """Snapshots of the features at every window, at the cut and at the end of the data, where there is none yet."""
+        self.store.forget_other_data(self.data_key)
         moments = sorted({*self.windows, self.cut, self.end})
-
-        def build(folder: Path) -> None:
-            with progress("features", len(moments)) as advance:
-                for moment in moments:
-                    self.store.snapshot(self.interactions, self.catalogue, [moment])
-                    advance()
-
-        self.stages.run("features", self.key, build)
+        started = time.monotonic()
+        with progress("features", len(moments)) as advance:
+            for moment in moments:
+                self.store.snapshot(self.interactions, self.catalogue, [moment])
+                advance()
+        self.stages.seconds["features"] = time.monotonic() - started
 
     @cached_property
     def text(self) -> "TextModel":
@@ -102,8 +113,7 @@ class Pipeline:
 
         def build(folder: Path) -> None:
             text, tune = self.config.text, self.config.finetune
-            source = encoder_folder(text.encoder, self.workspace.root)
-            encoder = TextEncoder(source, trained_layers=tune.trained_layers, max_tokens=text.max_tokens)
+            encoder = TextEncoder(self.encoder, trained_layers=tune.trained_layers, max_tokens=text.max_tokens)
             tuned = finetune(
                 encoder,
                 self.interactions,
@@ -130,8 +140,8 @@ class Pipeline:
             parts = [rows for rows in found if rows is not None]
             if not parts:
                 raise DataError(
-                    f"interactions: nothing that was retrieved from {self.windows[0]:%Y-%m-%d} on was chosen, so there is "
-                    "nothing to learn to rank; import more, or set ranker.windows and ranker.window_days in recsys.toml"
+                    f"interactions: nothing retrieved from {self.windows[0]:%Y-%m-%d} on was chosen: there is nothing "
+                    "to learn to rank; import more, or set ranker.windows and ranker.window_days in recsys.toml"
                 )
             latest = parts.pop() if len(parts) > 1 else None
             features = FEATURES if with_text else BEHAVIOUR_FEATURES

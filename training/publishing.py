@@ -4,6 +4,7 @@ Reads   cache/
 Writes  bundles/BUNDLE_ID/, bundles/champion, features/online.db
 """
 
+import re
 import shutil
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -16,11 +17,12 @@ from recsys.bundle_files import CATALOGUE_FILE, RANKER_FILE, TEXT_FILES
 from training.pipeline import Pipeline
 
 PACKAGES = ("recsys", "torch", "transformers", "lightgbm", "onnxruntime-gpu", "onnxruntime", "polars", "feast", "numpy")
+NAME_LENGTH = 60
 
 
 def bundle_id(pipeline: Pipeline) -> str:
     """The same models have the same id: name of the data set, day of the cut, hash of all that they depend on."""
-    name = "".join(letter if letter.isalnum() else "-" for letter in pipeline.config.name)
+    name = re.sub(r"[^A-Za-z0-9]+", "-", pipeline.config.name).strip("-")[:NAME_LENGTH] or "recsys"
     return f"{name}-{pipeline.cut:%Y%m%d}-{pipeline.key[:8]}"
 
 
@@ -34,8 +36,9 @@ def publish_models(pipeline: Pipeline, report: dict[str, Any] | None) -> Path:
     if target not in list_bundles(pipeline.workspace.bundles):
         manifest = _manifest(pipeline, identity, report)
         publish(pipeline.workspace.bundles, manifest, lambda folder: _fill(pipeline, folder))
-    promote(pipeline.workspace.bundles, identity)
+    # Features first: a server that starts in between finds all that the old champion needs as well.
     pipeline.store.materialise(pipeline.end)
+    promote(pipeline.workspace.bundles, identity)
     return target
 
 

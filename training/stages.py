@@ -44,7 +44,7 @@ class Stages:
             (partial / SECONDS).write_text(str(time.monotonic() - started))
             partial.rename(folder)
             self._forget_oldest(name)
-        else:
+        elif name not in self.seconds:
             print(f"{name}: nothing has changed, reused", file=sys.stderr)
         self.seconds[name] = float((folder / SECONDS).read_text())
         return folder
@@ -54,6 +54,9 @@ class Stages:
         kept = sorted(self.workspace.cache.glob(f"{name}-*"), key=lambda folder: folder.stat().st_mtime)
         for folder in kept[:-KEPT]:
             shutil.rmtree(folder)
+        # Of runs that were killed.
+        for partial in self.workspace.cache.glob(f".{name}-*.partial"):
+            shutil.rmtree(partial)
 
 
 def key_of(inputs: object) -> str:

@@ -4,6 +4,7 @@ A user is many interests, not one mean: each candidate is compared with every it
 (log-sum-exp) over the history says how interesting it is.
 """
 
+import json
 import os
 from hashlib import sha256
 from importlib.util import find_spec
@@ -14,7 +15,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from recsys.errors import DataError
+from recsys.errors import ConfigError, DataError
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 from transformers import AutoModel
@@ -28,6 +29,10 @@ TEMPERATURE = 15.0
 
 ITEMS_AT_ONCE = 256
 
+SUPPORTED = ("bert", "camembert", "roberta", "xlm-roberta")
+"""model_type of the encoders whose layers can be run one after another, as TextEncoder does. Others with layers of the
+same names add something between them (MPNet a relative position): their vectors would silently be wrong."""
+
 
 class TextEncoder(nn.Module):
     """Mean-pooled transformer: token ids to unit vectors. The lower layers are frozen, the upper ones are trained."""
@@ -35,6 +40,7 @@ class TextEncoder(nn.Module):
     def __init__(self, folder: Path, *, trained_layers: int, max_tokens: int) -> None:
         super().__init__()
         self.folder = folder
+        _check_supported(folder / "config.json", max_tokens)
         self.tokenizer = Tokenizer.from_file(str(_existing(folder / "tokenizer.json")))
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(max_tokens)
@@ -44,8 +50,6 @@ class TextEncoder(nn.Module):
         model = AutoModel.from_pretrained(
             folder, attn_implementation="eager", local_files_only=True, use_safetensors=True, add_pooling_layer=False
         )
-        if not hasattr(model, "encoder") or not hasattr(model.encoder, "layer"):
-            raise DataError(f"{folder}: {type(model).__name__} has no encoder.layer; expected the BERT family")
         self.embeddings = model.embeddings
         layers = list(model.encoder.layer)
         split = len(layers) - min(trained_layers, len(layers))
@@ -155,6 +159,18 @@ def encoder_folder(configured: str | None, root: Path) -> Path:
     if found != PACKAGED_SHA256:
         raise DataError(f"{folder / 'model.safetensors'}: SHA-256 is {found}, expected {PACKAGED_SHA256}; reinstall it")
     return folder
+
+
+def _check_supported(path: Path, max_tokens: int) -> None:
+    """Raises DataError for another architecture, ConfigError for more tokens than the encoder has positions for."""
+    config = json.loads(_existing(path).read_bytes())
+    kind = config.get("model_type")
+    if kind not in SUPPORTED:
+        raise DataError(f"{path}: model_type is {kind!r}, expected one of {SUPPORTED}; set text.encoder to another")
+    # All but BERT keep two positions for themselves.
+    positions = config["max_position_embeddings"] - (0 if kind == "bert" else 2)
+    if max_tokens > positions:
+        raise ConfigError(f"text.max_tokens is {max_tokens}, the encoder in {path.parent} reads at most {positions}")
 
 
 def _existing(path: Path) -> Path:

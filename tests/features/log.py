@@ -1,0 +1,40 @@
+"""A log of interactions, and the items in it, made of the rows that a test is about."""
+
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+from recsys.catalogue import Catalogue
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+SECONDS_A_DAY = 86_400.0
+
+SCHEMA = {
+    "user_id": pl.String,
+    "item_id": pl.String,
+    "timestamp": pl.Datetime("us", "UTC"),
+    "value": pl.Float64,
+    "weight": pl.Float32,
+}
+
+
+def day(number: float) -> datetime:
+    return START + timedelta(days=number)
+
+
+def seconds(number: float) -> float:
+    """A day in seconds since the epoch."""
+    return day(number).timestamp()
+
+
+def log(*rows: tuple) -> pl.DataFrame:
+    """Interactions in the order given: user, item, day or time, and optionally value (none) and weight (1)."""
+    full = [(*row, *(None, 1.0)[len(row) - 3 :]) for row in rows]
+    times = [(user, item, at if isinstance(at, datetime) else day(at), *rest) for user, item, at, *rest in full]
+    return pl.DataFrame(times, schema=SCHEMA, orient="row")
+
+
+def catalogue_of(item_ids: str) -> Catalogue:
+    """The items of which each id is one letter."""
+    return Catalogue.load(pl.DataFrame({"item_id": list(item_ids), "title": list(item_ids)}))

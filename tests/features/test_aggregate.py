@@ -1,0 +1,201 @@
+from datetime import timedelta, timezone
+
+import polars as pl
+import pytest
+from feast.types import Array, Float32, Float64, String
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.aggregate import item_behaviour, user_behaviour, user_history
+from features.cooccurrence import cooccurrence
+from features.definitions import HISTORY_FIELDS, ITEM_FIELDS, USER_FIELDS
+from tests.features.log import MICROSECOND, catalogue_of, day, log, seconds
+
+AS_OF = day(100)
+VIEWS = [
+    (item_behaviour, "item_id", ITEM_FIELDS),
+    (user_behaviour, "user_id", USER_FIELDS),
+    (user_history, "user_id", HISTORY_FIELDS),
+]
+POLARS_TYPES = {
+    Float32: pl.Float32(),
+    Float64: pl.Float64(),
+    Array(String): pl.List(pl.String),
+    Array(Float64): pl.List(pl.Float64),
+}
+EVERY_VIEW = pytest.mark.parametrize("aggregate", [view for view, _, _ in VIEWS], ids=lambda view: view.__name__)
+
+
+def only_row(frame: pl.DataFrame) -> dict:
+    (row,) = frame.iter_rows(named=True)
+    return row
+
+
+def test_what_is_known_of_an_item():
+    interactions = log(
+        ("ann", "tea", 1, 3.0),
+        ("dan", "tea", 5, 3.0),
+        ("cat", "tea", 20, 5.0),
+        ("ann", "tea", 80, None, 0.25),
+        ("bob", "tea", 95, 6.0, 1.0),
+        ("bob", "tea", 95, 8.0, 0.5),  # the same occasion
+        ("bob", "tea", 96, 5.0, 0.5),
+    )
+    assert only_row(item_behaviour(interactions, AS_OF)) == {
+        "item_id": "tea",
+        "event_timestamp": AS_OF,
+        "users_7d": 1,  # bob
+        "users_28d": 2,  # and ann
+        "users_90d": 3,  # and cat
+        "users": 4,  # and dan
+        "occasions_28d": 3,  # ann's on day 80, bob's on days 95 and 96
+        "weight_28d": 2.25,
+        "repeat_share": 0.5,  # ann and bob of four
+        "value_mean": 5.0,  # 30 / 6: the interaction without a value does not count
+        "first_at": seconds(1),
+        "last_at": seconds(96),
+    }
+
+
+def test_an_item_chosen_twice_at_one_moment_was_not_chosen_again():
+    interactions = log(("ann", "tea", 1), ("ann", "tea", 1))
+    assert only_row(item_behaviour(interactions, AS_OF))["repeat_share"] == 0
+
+
+def test_two_users_at_one_moment_are_two_occasions_of_an_item():
+    interactions = log(("ann", "tea", 99), ("bob", "tea", 99))
+    assert only_row(item_behaviour(interactions, AS_OF))["occasions_28d"] == 2
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "column", "days"),
+    [
+        (item_behaviour, "users_7d", 7),
+        (item_behaviour, "users_28d", 28),
+        (item_behaviour, "users_90d", 90),
+        (item_behaviour, "occasions_28d", 28),
+        (item_behaviour, "weight_28d", 28),
+        (user_behaviour, "occasions_28d", 28),
+        (user_behaviour, "occasions_90d", 90),
+    ],
+)
+def test_a_window_of_days_begins_that_many_days_before_the_moment_to_the_microsecond(aggregate, column, days):
+    within = AS_OF - timedelta(days=days)
+    assert only_row(aggregate(log(("ann", "tea", within)), AS_OF))[column] == 1
+    assert only_row(aggregate(log(("ann", "tea", within - MICROSECOND)), AS_OF))[column] == 0
+
+
+def test_what_is_known_of_a_user():
+    interactions = log(
+        ("ann", "tea", 5, 1.0),
+        ("ann", "cup", 5, 2.0),
+        ("ann", "tea", 20, 3.0),
+        ("ann", "tea", 20, None),  # the same pair of occasion and item
+        ("ann", "cup", 80, 4.0),
+        ("ann", "jam", 95, 5.0),
+    )
+    assert only_row(user_behaviour(interactions, AS_OF)) == {
+        "user_id": "ann",
+        "event_timestamp": AS_OF,
+        "occasions_28d": 2,
+        "occasions_90d": 3,
+        "occasions": 4,
+        "distinct_items": 3,
+        "items_per_occasion": 1.25,  # 5 pairs of occasion and item on 4 occasions
+        "repeat_share": pytest.approx(2 / 5),  # the second tea and the second cup
+        "gap_days": 30,  # 90 days with 3 gaps
+        "value_mean": 3.0,
+        "first_at": seconds(5),
+        "last_at": seconds(95),
+    }
+
+
+def test_equal_timestamps_of_a_user_are_one_occasion_and_one_occasion_has_no_gap():
+    found = only_row(user_behaviour(log(("ann", "tea", 99), ("ann", "cup", 99)), AS_OF))
+    assert (found["occasions"], found["occasions_28d"], found["items_per_occasion"]) == (1, 1, 2)
+    assert found["gap_days"] is None
+
+
+def test_the_history_has_each_item_once_the_latest_first_with_occasions_and_times_beside_it():
+    interactions = log(
+        ("ann", "tea", 1), ("ann", "cup", 2), ("ann", "jam", 3), ("ann", "tea", 4), ("ann", "tea", 4)
+    )  # fmt: skip
+    assert only_row(user_history(interactions, AS_OF)) == {
+        "user_id": "ann",
+        "event_timestamp": AS_OF,
+        "history_items": ["tea", "jam", "cup"],
+        "history_occasions": [2, 1, 1],
+        "history_first_at": [seconds(1), seconds(3), seconds(2)],
+        "history_last_at": [seconds(4), seconds(3), seconds(2)],
+    }
+
+
+def test_of_several_items_on_one_occasion_the_one_logged_last_comes_first():
+    interactions = log(("ann", "tea", 1), ("ann", "jam", 2), ("ann", "cup", 2), ("ann", "tea", 2))
+    assert only_row(user_history(interactions, AS_OF))["history_items"] == ["tea", "cup", "jam"]
+
+
+def test_a_history_that_is_too_long_keeps_its_latest_items(monkeypatch):
+    monkeypatch.setattr("features.aggregate.MAX_HISTORY_ITEMS", 2)
+    found = only_row(user_history(log(("ann", "tea", 1), ("ann", "cup", 2), ("ann", "jam", 3)), AS_OF))
+    assert found["history_items"] == ["jam", "cup"]
+    assert found["history_last_at"] == [seconds(3), seconds(2)]
+
+
+def test_users_and_items_are_kept_apart_and_come_in_the_order_of_their_ids():
+    interactions = log(("bob", "cup", 1, 1.0), ("ann", "tea", 2, 2.0), ("ann", "cup", 3, 3.0))
+    items, users, histories = (aggregate(interactions, AS_OF) for aggregate, _, _ in VIEWS)
+    assert items.select("item_id", "users", "value_mean").rows() == [("cup", 2, 2), ("tea", 1, 2)]
+    assert users.select("user_id", "distinct_items", "value_mean").rows() == [("ann", 2, 2.5), ("bob", 1, 1)]
+    assert histories.select("user_id", "history_items").rows() == [("ann", ["cup", "tea"]), ("bob", ["cup"])]
+
+
+def test_an_item_without_values_has_no_mean():
+    assert only_row(item_behaviour(log(("ann", "tea", 1)), AS_OF))["value_mean"] is None
+
+
+@pytest.mark.parametrize(("aggregate", "key", "fields"), VIEWS)
+@pytest.mark.parametrize("interactions", [log(("ann", "tea", 1, 2.0)), log()], ids=["one row", "no row"])
+def test_the_columns_have_the_types_of_the_fields_in_feast(aggregate, key, fields, interactions):
+    assert aggregate(interactions, AS_OF).schema == {
+        key: pl.String,
+        "event_timestamp": pl.Datetime("us", "UTC"),
+        **{field.name: POLARS_TYPES[field.dtype] for field in fields},
+    }
+
+
+@EVERY_VIEW
+def test_a_moment_in_another_time_zone_is_the_same_moment(aggregate):
+    interactions = log(("ann", "tea", 99), ("bob", "cup", AS_OF - MICROSECOND), ("bob", "tea", AS_OF))
+    there = AS_OF.astimezone(timezone(timedelta(hours=9)))
+    assert aggregate(interactions, there).equals(aggregate(interactions, AS_OF))
+
+
+@EVERY_VIEW
+def test_an_interaction_counts_up_to_the_last_microsecond_before_the_moment(aggregate):
+    last = log(("ann", "tea", AS_OF - MICROSECOND))
+    assert aggregate(last, AS_OF).height == 1
+    assert aggregate(log(("ann", "tea", AS_OF)), AS_OF).height == 0
+
+
+moments = st.integers(-120, 20).map(lambda days: AS_OF + timedelta(days=days)) | st.sampled_from(
+    [AS_OF - MICROSECOND, AS_OF, AS_OF + MICROSECOND]
+)
+rows = st.tuples(
+    st.sampled_from(["ann", "bob", "cat"]),
+    st.sampled_from("abcd"),
+    moments,
+    st.none() | st.sampled_from([0.0, 1.5, 7.25]),
+    st.sampled_from([0.5, 1.0]),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(rows, max_size=25))
+def test_nothing_at_or_after_the_moment_touches_a_feature(everything):
+    known = log(*(row for row in everything if row[2] < AS_OF))
+    for aggregate, _, _ in VIEWS:
+        assert aggregate(log(*everything), AS_OF).equals(aggregate(known, AS_OF))
+    found, expected = (cooccurrence(part, catalogue_of("abc"), AS_OF) for part in (log(*everything), known))
+    for part in ("data", "indices", "indptr"):
+        assert getattr(found, part).tolist() == getattr(expected, part).tolist()

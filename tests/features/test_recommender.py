@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from features.assembler import BEHAVIOUR_FEATURES, FEATURES, assemble
+from features.recommender import Recommender, by_score
+from features.rows import ITEM_COLUMNS, USER_COLUMNS
+from recsys.state import ItemState, UserState
+
+NOW = 1e9
+USERS = {"users_28d": [8.0, 4.0, 2.0, 1.0]}  # item 0 is the most popular
+ITEMS = ItemState(
+    NOW,
+    ITEM_COLUMNS,
+    np.column_stack([USERS.get(name, [np.nan] * 4) for name in ITEM_COLUMNS]),
+    sp.csr_array((4, 4), dtype=np.float32),
+)
+USER = UserState(
+    np.full(len(USER_COLUMNS), np.nan),
+    history=np.array([3, 1]),
+    occasions=np.array([2.0, 1.0]),
+    first_at=np.array([NOW - 90, NOW - 80]),
+    last_at=np.array([NOW - 10, NOW - 20]),
+)
+INTEREST = np.array([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6], [0.9, 0.8, 0.7], [0.2, 0.1, 0.0]], dtype=np.float32)
+
+
+class FixedInterest:
+    """A scorer with the same interests for everybody; keeps what it was asked."""
+
+    def score(self, history, in_last_occasion, candidates=None):
+        self.asked = (history.tolist(), in_last_occasion.tolist())
+        return INTEREST if candidates is None else INTEREST[candidates]
+
+
+def recommender(*, with_text: bool = True, limit: int = 10) -> Recommender:
+    return Recommender(ITEMS, FixedInterest() if with_text else None, limit)
+
+
+def test_candidates_come_with_the_features_that_the_ranker_learned_from():
+    engine = recommender()
+    prepared = engine.prepare(USER, engine.nothing(), engine.signals(USER))
+    positions = prepared.candidates.positions
+    assert sorted(positions.tolist()) == [0, 1, 2, 3]
+    assert prepared.matrix.shape == (4, len(FEATURES))
+    # The interest in each candidate stands in its own row.
+    np.testing.assert_array_equal(prepared.matrix, assemble(USER, ITEMS, positions, INTEREST[positions]))
+
+
+def test_the_scorer_gets_the_history_and_its_latest_occasion():
+    engine = recommender()
+    signals = engine.signals(USER, np.array([2, 0]))
+    assert engine.scorer.asked == ([3, 1], [True, False])
+    assert signals.tolist() == INTEREST[[2, 0]].tolist()
+
+
+def test_without_a_text_model_there_are_no_signals_and_no_channels_of_text():
+    engine = recommender(with_text=False)
+    assert engine.signals(USER) is None
+    prepared = engine.prepare(USER, engine.nothing(), None)
+    assert prepared.matrix.shape == (4, len(BEHAVIOUR_FEATURES))
+    brought = {name for at in range(4) for name in prepared.candidates.provenance(at)}
+    assert brought == {"repeat", "popular"}
+
+
+def test_at_most_limit_items_are_prepared():
+    engine = recommender(limit=2)
+    prepared = engine.prepare(USER, engine.nothing(), engine.signals(USER))
+    assert len(prepared.candidates) == len(prepared.matrix) == 2
+
+
+def test_excluded_items_are_not_prepared():
+    engine = recommender()
+    prepared = engine.prepare(USER, engine.seen(USER), engine.signals(USER))
+    assert sorted(prepared.candidates.positions.tolist()) == [0, 2]
+
+
+def test_what_was_seen_is_the_history_and_nothing_is_no_item():
+    engine = recommender()
+    assert engine.seen(USER).tolist() == [False, True, False, True]
+    assert engine.nothing().tolist() == [False] * 4
+
+
+@pytest.mark.parametrize("scores", [[0.5, 2.0, 0.5, 3.0, 2.0], np.array([0.5, 2.0, 0.5, 3.0, 2.0])])
+def test_rows_go_from_the_highest_score_down_and_equal_scores_keep_their_order(scores):
+    assert by_score(scores).tolist() == [3, 1, 4, 0, 2]
+
+
+def test_many_equal_scores_keep_their_order():
+    assert by_score(np.zeros(100)).tolist() == list(range(100))

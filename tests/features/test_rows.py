@@ -1,0 +1,32 @@
+import numpy as np
+
+from features.rows import HISTORY_COLUMNS, USER_COLUMNS, behaviour_row, user_state
+from tests.features.log import catalogue_of
+
+BEHAVIOUR = {name: float(at) for at, name in enumerate(USER_COLUMNS)}
+
+
+def test_the_values_of_a_row_stand_in_the_order_of_the_columns_and_null_is_nan():
+    row = behaviour_row({"b": None, "c": 3, "a": 0.5}, ["a", "b", "c"])
+    assert row.dtype == np.float64
+    np.testing.assert_array_equal(row, [0.5, np.nan, 3])
+
+
+def test_items_of_a_history_are_positions_in_the_catalogue_and_unknown_ones_are_left_out():
+    history = dict(
+        zip(HISTORY_COLUMNS, (["c", "gone", "a"], [3.0, 2.0, 1.0], [30.0, 20.0, 10.0], [33.0, 22.0, 11.0]), strict=True)
+    )
+    user = user_state(BEHAVIOUR | history, catalogue_of("abc"))
+    assert user.behaviour.tolist() == list(BEHAVIOUR.values())
+    assert (user.history.tolist(), user.history.dtype) == ([2, 0], np.int64)
+    assert user.occasions.tolist() == [3, 1]
+    assert user.first_at.tolist() == [30, 10]
+    assert user.last_at.tolist() == [33, 11]
+
+
+def test_a_row_of_nulls_is_a_user_never_seen():
+    user = user_state(dict.fromkeys((*USER_COLUMNS, *HISTORY_COLUMNS)), catalogue_of("abc"))
+    assert np.isnan(user.behaviour).all()
+    assert len(user.behaviour) == len(USER_COLUMNS)
+    for part, dtype in ((user.history, np.int64), *((part, np.float64) for part in (user.occasions, user.last_at))):
+        assert (part.shape, part.dtype) == ((0,), dtype)

@@ -1,0 +1,344 @@
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+from feast.feature_view import FeatureViewState
+
+from features.aggregate import item_behaviour
+from features.assembler import assemble
+from features.cooccurrence import cooccurrence
+from features.rows import ITEM_COLUMNS
+from features.store import BehaviourStore, weigh
+from recsys.config import InteractionType
+from recsys.errors import DataError, FeatureStoreError
+from recsys.state import ItemState, UserState
+from tests.features.log import MICROSECOND, catalogue_of, day, log, seconds
+
+EARLY, MIDDLE = day(10), day(20)
+# The next moment after it: nothing of it may be taken for MIDDLE.
+LATE = MIDDLE + MICROSECOND
+INTERACTIONS = log(
+    ("ann", "c", 1, 2.0),
+    ("ann", "a", 2, 1.1),
+    ("bob", "a", 2, 3.3),
+    ("ann", "b", 12.34567, 0.7, 0.2),
+    ("ann", "a", 12.34567, None),
+    ("bob", "b", 13, 1e-3),
+    ("cat", "?", 14, 5.0),
+    ("dan", "d", MIDDLE, 4.0),
+)
+CATALOGUE = catalogue_of("abcdefgh")
+USERS = ["ann", "bob", "cat", "dan", "nobody"]
+
+
+def bits(state: UserState | ItemState) -> list:
+    """All that a state holds, to the bit."""
+    values = [getattr(state, field.name) for field in fields(state)]
+    arrays = [part for value in values for part in _arrays(value)]
+    return [(part.dtype, part.shape, part.tobytes()) for part in arrays]
+
+
+def _arrays(value) -> list[np.ndarray]:
+    if hasattr(value, "indptr"):
+        return [value.data, value.indices, value.indptr]
+    return [np.asarray(value)]
+
+
+def filled(folder: Path, *moments, interactions: pl.DataFrame = INTERACTIONS) -> BehaviourStore:
+    """A store with the snapshots of the moments, of which the first is online."""
+    store = BehaviourStore(folder)
+    store.snapshot(interactions, CATALOGUE, moments)
+    store.materialise(moments[0])
+    return store
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> BehaviourStore:
+    return filled(tmp_path_factory.mktemp("store"), MIDDLE, LATE, EARLY)
+
+
+def items_of(user: UserState) -> list[str]:
+    return [CATALOGUE.item_ids[item] for item in user.history]
+
+
+# Both stores tell the same
+
+
+def test_the_items_of_both_stores_are_equal_to_the_bit(store):
+    offline, online = store.items_at(CATALOGUE, MIDDLE), store.online_items(CATALOGUE)
+    assert offline.columns == online.columns == ITEM_COLUMNS
+    assert bits(offline) == bits(online)
+    assert np.isnan(online.behaviour[CATALOGUE.index["h"]]).all()
+    assert offline.neighbours.nnz > 0
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_user_of_both_stores_is_equal_to_the_bit(store, user):
+    (offline,) = store.users_at([user], CATALOGUE, MIDDLE)
+    assert bits(offline) == bits(store.online_user(user, CATALOGUE))
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_the_features_of_both_stores_are_equal_to_the_bit(store, user):
+    candidates = np.arange(len(CATALOGUE))
+    (known,) = store.users_at([user], CATALOGUE, MIDDLE)
+    offline = assemble(known, store.items_at(CATALOGUE, MIDDLE), candidates, None)
+    online = assemble(store.online_user(user, CATALOGUE), store.online_items(CATALOGUE), candidates, None)
+    assert offline.tobytes() == online.tobytes()
+
+
+def test_both_stores_tell_the_same_of_many_odd_numbers(tmp_path):
+    random = np.random.default_rng(0)
+    rows = [
+        (f"user-{random.integers(9)}", random.choice(list("abcdefg")), day(random.uniform(0, 20)), random.lognormal())
+        for _ in range(150)
+    ]
+    store = filled(tmp_path, MIDDLE, interactions=log(*rows))
+    users = [f"user-{at}" for at in range(9)]
+    assert [bits(user) for user in store.users_at(users, CATALOGUE, MIDDLE)] == [
+        bits(store.online_user(user, CATALOGUE)) for user in users
+    ]
+    assert bits(store.items_at(CATALOGUE, MIDDLE)) == bits(store.online_items(CATALOGUE))
+
+
+def test_items_are_read_in_parts_without_a_seam(store, monkeypatch):
+    whole = bits(store.online_items(CATALOGUE))
+    monkeypatch.setattr("features.store.ITEMS_AT_ONCE", 3)
+    assert bits(store.online_items(CATALOGUE)) == whole
+
+
+# Point in time
+
+
+@pytest.mark.parametrize("as_of", [EARLY, MIDDLE, LATE], ids=["early", "middle", "late"])
+def test_the_join_takes_the_snapshot_of_the_moment(store, as_of):
+    found = store.items_at(CATALOGUE, as_of)
+    expected = item_behaviour(INTERACTIONS, as_of).filter(pl.col("item_id") != "?")
+    known = [CATALOGUE.index[item] for item in expected["item_id"]]
+    np.testing.assert_array_equal(found.behaviour[known], expected.select(ITEM_COLUMNS).to_numpy())
+    assert np.isnan(np.delete(found.behaviour, known, axis=0)).all()
+    assert found.now == as_of.timestamp()
+    neighbours = cooccurrence(INTERACTIONS, CATALOGUE, as_of)
+    assert found.neighbours.toarray().tolist() == neighbours.toarray().tolist()
+
+
+def test_a_user_is_known_as_at_the_moment(store):
+    histories = {
+        name: [items_of(user) for user in store.users_at(["ann", "dan"], CATALOGUE, as_of)]
+        for name, as_of in (("early", EARLY), ("middle", MIDDLE), ("late", LATE))
+    }
+    assert histories == {"early": [["a", "c"], []], "middle": [["a", "b", "c"], []], "late": [["a", "b", "c"], ["d"]]}
+
+
+def test_the_state_of_a_user_is_what_the_log_says(store):
+    (ann,) = store.users_at(["ann"], CATALOGUE, MIDDLE)
+    assert ann.occasions.tolist() == [2, 1, 1]
+    assert ann.first_at.tolist() == [seconds(2), seconds(12.34567), seconds(1)]
+    assert ann.last_at.tolist() == [seconds(12.34567), seconds(12.34567), seconds(1)]
+    assert ann.in_last_occasion.tolist() == [True, True, False]
+
+
+def test_users_come_in_the_order_given_and_as_often(store):
+    ids = ["nobody", "cat", "ann", "bob", "ann", "dan", "stranger", "ann"] * 5
+    found = store.users_at(ids, CATALOGUE, LATE)
+    alone = {user: store.users_at([user], CATALOGUE, LATE)[0] for user in set(ids)}
+    assert [bits(user) for user in found] == [bits(alone[user]) for user in ids]
+
+
+def test_an_item_that_left_the_catalogue_is_in_no_history(store):
+    (cat,) = store.users_at(["cat"], CATALOGUE, MIDDLE)
+    assert items_of(cat) == []
+    assert not np.isnan(cat.behaviour[:3]).any()
+
+
+def test_a_moment_without_a_snapshot_is_refused(store):
+    with pytest.raises(FeatureStoreError, match=r"2024-01-16T.*npz: no such snapshot .* run `recsys train`"):
+        store.items_at(CATALOGUE, day(15))
+
+
+def test_a_join_that_loses_rows_is_refused(store, monkeypatch):
+    class Lossy:
+        def to_arrow(self) -> pa.Table:
+            return pa.table({"user_id": ["ann"]})
+
+    monkeypatch.setattr(store.feast, "get_historical_features", lambda wanted, features: Lossy())
+    with pytest.raises(FeatureStoreError, match="user_behaviour: 2 rows went into the join in time, 1 came out"):
+        store.users_at(["ann", "bob"], CATALOGUE, MIDDLE)
+
+
+# Items that come and go
+
+
+def test_neighbours_follow_their_items_when_the_catalogue_changes(store):
+    before, after = catalogue_of("abc"), catalogue_of("0acz")
+    found = store.items_at(after, EARLY).neighbours.toarray()
+    strength = store.items_at(before, EARLY).neighbours.toarray()[0, 2]  # a with c
+    assert strength > 0
+    assert found[1, 2] == strength
+    assert np.count_nonzero(found) == 2
+
+
+@pytest.mark.parametrize("rows", [[], [("ann", "a", 1)]], ids=["no interaction", "a single one"])
+def test_items_that_go_with_no_other_have_no_neighbours(tmp_path, rows):
+    store = filled(tmp_path, MIDDLE, interactions=log(*rows))
+    for items in (store.items_at(CATALOGUE, MIDDLE), store.online_items(CATALOGUE)):
+        assert items.neighbours.shape == (len(CATALOGUE), len(CATALOGUE))
+        assert items.neighbours.nnz == 0
+        assert np.isnan(items.behaviour[1:]).all()
+
+
+# Snapshots
+
+
+def test_a_snapshot_that_is_there_is_not_computed_again(tmp_path):
+    store = BehaviourStore(tmp_path)
+    assert store.snapshot(INTERACTIONS, CATALOGUE, [EARLY, MIDDLE]) == 2
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*")}
+    assert len(written) == 2 * 4
+    assert store.snapshot(log(("eve", "a", 1)), CATALOGUE, [EARLY, MIDDLE]) == 0
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*")} == written
+    assert store.snapshot(INTERACTIONS, CATALOGUE, [EARLY, LATE]) == 1
+
+
+def test_a_snapshot_that_was_not_finished_is_computed_again(tmp_path, monkeypatch):
+    store = BehaviourStore(tmp_path)
+    with monkeypatch.context() as broken:
+        broken.setattr("features.store.cooccurrence", lambda *arguments: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            store.snapshot(log(("eve", "a", 1)), CATALOGUE, [MIDDLE])
+    assert store.snapshot(INTERACTIONS, CATALOGUE, [MIDDLE]) == 1
+    assert items_of(store.users_at(["ann"], CATALOGUE, MIDDLE)[0]) == ["a", "b", "c"]
+
+
+def test_other_data_makes_the_snapshots_forgotten_and_the_same_data_does_not(tmp_path):
+    store = BehaviourStore(tmp_path)
+    store.forget_other_data("one")
+    store.snapshot(INTERACTIONS, CATALOGUE, [EARLY])
+    store.forget_other_data("one")
+    assert store.snapshot(INTERACTIONS, CATALOGUE, [EARLY]) == 0
+    store.forget_other_data("two")
+    assert not [*tmp_path.glob("*/*.parquet"), *tmp_path.glob("*/*.npz")]
+    assert store.snapshot(log(("eve", "a", 1)), CATALOGUE, [EARLY]) == 1
+    assert [items_of(user) for user in store.users_at(["ann", "eve"], CATALOGUE, EARLY)] == [[], ["a"]]
+
+
+def test_a_snapshot_that_cannot_be_removed_is_not_taken_for_forgotten(tmp_path, monkeypatch):
+    store = BehaviourStore(tmp_path)
+    store.snapshot(INTERACTIONS, CATALOGUE, [EARLY])
+
+    def refuse(path, ignore_errors=False):
+        if not ignore_errors:
+            raise PermissionError(path)
+
+    with monkeypatch.context() as locked:
+        locked.setattr("shutil.rmtree", refuse)
+        with pytest.raises(PermissionError):
+            store.forget_other_data("one")
+    store.forget_other_data("one")
+    assert not list(tmp_path.glob("*/*.npz"))
+
+
+# The online store
+
+
+def test_an_online_store_that_was_never_filled_says_what_to_do(tmp_path):
+    store = BehaviourStore(tmp_path)
+    store.snapshot(INTERACTIONS, CATALOGUE, [EARLY])
+    for read in (store.online_as_of, lambda: store.online_items(CATALOGUE)):
+        with pytest.raises(FeatureStoreError, match="the online store is empty; run `recsys train` to fill it"):
+            read()
+
+
+def test_the_online_store_is_that_of_its_moment(store):
+    assert store.online_as_of() == MIDDLE
+    assert store.online_items(CATALOGUE).now == MIDDLE.timestamp()
+    assert items_of(store.online_user("dan", CATALOGUE)) == []
+
+
+def test_the_online_store_serves_when_its_snapshot_is_forgotten(tmp_path):
+    store = filled(tmp_path, MIDDLE)
+    known = bits(store.online_items(CATALOGUE)), bits(store.online_user("ann", CATALOGUE))
+    store.forget_other_data("other")
+    store = BehaviourStore(tmp_path)
+    assert (bits(store.online_items(CATALOGUE)), bits(store.online_user("ann", CATALOGUE))) == known
+
+
+def test_the_online_store_serves_while_other_moments_are_computed(tmp_path):
+    store = filled(tmp_path, EARLY)
+    store.snapshot(INTERACTIONS, CATALOGUE, [MIDDLE])
+    for reader in (store, BehaviourStore(tmp_path)):
+        assert items_of(reader.online_user("ann", CATALOGUE)) == ["a", "c"]
+
+
+def test_the_online_store_serves_while_it_is_filled_and_can_be_filled_after_that_broke_off(tmp_path):
+    store = filled(tmp_path, EARLY, MIDDLE)
+    for view in store.feast.list_feature_views():
+        view.state = FeatureViewState.MATERIALIZING
+        store.feast.registry.apply_feature_view(view, "recsys", commit=True)
+    assert items_of(BehaviourStore(tmp_path).online_user("ann", CATALOGUE)) == ["a", "c"]
+    BehaviourStore(tmp_path).materialise(MIDDLE)
+    assert items_of(BehaviourStore(tmp_path).online_user("ann", CATALOGUE)) == ["a", "b", "c"]
+
+
+def test_filling_the_online_store_again_leaves_nobody_of_the_old_one_in_it(tmp_path):
+    store = filled(tmp_path, LATE)
+    assert items_of(store.online_user("dan", CATALOGUE)) == ["d"]
+    store.forget_other_data("other")
+    without_dan = INTERACTIONS.filter(pl.col("user_id") != "dan")
+    store.snapshot(without_dan, CATALOGUE, [LATE])
+    store.materialise(LATE)
+    for reader in (store, BehaviourStore(tmp_path)):
+        assert np.isnan(reader.online_user("dan", CATALOGUE).behaviour).all()
+        assert np.isnan(reader.online_items(CATALOGUE).behaviour[CATALOGUE.index["d"]]).all()
+        assert items_of(reader.online_user("ann", CATALOGUE)) == ["a", "b", "c"]
+
+
+def test_who_has_read_from_the_online_store_goes_on_with_that_moment(tmp_path):
+    store = filled(tmp_path, EARLY, MIDDLE)
+    reader = BehaviourStore(tmp_path)
+    assert items_of(reader.online_user("ann", CATALOGUE)) == ["a", "c"]
+    store.materialise(MIDDLE)
+    assert items_of(reader.online_user("ann", CATALOGUE)) == ["a", "c"]
+    assert items_of(reader.online_user("bob", CATALOGUE)) == ["a"]
+    assert items_of(store.online_user("bob", CATALOGUE)) == ["b", "a"]
+
+
+def test_what_was_left_of_an_unfinished_fill_does_not_matter(tmp_path):
+    store = filled(tmp_path, EARLY, MIDDLE)
+    (tmp_path / "online.tmp.db").write_bytes((tmp_path / "online.db").read_bytes())
+    (tmp_path / "online.tmp.db-journal").write_bytes(b"half a journal")
+    store.materialise(MIDDLE)
+    assert items_of(store.online_user("ann", CATALOGUE)) == ["a", "b", "c"]
+    assert not list(tmp_path.glob("*.tmp*"))
+
+
+def test_a_moment_that_was_never_computed_leaves_the_online_store_as_it_is(tmp_path):
+    store = filled(tmp_path, EARLY)
+    with pytest.raises(FileNotFoundError):
+        store.materialise(MIDDLE)
+    assert store.online_as_of() == EARLY
+    assert items_of(BehaviourStore(tmp_path).online_user("ann", CATALOGUE)) == ["a", "c"]
+
+
+def test_filling_the_online_store_prints_nothing(tmp_path, capfd):
+    filled(tmp_path, EARLY)
+    captured = capfd.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+
+
+# Weights
+
+
+def test_an_interaction_weighs_what_the_configuration_says_of_its_type():
+    types = {"view": InteractionType(weight=0.2), "purchase": InteractionType()}
+    weighed = weigh(pl.DataFrame({"event_type": ["view", "purchase", "view"]}), types)
+    assert weighed["weight"].dtype == pl.Float32
+    assert weighed["weight"].to_list() == pytest.approx([0.2, 1, 0.2])
+
+
+def test_an_interaction_of_a_type_that_is_not_configured_is_refused():
+    with pytest.raises(DataError, match=r"found the types \['like'\], expected \['view'\]; add them to"):
+        weigh(pl.DataFrame({"event_type": ["view", "like"]}), {"view": InteractionType()})

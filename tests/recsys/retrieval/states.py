@@ -1,0 +1,45 @@
+"""Items and users made of what a test is about."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.sparse as sp
+
+from recsys.retrieval import Query
+from recsys.state import ItemState, UserState
+
+NOW = 1e9
+A_DAY = 86_400.0
+UNKNOWN = np.nan
+
+
+def items(
+    popularity: Sequence[float], *, age_days: Sequence[float] | None = None, neighbours: Sequence | None = None
+) -> ItemState:
+    """As many items as popularities, users of the last 28 days; nothing is known of their age or neighbours."""
+    n = len(popularity)
+    age = np.full(n, UNKNOWN) if age_days is None else np.array(age_days)
+    behaviour = np.column_stack([np.array(popularity, dtype=np.float64), NOW - age * A_DAY])
+    matrix = np.zeros((n, n)) if neighbours is None else np.array(neighbours)
+    return ItemState(NOW, ("users_28d", "first_at"), behaviour, sp.csr_array(matrix.astype(np.float32)))
+
+
+def user(history: Sequence[int] = (), occasions: Sequence[float] | None = None) -> UserState:
+    """A user with a history, the latest first, each item chosen once unless told otherwise."""
+    n = len(history)
+    times = NOW - A_DAY * np.arange(1.0, n + 1)
+    counts = np.ones(n) if occasions is None else np.array(occasions, dtype=np.float64)
+    return UserState(np.array([]), np.array(history, dtype=np.int64), counts, times, times)
+
+
+def query(
+    user: UserState, items: ItemState, *, interest: Sequence[float] | None = None, exclude: Sequence[int] = ()
+) -> Query:
+    """A request; `interest` by text in every item, None without a text model."""
+    signals = None
+    if interest is not None:
+        others = np.full(len(interest), 0.5)
+        signals = np.column_stack([interest, others, others]).astype(np.float32)
+    mask = np.zeros(len(items), dtype=np.bool_)
+    mask[list(exclude)] = True
+    return Query(user, items, signals, mask)
