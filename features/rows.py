@@ -16,7 +16,7 @@ HISTORY_COLUMNS = tuple(field.name for field in HISTORY_FIELDS)
 
 def behaviour_row(values: Mapping[str, Any], columns: Sequence[str]) -> Floats:
     """The values of a row in the order of `columns`, null as NaN."""
-    return np.array([np.nan if values[name] is None else values[name] for name in columns], dtype=np.float64)
+    return np.array([values[name] for name in columns], dtype=np.float64)
 
 
 def user_state(values: Mapping[str, Any], catalogue: Catalogue) -> UserState:

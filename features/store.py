@@ -190,7 +190,7 @@ def weigh(interactions: pl.DataFrame, types: dict[str, InteractionType]) -> pl.D
     Raises DataError when one is of a type that is not among `types`.
     """
     weights = {name: kind.weight for name, kind in types.items()}
-    if unknown := sorted(set(interactions[EVENT_TYPE]) - weights.keys()):
+    if unknown := sorted(set(interactions[EVENT_TYPE].unique()) - weights.keys()):
         raise DataError(
             f"interactions: found the types {unknown}, expected {sorted(weights)}; "
             "add them to [interaction_types], or run `recsys import` again"

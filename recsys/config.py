@@ -25,6 +25,7 @@ class Source(Stage, frozen=True, kw_only=True):
     """Where the logs lie. Paths are relative to the folder of recsys.toml; each is a file or a folder."""
 
     format: Literal["files", "online_retail"] = "files"
+    """files: Parquet, JSON lines or CSV in our columns; online_retail: the UCI data set as published."""
     interactions: str
     """What users did, and when."""
     items: str | None = None
@@ -76,9 +77,11 @@ class Finetune(Stage, frozen=True):
     trained_layers: Positive = 2
     """Upper layers of the encoder that learn; those below are frozen and run once an item."""
     learning_rate: PositiveFloat = 4e-4
+    """Of AdamW, after a short warm-up."""
     history_items: Positive = 40
     """Latest distinct items of a user that the text model looks at."""
     seed: int = 0
+    """The same seed gives the same model."""
 
 
 class Retrieval(Stage, frozen=True):
@@ -100,14 +103,18 @@ class Ranker(Stage, frozen=True):
     leaves: Positive = 31
     """Leaves of a tree."""
     learning_rate: PositiveFloat = 0.05
+    """Share of each tree."""
     seed: int = 0
+    """The same seed gives the same model."""
 
 
 class Serving(Stage, frozen=True):
     """The HTTP server."""
 
     host: str = "127.0.0.1"
+    """Address to listen on; loopback answers this machine alone."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
+    """0 takes a free one."""
     max_candidates: Positive = 2000
     """Most candidates of a rank request, and most items of an answer."""
 
@@ -116,6 +123,7 @@ class Config(Stage, frozen=True):
     """The whole of recsys.toml."""
 
     name: str
+    """What the project is called; reports and bundles bear it."""
     source: Source
     interaction_types: dict[str, InteractionType]
     columns: dict[Literal["items", "interactions", "impressions", "users"], dict[str, str]] = {}

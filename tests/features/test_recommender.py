@@ -42,6 +42,8 @@ def test_candidates_come_with_the_features_that_the_ranker_learned_from():
     prepared = engine.prepare(USER, engine.nothing(), engine.signals(USER))
     positions = prepared.candidates.positions
     assert sorted(positions.tolist()) == [0, 1, 2, 3]
+    # Best by text, and never chosen.
+    assert prepared.candidates.provenance(positions.tolist().index(2)) == ("interest_popular", "interest", "popular")
     assert prepared.matrix.shape == (4, len(FEATURES))
     # The interest in each candidate stands in its own row.
     np.testing.assert_array_equal(prepared.matrix, assemble(USER, ITEMS, positions, INTEREST[positions]))

