@@ -100,7 +100,9 @@ class BehaviourStore:
         filled.replace(self._online)
         neighbours.replace(self._online_neighbours)
         self.feast = _feast(self.folder, online=self._online)
-        (self.folder / "online_as_of").write_text(as_of.isoformat())
+        moment = self.folder / "online_as_of.tmp"
+        moment.write_text(as_of.isoformat())
+        moment.replace(self.folder / "online_as_of")
 
     @property
     def _online(self) -> Path:

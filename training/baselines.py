@@ -17,8 +17,8 @@ from recsys.state import Floats, ItemState, UserState
 Scores = Callable[[UserState], Floats]
 
 EASE_LAMBDA = 300.0
-EASE_MAX_ITEMS = 20_000
-"""EASE inverts a dense matrix over all items: 3 GB and some minutes for this many, and it grows with the cube."""
+EASE_MAX_ITEMS = 10_000
+"""EASE inverts a dense matrix over all items: for this many 2.4 GB and a minute, and it grows with the cube."""
 
 
 def popularity(items: ItemState) -> Scores:

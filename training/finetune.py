@@ -81,7 +81,6 @@ class Finetuner:
     """The encoder, its optimiser, and the steps."""
 
     def __init__(self, encoder: TextEncoder, texts: list[str], config: Config) -> None:
-        torch.manual_seed(config.finetune.seed)
         self.config = config.finetune
         self.encoder = encoder
         self.prepared = PreparedTexts(encoder, texts)

@@ -173,12 +173,13 @@ def test_a_join_that_loses_rows_is_refused(store, monkeypatch):
 
 
 def test_neighbours_follow_their_items_when_the_catalogue_changes(store):
+    # b goes, 0 and z come: of ann's a, b and c and of bob's a and b only a with c is left.
     before, after = catalogue_of("abc"), catalogue_of("0acz")
-    found = store.items_at(after, EARLY).neighbours.toarray()
-    strength = store.items_at(before, EARLY).neighbours.toarray()[0, 2]  # a with c
-    assert strength > 0
-    assert found[1, 2] == strength
-    assert np.count_nonzero(found) == 2
+    known = store.items_at(before, MIDDLE).neighbours.toarray()
+    found = store.items_at(after, MIDDLE).neighbours.toarray()
+    assert np.count_nonzero(known) == 6
+    assert np.argwhere(found).tolist() == [[1, 2], [2, 1]]
+    assert found[1, 2] == known[0, 2]
 
 
 @pytest.mark.parametrize("rows", [[], [("ann", "a", 1)]], ids=["no interaction", "a single one"])
@@ -286,6 +287,7 @@ def test_the_online_store_serves_while_it_is_filled_and_can_be_filled_after_that
 def test_filling_the_online_store_again_leaves_nobody_of_the_old_one_in_it(tmp_path):
     store = filled(tmp_path, LATE)
     assert items_of(store.online_user("dan", CATALOGUE)) == ["d"]
+    assert store.online_as_of() == LATE
     store.forget_other_data("other")
     without_dan = INTERACTIONS.filter(pl.col("user_id") != "dan")
     store.snapshot(without_dan, CATALOGUE, [LATE])
@@ -307,11 +309,12 @@ def test_who_has_read_from_the_online_store_goes_on_with_that_moment(tmp_path):
 
 
 def test_what_was_left_of_an_unfinished_fill_does_not_matter(tmp_path):
-    store = filled(tmp_path, EARLY, MIDDLE)
+    store = filled(tmp_path, LATE, MIDDLE)
     (tmp_path / "online.tmp.db").write_bytes((tmp_path / "online.db").read_bytes())
     (tmp_path / "online.tmp.db-journal").write_bytes(b"half a journal")
     store.materialise(MIDDLE)
     assert items_of(store.online_user("ann", CATALOGUE)) == ["a", "b", "c"]
+    assert items_of(store.online_user("dan", CATALOGUE)) == []
     assert not list(tmp_path.glob("*.tmp*"))
 
 
@@ -323,10 +326,10 @@ def test_a_moment_that_was_never_computed_leaves_the_online_store_as_it_is(tmp_p
     assert items_of(BehaviourStore(tmp_path).online_user("ann", CATALOGUE)) == ["a", "c"]
 
 
-def test_filling_the_online_store_prints_nothing(tmp_path, capfd):
+def test_filling_the_online_store_prints_and_logs_nothing(tmp_path, capfd, caplog):
     filled(tmp_path, EARLY)
     captured = capfd.readouterr()
-    assert (captured.out, captured.err) == ("", "")
+    assert (captured.out, captured.err, caplog.messages) == ("", "", [])
 
 
 # Weights

@@ -31,13 +31,13 @@ MALFORMED += [b'{"\\ud800": 1}', DEEP, b'{"user_id": ' + DEEP, b'{"events": ' + 
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def log_path(tmp_path: Path) -> Path:
     return tmp_path / "events.db"
 
 
 @pytest.fixture
-def service(path: Path) -> Iterator[Service]:
-    with EventLog.open(path) as log:
+def service(log_path: Path) -> Iterator[Service]:
+    with EventLog.open(log_path) as log:
         yield Service(log, CONFIG, FakeEngine())
 
 
@@ -157,17 +157,17 @@ def test_other_errors_are_problems_too(client):
     assert_problem(client.post("/v1/rank", content=b" " * 11_000_000), 413, None, "Too Large")
 
 
-def test_events_are_stored_and_a_repeat_is_a_duplicate(client, path):
+def test_events_are_stored_and_a_repeat_is_a_duplicate(client, log_path):
     event = CLICK | {"event_id": "e1", "timestamp": "2011-12-09T13:50:00+01:00", "request_id": "r", "value": 2}
     assert client.post("/v1/events", json=event).json() == {"results": [{"status": "stored", "event_id": "e1"}]}
     assert client.post("/v1/events", json={"events": [event]}).json() == {
         "results": [{"status": "duplicate", "event_id": "e1"}]
     }
     query = "SELECT event_id, timestamp, request_id, value FROM interactions"
-    assert logged(path, query) == [("e1", 1_323_435_000_000_000, "r", 2.0)]
+    assert logged(log_path, query) == [("e1", 1_323_435_000_000_000, "r", 2.0)]
 
 
-def test_a_bad_event_is_refused_with_its_reason_and_the_good_ones_are_stored(client, path):
+def test_a_bad_event_is_refused_with_its_reason_and_the_good_ones_are_stored(client, log_path):
     next_week = (datetime.now(UTC) + timedelta(days=7)).isoformat()
     sent = [
         CLICK | {"event_id": "good"},
@@ -195,7 +195,7 @@ def test_a_bad_event_is_refused_with_its_reason_and_the_good_ones_are_stored(cli
     for (path_found, reason), (path_expected, pattern) in zip(found, expected, strict=True):
         assert path_found == path_expected
         assert re.search(pattern, reason), reason
-    assert logged(path, "SELECT event_id FROM interactions") == [("good",)]
+    assert logged(log_path, "SELECT event_id FROM interactions") == [("good",)]
 
 
 def test_text_that_is_not_utf8_in_one_event_does_not_cost_the_others(client):
@@ -218,20 +218,20 @@ def test_a_batch_holds_one_event_to_the_maximum_and_nothing_beside_them(client):
     assert_problem(client.post("/v1/events", json={"events": [CLICK], "user_id": "u"}), 400, "$.user_id", "beside")
 
 
-def test_an_event_log_that_cannot_be_written_is_a_503_and_ranking_goes_on(client, service, path):
+def test_an_event_log_that_cannot_be_written_is_a_503_and_ranking_goes_on(client, service, log_path):
     service.event_log.close()
     answer = client.post("/v1/events", json=CLICK)
     assert_problem(answer, 503, None, "nothing of this request is stored, send it again")
-    assert str(path) not in answer.text
+    assert str(log_path) not in answer.text
     assert client.post("/v1/rank", json={"user_id": "u", "candidates": ["a"]}).status_code == 200
 
 
-def test_what_an_answer_shows_is_logged_as_an_impression_in_the_order_shown(client, service, path):
+def test_what_an_answer_shows_is_logged_as_an_impression_in_the_order_shown(client, service, log_path):
     ranked = client.post("/v1/rank", json={"user_id": "u", "candidates": ["c", "b", "zz"]}).json()
     recommended = client.post("/v1/recommend", json={"user_id": "v", "limit": 1}).json()
     client.post("/v1/rank", json={"user_id": "u", "candidates": ["zz"]})  # shows nothing
     service.event_log.close()
-    assert logged(path, "SELECT request_id, user_id, items, surface, bundle FROM impressions") == [
+    assert logged(log_path, "SELECT request_id, user_id, items, surface, bundle FROM impressions") == [
         (ranked["request_id"], "u", '["b","c"]', "rank", "fake-1"),
         (recommended["request_id"], "v", '["a"]', "recommend", "fake-1"),
     ]

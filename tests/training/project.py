@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from features.rows import ITEM_COLUMNS, USER_COLUMNS
 from features.store import weigh
 from recsys.catalogue import Catalogue
-from recsys.config import Config, Finetune, InteractionType, Source
+from recsys.config import Config, Finetune, InteractionType, Source, Split
 from recsys.importing import import_tables
 from recsys.schema import columns_of
 from recsys.state import ItemState, UserState
@@ -79,10 +79,14 @@ def user_of(occasions: Mapping[int, float]) -> UserState:
     return UserState(np.full(len(USER_COLUMNS), np.nan), history, counts, last_at, last_at)
 
 
-def config_of(**finetune: Any) -> Config:
+def config_of(*, validation_days: int = 14, **finetune: Any) -> Config:
     """A configuration that no file stands behind."""
     return Config(
-        name="test", source=Source(interactions="none"), interaction_types=TYPES, finetune=Finetune(**finetune)
+        name="test",
+        source=Source(interactions="none"),
+        interaction_types=TYPES,
+        split=Split(validation_days=validation_days),
+        finetune=Finetune(**finetune),
     )
 
 

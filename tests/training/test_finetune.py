@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from msgspec.structs import replace
 from torch import nn
 
 from recsys.config import Config
@@ -34,7 +35,12 @@ INTERACTIONS, CATALOGUE = shop_tables()
 COLD = cold_items(CATALOGUE.item_ids)
 WINDOWS, CUT = [at(77), at(91)], at(105)
 MOMENTS = [*WINDOWS, CUT]
-CONFIG = config_of(max_steps=10, batch_items=30, learning_rate=1e-2)
+# The last validation begins 14 days before the cut: without the cut it would reach beyond it.
+CONFIG = config_of(validation_days=21, max_steps=10, batch_items=30, learning_rate=1e-2)
+
+
+def replaced(**finetune: int) -> Config:
+    return replace(CONFIG, finetune=replace(CONFIG.finetune, **finetune))
 
 
 def tuned(
@@ -86,7 +92,7 @@ def test_the_same_seed_gives_the_same_vectors_and_another_one_others(usual, tiny
     again, _ = tuned(tiny_encoder)
     np.testing.assert_array_equal(all_vectors(again), all_vectors(usual))
     assert again.curve == usual.curve
-    other, _ = tuned(tiny_encoder, config=config_of(max_steps=10, batch_items=30, learning_rate=1e-2, seed=1))
+    other, _ = tuned(tiny_encoder, config=replaced(seed=1))
     assert np.abs(all_vectors(other) - all_vectors(usual)).max() > 1e-3
 
 
@@ -117,7 +123,13 @@ def test_no_interaction_with_a_hidden_item_is_learned_from_nor_decides_on_whom_t
     usual, _ = tuned(tiny_encoder)
     hidden_ids = [item for item, is_cold in zip(CATALOGUE.item_ids, COLD, strict=True) if is_cold]
     is_hidden = pl.col("item_id").is_in(hidden_ids)
-    for changed in (with_other_items(INTERACTIONS, is_hidden, hidden_ids), INTERACTIONS.filter(~is_hidden)):
+    days = [day + 0.5 for day in range(105)]
+    robots = chosen(*((f"robot-{day % 7}", item, day) for item in hidden_ids for day in days))
+    for changed in (
+        with_other_items(INTERACTIONS, is_hidden, hidden_ids),
+        INTERACTIONS.filter(~is_hidden),
+        pl.concat([INTERACTIONS, robots], how="diagonal"),
+    ):
         found, _ = tuned(tiny_encoder, changed)
         np.testing.assert_array_equal(all_vectors(found), all_vectors(usual))
         assert (found.curve, found.validation) == (usual.curve, usual.validation)
@@ -181,7 +193,7 @@ def test_a_model_that_saw_a_window_ranks_it_far_better_than_one_that_did_not(tin
 def test_with_nothing_to_learn_from_the_pretrained_vectors_stay(tiny_encoder, too_little):
     interactions, config = INTERACTIONS, CONFIG
     if too_little == "no steps":
-        config = config_of(max_steps=0)
+        config = replaced(max_steps=0)
     elif too_little == "few interactions":
         # 99 before the validation that precedes the first window, one fewer than needed.
         before = pl.col("timestamp") < WINDOWS[0] - timedelta(days=CONFIG.split.validation_days)

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from features.assembler import BEHAVIOUR_FEATURES, FEATURES
+from features.recommender import Recommender
 from recsys.bundle_files import SCORER_FILE
 from recsys.errors import DataError, LeakError
 from recsys.workspace import Workspace
@@ -17,8 +18,9 @@ from training import evaluate as evaluate_module
 from training import finetune as finetune_module
 from training import pipeline as module
 from training.evaluate import evaluate
-from training.finetune import Finetuned
+from training.finetune import EVER, Finetuned, Fold
 from training.pipeline import Pipeline
+from training.windows import Window
 
 CUT = datetime(2024, 4, 15, tzinfo=UTC)
 
@@ -85,6 +87,31 @@ def test_a_ranker_is_not_trained_on_scores_of_a_text_model_that_saw_its_window(
     with pytest.raises(LeakError, match="the text model learned from interactions until 2024-04-1"):
         pipeline.ranker(with_text=True)
     pipeline.ranker(with_text=False)
+
+
+def test_each_window_of_the_ranker_is_scored_with_the_vectors_of_its_own_fold_and_ends_where_the_next_begins(
+    evaluated, tmp_path, monkeypatch
+):
+    workspace = copy_of(evaluated, tmp_path)
+    for folder in workspace.cache.glob("ranker-*"):
+        shutil.rmtree(folder)
+    pipeline = Pipeline(workspace, cut=CUT)
+    folds = {start: Fold(pipeline.text.pretrained * at, EVER) for at, start in enumerate(pipeline.windows, 1)}
+    found: list[tuple[Window, np.ndarray, int]] = []
+
+    def noted(recommender: Recommender, window: Window, *, seed: int) -> None:
+        assert recommender.scorer is not None
+        found.append((window, recommender.scorer.vectors, seed))
+
+    monkeypatch.setattr(module.TextModel, "fold", lambda _, moment: folds[moment])
+    monkeypatch.setattr(module, "ranker_rows", noted)
+    with pytest.raises(DataError, match="nothing to learn to rank"):
+        pipeline.ranker(with_text=True)
+    assert [window.start for window, _, _ in found] == pipeline.windows
+    assert len({seed for _, _, seed in found}) == len(found)
+    for (window, vectors, _), end in zip(found, [*pipeline.windows[1:], CUT], strict=True):
+        np.testing.assert_array_equal(vectors, folds[window.start].vectors)
+        assert window.labels == pipeline.window(window.start, end).labels
 
 
 def test_every_fold_of_the_text_model_saw_only_what_came_before_it(evaluated):

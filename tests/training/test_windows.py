@@ -14,7 +14,7 @@ INTERACTIONS = pl.concat(
     [
         chosen(("v", "a", 1), ("u", "b", 2), ("u", "a", 3), ("x", "a", 4)),
         chosen(("v", "c", 10), ("u", "b", 10.5), ("w", "a", 11), ("u", "gone", 11)),
-        chosen(("u", "c", 10.1), ("v", "d", 11), event_type="view"),
+        chosen(("u", "c", 10.1), ("u", "b", 10.2), ("v", "d", 11), event_type="view"),
         chosen(("u", "d", 12), ("v", "b", 11.9)),
     ]
 )
@@ -45,7 +45,7 @@ def test_without_an_end_all_that_follows_counts(store):
 
 def test_an_item_chosen_in_several_ways_has_the_weight_of_the_strongest(store):
     assert opened(store, view=0.2, purchase=1.0).labels == [{1: 1.0, 2: 0.2}, {1: 1.0, 2: 1.0, 3: 0.2}]
-    assert opened(store, view=2.0).labels == [{2: 2.0}, {3: 2.0}]
+    assert opened(store, view=2.0).labels == [{1: 2.0, 2: 2.0}, {3: 2.0}]
 
 
 def test_states_are_what_was_known_at_the_start(store):
