@@ -15,11 +15,9 @@ import click
 def serve(config_path: Path, host: str | None, port: int | None) -> None:
     """Answer rank and recommend requests over HTTP and log what users see and do."""
     # Here, so that neither the help nor a mistake in recsys.toml waits for the server and ONNX Runtime.
-    from recsys.bundle import champion
     from recsys.workspace import Workspace
 
     workspace = Workspace.open(config_path)
-    champion(workspace.bundles)
     from serving.engine import load_engine
     from serving.events import EventLog
     from serving.server import run

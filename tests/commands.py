@@ -1,6 +1,7 @@
 """Run the command line as a user does: a process of its own, with its exit code and its words."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,11 +34,14 @@ COMMAND = "from recsys.cli import main; main()"
 READY_TIMEOUT_S = 120
 
 
-def recsys(*arguments: str | Path, expect: int = 0, blocked: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+def recsys(
+    *arguments: str | Path, expect: int = 0, blocked: tuple[str, ...] = (), all_cores: bool = False
+) -> subprocess.CompletedProcess[str]:
     """Run `recsys ARGUMENTS`, with some packages out of reach; the exit code must be as expected, and there is never a
     traceback."""
     command = [sys.executable, "-c", BLOCK.format(blocked=blocked) + COMMAND, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
+    environment = {name: value for name, value in os.environ.items() if not (all_cores and name == "OMP_NUM_THREADS")}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800, env=environment)
     assert done.returncode == expect, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr, done.stderr
     return done

@@ -25,7 +25,7 @@ METRICS = ("recall@10", "ndcg@10", "recall@100")
 def demo() -> tuple[Path, str, dict[str, Any]]:
     """The folder of the demo, what it printed, and its report. Earlier results of the same code are reused."""
     folder = Path(os.path.relpath(ROOT / "runs" / "test-demo"))
-    printed = recsys("demo", "--dir", folder).stdout
+    printed = recsys("demo", "--dir", folder, all_cores=True).stdout
     return folder, printed, read_report(folder / "report.json")
 
 

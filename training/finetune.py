@@ -69,8 +69,8 @@ class Finetuned:
 
     @property
     def uses_pretrained(self) -> bool:
-        """Whether the pretrained model is used as it is: nothing to learn from, or learning made it worse."""
-        return not self.validation or self.validation["finetuned"] < self.validation["pretrained"]
+        """Whether the pretrained model is used as it is: learning was not possible, or made nothing better."""
+        return not self.validation or self.validation["finetuned"] <= self.validation["pretrained"]
 
     def fold(self, window: datetime) -> Fold:
         """The vectors that may score rows of a window of the ranker."""

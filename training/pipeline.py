@@ -33,7 +33,7 @@ from training.export import export_encoder, export_scorer
 from training.finetune import Finetuned, Fold, finetune
 from training.ranker import RankerRows, ranker_rows, train_ranker
 from training.stages import Stages, hash_of_file, key_of
-from training.text_model import TextEncoder, encoder_folder
+from training.text_model import ENCODER_FILES, TextEncoder, encoder_folder
 from training.windows import Window, open_window
 
 PRETRAINED_FILE = "pretrained_vectors.npy"
@@ -74,9 +74,9 @@ class Pipeline:
         """A hash of all that the models depend on: features, configuration and cut."""
         config, days = self.config, self.config.split.validation_days
         holds_back = bool(self.hidden.any())
-        weights = hash_of_file(self.encoder / "model.safetensors")
+        encoder = [hash_of_file(self.encoder / name) for name in ENCODER_FILES]
         stages = [config.text, config.finetune, config.retrieval, config.ranker]
-        return key_of([self.data_key, weights, stages, days, self.cut, holds_back])
+        return key_of([self.data_key, encoder, stages, days, self.cut, holds_back])
 
     @cached_property
     def encoder(self) -> Path:

