@@ -48,7 +48,7 @@ def test_items_without_versions_are_sorted_by_id():
 
 def test_the_catalogue_of_a_project_is_its_imported_items(tmp_path):
     workspace = project(tmp_path, interactions=interactions(f"u,a,view,{NOON}"))
-    with pytest.raises(DataError, match="items.parquet: the table is missing"):
+    with pytest.raises(DataError, match="the table is missing"):
         Catalogue.load(workspace)
     import_tables(workspace)
     assert Catalogue.load(workspace).item_ids == ["a"]
