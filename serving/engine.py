@@ -24,7 +24,7 @@ from recsys.state import Floats, Positions, UserState
 from recsys.workspace import Workspace
 from serving.types import RankedItem, RankedList
 
-OF_REQUEST = ("request",)
+OF_REQUEST = ("candidates",)
 """Provenance of an item that the request itself proposed."""
 
 
