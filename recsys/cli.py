@@ -6,6 +6,7 @@ imports no sibling, and an install without the training extra has a command line
 
 import sys
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
 import click
 
@@ -13,6 +14,16 @@ from recsys import __version__
 from recsys.errors import RecsysError
 
 GROUP = "recsys.commands"
+CONFIG_OPTION = click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    default="recsys.toml",
+    show_default=True,
+    help="The project's recsys.toml.",
+)
+"""Of every command that works on a project."""
+
 OUR_PACKAGES = ("recsys", "features", "training", "serving")
 
 

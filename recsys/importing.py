@@ -18,6 +18,7 @@ import msgspec
 import polars as pl
 from rich.console import Console
 
+from recsys.cli import CONFIG_OPTION
 from recsys.errors import ConfigError, DataError
 from recsys.finishing import derived_items, finished
 from recsys.importsummary import Counts, ImportSummary, TooManyBadRows
@@ -33,14 +34,7 @@ KIBIBYTE = 1024
 
 
 @click.command("import")
-@click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path),
-    default="recsys.toml",
-    show_default=True,
-    help="The project's recsys.toml.",
-)
+@CONFIG_OPTION
 def import_command(config_path: Path) -> None:
     """Read the logs into tables; refused rows go to quarantine/ with a reason."""
     console = Console()

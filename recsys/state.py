@@ -15,6 +15,9 @@ Positions = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 
+POPULARITY = "users_28d"
+
+
 @dataclass(frozen=True)
 class ItemState:
     """All items of the catalogue at a moment.
@@ -36,6 +39,11 @@ class ItemState:
     def column(self, name: str) -> Floats:
         """One behaviour feature of every item: float64 (n_items,)."""
         return self.behaviour[:, self.columns.index(name)]
+
+    @property
+    def popularity(self) -> Floats:
+        """Distinct users of every item in the last four weeks: float64 (n_items,), 0 where none is known."""
+        return np.nan_to_num(self.column(POPULARITY))
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
+from recsys.cli import CONFIG_OPTION
+
 
 @click.command()
-@click.option(
-    "--config", "config_path", type=click.Path(path_type=Path), default="recsys.toml", show_default=True, help="Project"
-)
+@CONFIG_OPTION
 @click.option("--host", help="Address to listen on, instead of serving.host of the project")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port, instead of serving.port; 0 takes a free one")
 def serve(config_path: Path, host: str | None, port: int | None) -> None:

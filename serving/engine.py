@@ -18,7 +18,6 @@ from recsys.bundle_files import CATALOGUE_FILE, RANKER_FILE, SCORER_FILE, VECTOR
 from recsys.catalogue import Catalogue
 from recsys.errors import BundleError
 from recsys.interest import InterestScorer
-from recsys.retrieval.query import Query
 from recsys.schema import TITLE
 from recsys.state import Floats, Positions, UserState
 from recsys.workspace import Workspace
@@ -79,8 +78,7 @@ class BundleEngine:
     def _score(self, user: UserState, positions: Positions, matrix: np.ndarray) -> Floats:
         """The ranker's scores; without a history, which the ranker never saw in training, the popularity."""
         if len(user.history) == 0:
-            nobody = np.zeros(len(self._recommender.items), dtype=np.bool_)
-            return Query(user, self._recommender.items, None, nobody).popularity[positions]
+            return self._recommender.items.popularity[positions]
         # More threads than one cost more than they bring on a few hundred rows.
         return np.asarray(self._booster.predict(matrix, num_threads=1), dtype=np.float64)
 

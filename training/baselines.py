@@ -23,13 +23,13 @@ EASE_MAX_ITEMS = 10_000
 
 def popularity(items: ItemState) -> Scores:
     """Distinct users in the 28 days before the cut."""
-    users: Floats = np.nan_to_num(items.column("users_28d"))
+    users = items.popularity
     return lambda user: users
 
 
 def personal_frequency(items: ItemState) -> Scores:
     """Distinct occasions with the item, ties by popularity."""
-    users = np.nan_to_num(items.column("users_28d"))
+    users = items.popularity
     tie_breaker = users / (1 + users.max(initial=0))
 
     def scores(user: UserState) -> Floats:

@@ -5,14 +5,7 @@ from pathlib import Path
 
 import click
 
-CONFIG_OPTION = click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path),
-    default="recsys.toml",
-    show_default=True,
-    help="Project",
-)
+from recsys.cli import CONFIG_OPTION
 
 
 @click.command()

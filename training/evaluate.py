@@ -76,8 +76,9 @@ def measure(pipeline: Pipeline) -> dict[str, Any]:
         )
     known, _ = split_by_time(pipeline.interactions, pipeline.cut)
     text = pipeline.text
-    assert_out_of_fold(text.fold(pipeline.cut).seen_until, pipeline.cut)
-    finetuned, pretrained = text.scorer(text.vectors), text.scorer(text.pretrained)
+    final = text.fold(pipeline.cut)
+    assert_out_of_fold(final.seen_until, pipeline.cut)
+    finetuned, pretrained = text.scorer(final.vectors), text.scorer(text.pretrained)
     simple: dict[str, tuple[baselines.Scores, Sequence[str]]] = {
         "popularity": (baselines.popularity(window.items), ("all", "new")),
         "personal_frequency": (baselines.personal_frequency(window.items), ("all",)),

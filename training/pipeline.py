@@ -203,11 +203,6 @@ class TextModel:
         return found
 
     @property
-    def vectors(self) -> Vectors:
-        """The vectors that serve."""
-        return np.load(self.folder / VECTORS_FILE)  # type: ignore[no-any-return]
-
-    @property
     def pretrained(self) -> Vectors:
         """The vectors without fine-tuning."""
         return np.load(self.folder / PRETRAINED_FILE)  # type: ignore[no-any-return]
@@ -218,9 +213,10 @@ def _save_text_model(encoder: TextEncoder, tuned: Finetuned, moments: Sequence[d
     folds = {}
     for at, moment in enumerate(moments):
         fold = tuned.fold(moment)
-        folds[moment.isoformat()] = {"file": f"fold_{at}.npy", "seen_until": fold.seen_until.isoformat()}
-        np.save(folder / f"fold_{at}.npy", fold.vectors)
-    np.save(folder / VECTORS_FILE, tuned.fold(moments[-1]).vectors)
+        # The vectors of the cut are those that serve.
+        file = VECTORS_FILE if moment == moments[-1] else f"fold_{at}.npy"
+        folds[moment.isoformat()] = {"file": file, "seen_until": fold.seen_until.isoformat()}
+        np.save(folder / file, fold.vectors)
     np.save(folder / PRETRAINED_FILE, tuned.pretrained)
     with progress("exporting to ONNX", 2) as advance:
         differences = {"item_encoder": export_encoder(encoder, folder)}

@@ -10,4 +10,4 @@ FRESH_SECONDS = 28 * 86_400.0
 
 def fresh(query: Query) -> Floats:
     age = query.items.now - query.items.column("first_at")
-    return np.where(age <= FRESH_SECONDS, query.popularity, -np.inf)
+    return np.where(age <= FRESH_SECONDS, query.items.popularity, -np.inf)

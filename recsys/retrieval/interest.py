@@ -16,4 +16,4 @@ def interest(query: Query) -> Floats:
 
 def interest_popular(query: Query) -> Floats:
     found = query.interest
-    return query.nothing() if found is None else INTEREST_WEIGHT * found + np.log1p(query.popularity)
+    return query.nothing() if found is None else INTEREST_WEIGHT * found + np.log1p(query.items.popularity)

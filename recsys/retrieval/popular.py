@@ -7,5 +7,5 @@ from recsys.state import Floats
 
 
 def popular(query: Query) -> Floats:
-    found = query.popularity
+    found = query.items.popularity
     return np.where(found > 0, found, -np.inf)

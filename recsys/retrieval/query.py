@@ -7,8 +7,6 @@ import numpy as np
 from recsys.interest import SIGNALS, Vectors
 from recsys.state import Floats, ItemState, Mask, UserState
 
-POPULARITY = "users_28d"
-
 
 @dataclass(frozen=True)
 class Query:
@@ -29,11 +27,6 @@ class Query:
         if self.signals is None or len(self.user.history) == 0:
             return None
         return self.signals[:, SIGNALS.index("text_interest")].astype(np.float64)
-
-    @property
-    def popularity(self) -> Floats:
-        """Distinct users of every item in the last four weeks, 0 where none is known."""
-        return np.nan_to_num(self.items.column(POPULARITY))
 
     def nothing(self) -> Floats:
         """The scores of a channel that has nothing to say."""

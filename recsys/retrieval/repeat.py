@@ -6,6 +6,6 @@ from recsys.state import Floats
 
 def repeat(query: Query) -> Floats:
     scores = query.nothing()
-    popularity = query.popularity[query.user.history]
+    popularity = query.items.popularity[query.user.history]
     scores[query.user.history] = query.user.occasions + popularity / (1 + popularity.max(initial=0))
     return scores

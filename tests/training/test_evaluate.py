@@ -81,7 +81,7 @@ def test_whoever_knows_the_users_beats_popularity(evaluated: Evaluated):
 def test_channels_are_the_shares_of_the_relevant_items_that_each_brought_and_brought_alone(evaluated: Evaluated):
     pipeline, text = evaluated.pipeline, evaluated.pipeline.text
     window = pipeline.window(pipeline.cut, None)
-    recommender = pipeline.recommender(window.items, text.scorer(text.vectors))
+    recommender = pipeline.recommender(window.items, text.scorer(text.fold(pipeline.cut).vectors))
     expected = {name: {"recall": 0.0, "alone": 0.0} for name in CHANNELS}
     cases = cases_of(window, pipeline.hidden)["all"]
     for case in cases:
@@ -106,7 +106,7 @@ def test_importance_names_the_features_of_the_ranker_the_weightiest_first(evalua
 
 def test_a_text_model_that_learned_from_what_is_measured_is_refused(evaluated: Evaluated, monkeypatch):
     cut = evaluated.pipeline.cut
-    monkeypatch.setattr(TextModel, "fold", lambda text, moment: Fold(text.vectors, cut))
+    monkeypatch.setattr(TextModel, "fold", lambda text, moment: Fold(text.pretrained, cut))
     with pytest.raises(LeakError, match=re.escape(f"until {cut} and is to score rows from {cut} on")):
         measure(evaluated.pipeline)
 

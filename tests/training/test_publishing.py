@@ -42,7 +42,7 @@ def test_the_champion_is_a_whole_bundle_of_everything_that_serves(published):
 
 def test_the_bundle_holds_the_models_of_the_pipeline(published):
     folder, pipeline = champion(published.workspace.bundles), published.pipeline
-    np.testing.assert_array_equal(np.load(folder / VECTORS_FILE), pipeline.text.vectors)
+    np.testing.assert_array_equal(np.load(folder / VECTORS_FILE), pipeline.text.fold(pipeline.cut).vectors)
     assert_frame_equal(pl.read_parquet(folder / CATALOGUE_FILE), pipeline.catalogue.table)
     rows = np.random.default_rng(0).random((50, len(FEATURES)))
     found, expected = lgb.Booster(model_file=folder / RANKER_FILE), pipeline.ranker(with_text=True)

@@ -83,7 +83,7 @@ def test_fresh_are_the_items_that_appeared_in_the_last_four_weeks():
 
 
 def test_popularity_is_zero_where_none_is_known():
-    assert query(user(), items([2, UNKNOWN])).popularity.tolist() == [2, 0]
+    assert items([2, UNKNOWN]).popularity.tolist() == [2, 0]
 
 
 def test_excluded_items_are_the_merge_s_to_leave_out():
