@@ -3,15 +3,11 @@
 catalogue = Catalogue.load(workspace, as_of=config.split.test_start)
 """
 
-import re
-import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import polars as pl
 
-from recsys.errors import DataError
 from recsys.schema import ITEM_ID, UPDATED_AT
 from recsys.workspace import Workspace
 
@@ -49,20 +45,3 @@ class Catalogue:
 
     def __len__(self) -> int:
         return len(self.item_ids)
-
-    def texts(self, fields: Sequence[str]) -> list[str]:
-        """What the text model reads of each item: the fields that are not blank, joined by ". ".
-
-        Raises DataError when the items have no such field.
-        """
-        if missing := [name for name in fields if name not in self.table.columns]:
-            raise DataError(
-                f"items: found the columns {self.table.columns}, expected {missing}; correct fields under [text]"
-            )
-        rows = self.table.select(pl.col(name).cast(pl.String).fill_null("") for name in fields).iter_rows()
-        return [". ".join(filter(None, map(normalised, row))) for row in rows]
-
-
-def normalised(text: str) -> str:
-    """Unicode NFKC with single spaces."""
-    return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text)).strip()

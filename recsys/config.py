@@ -48,14 +48,22 @@ class InteractionType(Stage, frozen=True):
 
 
 class Text(Stage, frozen=True):
-    """What the text model reads of an item."""
+    """What the text model reads of an item, and with which encoder."""
 
-    fields: tuple[str, ...] = ("title",)
-    """Columns of items, in the order in which they are read; a blank one is skipped."""
+    template: str = "{title}"
+    """How the columns of an item make its text, as in "{title}. {category}. {description}"; what stands before a blank
+    column is left out with it."""
     max_tokens: Positive = 32
     """What follows is cut off. More is slower."""
+    column_tokens: dict[str, Positive] = {}
+    """Column = most tokens of it that are read, so that a long description leaves room for what follows."""
     encoder: str | None = None
-    """Folder of a Hugging Face encoder (config.json, model.safetensors, tokenizer.json); None: the packaged MiniLM."""
+    """A Hugging Face encoder: its folder (config.json, model.safetensors, tokenizer.json) or its name on the hub; not
+    set: the packaged MiniLM."""
+    pooling: Literal["mean", "cls", "attention"] = "mean"
+    """How the vectors of the tokens become one: their mean, the first one, or a mean with learned weights."""
+    precision: Literal["auto", "fp32", "fp16", "int8"] = "auto"
+    """Which export of the encoder serves; auto: fp16 on a GPU, int8 on a CPU, each only if it ranks as well as fp32."""
 
 
 class Split(Stage, frozen=True):
@@ -70,14 +78,31 @@ class Split(Stage, frozen=True):
 class Finetune(Stage, frozen=True):
     """Fine-tuning of the text model. 0 steps leaves the pretrained model as it is."""
 
+    method: Literal["head", "last_layers", "lora", "full"] = "last_layers"
+    """What learns: a residual layer on top, the upper layers of the encoder, low-rank additions to all its layers, or
+    all of it. What is below the lowest trained layer runs once an item."""
+    trained_layers: Positive = 2
+    """With last_layers: how many upper layers of the encoder learn."""
+    lora_rank: Positive = 8
+    """With lora: the rank of the additions."""
     max_steps: Annotated[int, Meta(ge=0)] = 40
     """Fine-tuning stops earlier when the validation does not get better."""
     batch_items: Positive = 512
     """Distinct items that are contrasted in a step."""
-    trained_layers: Positive = 2
-    """Upper layers of the encoder that learn; those below are frozen and run once an item."""
+    accumulated_batches: Positive = 1
+    """Batches whose gradients make one step, where a larger batch does not fit into memory."""
     learning_rate: PositiveFloat = 4e-4
-    """Of AdamW, after a short warm-up."""
+    """Of AdamW, after a warm-up."""
+    warmup_steps: Annotated[int, Meta(ge=0)] = 10
+    """Steps in which the learning rate rises to its full height; after them it falls as a cosine."""
+    weight_decay: Annotated[float, Meta(ge=0)] = 0.01
+    """Of AdamW."""
+    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    """Share of the values inside the trained layers that are dropped at random while they learn."""
+    temperature: PositiveFloat = 15.0
+    """How sharp the soft maximum over the history is: higher looks at the nearest item alone, lower at the mean."""
+    anchor: Annotated[float, Meta(ge=0)] = 0.5
+    """How strongly the item vectors are held near the pretrained ones, so that nothing is forgotten."""
     history_items: Positive = 40
     """Latest distinct items of a user that the text model looks at."""
     seed: int = 0

@@ -77,8 +77,8 @@ def _text(items: Detected | None) -> str:
     fields = [name for name in TEXT_FIELDS if items and name in items.text] or ["title"]
     lines = [
         "[text]",
-        "# What the text model reads of an item, in this order.",
-        f"fields = [{', '.join(map(_quoted, fields))}]",
+        "# What the text model reads of an item; what stands before a blank column is left out with it.",
+        f"template = {_quoted('. '.join(f'{{{name}}}' for name in fields))}",
         "# Longer texts are cut off here; an English word has about 1.3 tokens.",
         f"max_tokens = {32 if fields == ['title'] else 64}",
     ]

@@ -2,8 +2,10 @@
 
 items         item_id, title, and optionally description, category, brand, price, published_at, updated_at; any other
               column is an attribute. An item may have several rows that differ in updated_at: versions of its text.
-interactions  user_id, item_id, event_type, timestamp, optionally event_id, request_id, value
-impressions   request_id, user_id, timestamp, items (in the order shown), optionally propensities, surface, bundle
+interactions  user_id, item_id, event_type, timestamp, optionally event_id, request_id, value, query (the text
+              that the user had typed)
+impressions   request_id, user_id, timestamp, items (in the order shown), optionally propensities, surface,
+              bundle, query
 users         user_id and attributes
 
 Timestamps are UTC with microseconds; a timestamp without a zone is read as UTC. Ids are opaque strings.
@@ -20,6 +22,7 @@ EVENT_TYPE: Final = "event_type"
 TIMESTAMP: Final = "timestamp"
 REQUEST_ID: Final = "request_id"
 VALUE: Final = "value"
+QUERY: Final = "query"
 TITLE: Final = "title"
 PRICE: Final = "price"
 PUBLISHED_AT: Final = "published_at"
@@ -53,8 +56,13 @@ OPTIONAL: Final[dict[str, dict[str, pl.DataType]]] = {
         PUBLISHED_AT: UTC_MICROSECONDS,
         UPDATED_AT: UTC_MICROSECONDS,
     },
-    "interactions": {EVENT_ID: pl.String(), REQUEST_ID: pl.String(), VALUE: pl.Float64()},
-    "impressions": {"propensities": pl.List(pl.Float64()), "surface": pl.String(), "bundle": pl.String()},
+    "interactions": {EVENT_ID: pl.String(), REQUEST_ID: pl.String(), VALUE: pl.Float64(), QUERY: pl.String()},
+    "impressions": {
+        "propensities": pl.List(pl.Float64()),
+        "surface": pl.String(),
+        "bundle": pl.String(),
+        QUERY: pl.String(),
+    },
     "users": {},
 }
 

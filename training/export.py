@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from recsys.bundle_files import ENCODER_FILE, SCORER_FILE, TOKENIZER_FILE
 from recsys.errors import BundleError
 from recsys.interest import onnx_session
-from training.text_model import LateInteraction, TextEncoder
+from training.encoder import TextEncoder
+from training.user_tower import LateInteraction
 
 TOLERANCE = 1e-4
 OPSET = 18

@@ -21,12 +21,14 @@ from torch import Tensor, nn
 from recsys.catalogue import Catalogue
 from recsys.config import Config
 from recsys.interest import Vectors
+from recsys.itemtext import ItemText
 from recsys.progress import Advance, progress
 from recsys.schema import ITEM_ID
 from recsys.split import earlier_windows, split_by_time
 from recsys.state import Mask
+from training.encoder import PreparedTexts, TextEncoder
 from training.examples import ChosenTogether, chosen_together
-from training.text_model import TEMPERATURE, PreparedTexts, TextEncoder
+from training.user_tower import TEMPERATURE
 from training.validation import TextValidation, text_validation
 
 ANCHOR_WEIGHT = 0.5
@@ -193,7 +195,7 @@ def finetune(
     # Hidden items go here, so that nothing below can look at them, not even to draw the users to measure on.
     hidden_ids = pl.Series([catalogue.item_ids[item] for item in np.flatnonzero(hidden)], dtype=pl.String)
     known = known.filter(~pl.col(ITEM_ID).is_in(hidden_ids.implode()))
-    tuner = Finetuner(encoder, catalogue.texts(config.text.fields), config)
+    tuner = Finetuner(encoder, ItemText.configured(config.text, encoder.tokenizer).of_table(catalogue.table), config)
     result = Finetuned(tuner.pretrained.numpy())
     days = config.split.validation_days
     (first_validation,) = earlier_windows(windows[0], count=1, days=days)

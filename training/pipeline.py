@@ -28,12 +28,12 @@ from recsys.schema import TIMESTAMP
 from recsys.split import cold_items, earlier_windows
 from recsys.state import ItemState, Mask
 from recsys.workspace import Workspace
+from training.encoder import ENCODER_FILES, TextEncoder, encoder_folder
 from training.examples import assert_out_of_fold
 from training.export import export_encoder, export_scorer
 from training.finetune import Finetuned, Fold, finetune
 from training.ranker import RankerRows, ranker_rows, train_ranker
 from training.stages import Stages, hash_of_file, key_of
-from training.text_model import ENCODER_FILES, TextEncoder, encoder_folder
 from training.windows import Window, open_window
 
 PRETRAINED_FILE = "pretrained_vectors.npy"

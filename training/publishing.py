@@ -61,7 +61,8 @@ def _manifest(pipeline: Pipeline, identity: str, report: dict[str, Any] | None) 
         features=list(FEATURES),
         metrics={} if report is None else report["models"]["recsys"],
         text={
-            "fields": list(text.fields),
+            "template": text.template,
+            "column_tokens": text.column_tokens,
             "max_tokens": text.max_tokens,
             "history_items": tune.history_items,
             "dimension": about["dimension"],

@@ -18,7 +18,7 @@ from recsys.metrics import NDCG_AT, per_user_metrics
 from recsys.retrieval.merge import best
 from recsys.schema import ITEM_ID, TIMESTAMP, USER_ID
 from recsys.state import Mask, Positions
-from training.text_model import LateInteraction
+from training.user_tower import LateInteraction
 
 MAX_USERS = 400
 NDCG = f"ndcg@{NDCG_AT}"

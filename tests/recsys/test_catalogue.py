@@ -52,18 +52,3 @@ def test_the_catalogue_of_a_project_is_its_imported_items(tmp_path):
         Catalogue.load(workspace)
     import_tables(workspace)
     assert Catalogue.load(workspace).item_ids == ["a"]
-
-
-def test_the_text_of_an_item_is_its_fields_that_are_not_blank():
-    items = pl.DataFrame(
-        {
-            "item_id": ["a", "b", "c"],
-            "title": ["Red   mug", "\ufb01ne \u00bd", "x"],
-            "description": [" for\ntea ", None, "  "],
-            "price": [1.5, None, 2.0],
-        }
-    )
-    texts = Catalogue.load(items).texts(["title", "description", "price"])
-    assert texts == ["Red mug. for tea. 1.5", "fine 1\u20442", "x. 2.0"]
-    with pytest.raises(DataError, match=r"expected \['body'\]; correct fields under \[text\]"):
-        Catalogue.load(items).texts(["title", "body"])

@@ -28,7 +28,7 @@ def test_the_smallest_config_has_a_default_for_everything_else(tmp_path):
     assert config.source.items is None
     assert config.source.max_bad_share == 0.05
     assert config.interaction_types["click"].weight == 1.0
-    assert config.text.fields == ("title",)
+    assert config.text.template == "{title}"
     assert config.split.test_start is None
     assert config.serving.port == 8000
 

@@ -40,6 +40,7 @@ def test_good_rows_become_tables_with_every_column_of_the_schema(tmp_path):
         "timestamp": datetime(2024, 5, 1, 12, tzinfo=UTC),
         "request_id": None,
         "value": None,
+        "query": None,
     }
 
 

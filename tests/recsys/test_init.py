@@ -59,7 +59,7 @@ def test_columns_are_found_by_their_usual_names_and_written_only_where_they_diff
         "timestamp": "TS",
     }
     assert config.source.items == "../items.csv"
-    assert config.text.fields == ("title", "description")
+    assert config.text.template == "{title}. {description}"
 
 
 def test_each_event_type_gets_a_weight_and_purchases_and_clicks_are_the_labels(tmp_path):
@@ -173,7 +173,7 @@ def test_folders_of_typed_files_with_impressions_and_users_are_understood_too(tm
         paths[table].mkdir()
         write_as(rows, paths[table] / f"part.{kind}")
     workspace = Workspace.open(write_project(tmp_path / "project", paths))
-    assert workspace.config.text.fields == ("title", "category")
+    assert workspace.config.text.template == "{title}. {category}"
     summary = import_tables(workspace)
     assert sum(counts.refused.total() for counts in summary.tables.values()) == 0
     assert workspace.read_table("impressions")["items"].to_list() == [["1", "2"]]
@@ -185,7 +185,7 @@ def test_every_key_of_the_written_file_has_a_comment(tmp_path):
         "name",
         "max_bad_share",
         "[interaction_types]",
-        "fields",
+        "template",
         "max_tokens",
         "test_start",
         "validation_days",

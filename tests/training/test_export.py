@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from recsys.bundle_files import ENCODER_FILE, SCORER_FILE, TOKENIZER_FILE
 from recsys.errors import BundleError
 from recsys.interest import onnx_session
+from training.encoder import TextEncoder
 from training.export import TOLERANCE, check_against_torch, export_encoder, export_scorer
-from training.text_model import LateInteraction, TextEncoder
+from training.user_tower import LateInteraction
 
 DIMENSION = 32
 

@@ -14,6 +14,7 @@ from recsys.split import cold_items
 from tests.training.project import at, catalogue_of, chosen, config_of, shop_tables
 from training import finetune as module
 from training import validation
+from training.encoder import PreparedTexts, TextEncoder
 from training.examples import chosen_together
 from training.finetune import (
     EVER,
@@ -28,7 +29,6 @@ from training.finetune import (
     held_out_items,
     relative_gain,
 )
-from training.text_model import PreparedTexts, TextEncoder
 from training.validation import TextValidation, text_validation
 
 INTERACTIONS, CATALOGUE = shop_tables()

@@ -58,7 +58,7 @@ def test_the_manifest_says_what_it_was_made_of_and_how_good_it_is(published):
     assert manifest.features == list(FEATURES)
     assert manifest.metrics == published.report["models"]["recsys"]
     assert manifest.text["dimension"] == 32
-    assert manifest.text["fields"] == ["title"]
+    assert manifest.text["template"] == "{title}"
     assert manifest.versions["lightgbm"] == version("lightgbm")
 
 

