@@ -1,0 +1,137 @@
+"""The item tower of a bundle on ONNX Runtime: texts of items and queries to unit vectors, without a training framework.
+
+Reads item_encoder*.onnx and tokenizer.json.
+
+    ItemEncoder(bundle / ENCODER_FILE, bundle / TOKENIZER_FILE, max_tokens=32).encode(["red apple", "…"])
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from hashlib import file_digest, sha256
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from tokenizers import Encoding, Tokenizer
+
+from recsys.bundle import Bundle
+from recsys.bundle_files import ENCODER_FILE, TOKENIZER_FILE
+from recsys.errors import BundleError
+from recsys.interest import Vectors, onnx_session
+from recsys.itemtext import ItemText
+from recsys.progress import progress
+from recsys.state import Positions
+
+TOKENS_A_BATCH_CPU: Final = 512
+"""Few enough that what passes between two layers stays in the cache of a core."""
+TOKENS_A_BATCH_GPU: Final = 65_536
+TEXTS_AT_ONCE: Final = 16_384
+"""Texts whose tokens are in memory together, and that are sorted by length together."""
+LONG_WORK: Final = 2_000
+"""More texts than this show their progress."""
+
+
+class ItemEncoder:
+    """Encodes texts in batches of like length. Several threads may use one."""
+
+    def __init__(self, model: Path, tokenizer: Path, *, max_tokens: int, threads: int = 1) -> None:
+        """`max_tokens` cuts a text. Raises BundleError for a file that is missing or cannot be read."""
+        self._files = (model, tokenizer)
+        self.max_tokens = max_tokens
+        self.tokenizer: Final = _tokenizer(tokenizer, max_tokens)
+        try:
+            self._session = onnx_session(model, threads=threads)
+        except Exception as error:  # ONNX Runtime has a class of its own for each way to fail
+            raise BundleError(f"{model}: {error}; expected an item encoder, publish the bundle again") from error
+        (output,) = self._session.get_outputs()
+        self.dimension: Final = int(output.shape[1])
+        on_gpu = self._session.get_providers()[0] == "CUDAExecutionProvider"
+        self._tokens_a_batch = TOKENS_A_BATCH_GPU if on_gpu else TOKENS_A_BATCH_CPU
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Encoders with the same one give the same vectors: a hash of both files and of max_tokens."""
+        digest = sha256(f"{self.max_tokens}\n".encode())
+        for path in self._files:
+            with path.open("rb") as file:
+                digest.update(file_digest(file, "sha256").digest())
+        return digest.hexdigest()
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """A unit vector for each text: float32 (n, dimension); zeros for one without any token."""
+        distinct = list(dict.fromkeys(texts))
+        vectors = np.zeros((len(distinct), self.dimension), dtype=np.float32)
+        if len(distinct) <= LONG_WORK:
+            for rows, found in self.batches(distinct):
+                vectors[rows] = found
+        else:
+            with progress("encoding", len(distinct)) as advance:
+                for rows, found in self.batches(distinct):
+                    vectors[rows] = found
+                    advance(len(rows))
+        if len(distinct) == len(texts):
+            return vectors
+        place = {text: at for at, text in enumerate(distinct)}
+        return vectors[[place[text] for text in texts]]
+
+    def batches(self, texts: Sequence[str]) -> Iterator[tuple[Positions, Vectors]]:
+        """Every text once, in batches as they are done: positions int64 (b,) in `texts`, vectors (b, dimension)."""
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            part = [_readable(text) for text in texts[start : start + TEXTS_AT_ONCE]]
+            encodings = self.tokenizer.encode_batch_fast(part)
+            lengths = np.array([len(encoding) for encoding in encodings])
+            order = np.argsort(lengths, kind="stable")
+            # Nothing to run the model on: a text that is like no other.
+            empty, order = order[lengths[order] == 0], order[lengths[order] > 0]
+            if len(empty):
+                yield start + empty, np.zeros((len(empty), self.dimension), dtype=np.float32)
+            for rows in _cut(order, lengths, self._tokens_a_batch):
+                yield start + rows, self._run([encodings[row] for row in rows], lengths[rows])
+
+    def _run(self, encodings: Sequence[Encoding], lengths: Positions) -> Vectors:
+        # The graph of an exported encoder was traced with at least two tokens.
+        mask = np.arange(max(int(lengths.max()), 2)) < lengths[:, None]
+        ids = np.zeros(mask.shape, dtype=np.int64)
+        ids[mask] = np.concatenate([encoding.ids for encoding in encodings])
+        (found,) = self._session.run(None, {"input_ids": ids, "attention_mask": mask.astype(np.int64)})
+        vectors = np.asarray(found, dtype=np.float32)
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        return vectors
+
+
+def bundle_encoder(bundle: Bundle, *, threads: int = 1) -> ItemEncoder:
+    """The encoder with which a bundle's item vectors were made."""
+    folder, text = bundle.path, bundle.manifest.text
+    return ItemEncoder(folder / ENCODER_FILE, folder / TOKENIZER_FILE, max_tokens=text["max_tokens"], threads=threads)
+
+
+def bundle_text(bundle: Bundle, encoder: ItemEncoder) -> ItemText:
+    """What that encoder reads of an item. Raises BundleError for a bundle of a version that knew no templates."""
+    text = bundle.manifest.text
+    if "template" not in text:
+        raise BundleError(f"{bundle.path}: its manifest names no text template; train again with this version")
+    return ItemText(text["template"], text["column_tokens"], encoder.tokenizer)
+
+
+def _tokenizer(path: Path, max_tokens: int) -> Tokenizer:
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises nothing more special
+        raise BundleError(f"{path}: {error}; expected a tokenizer.json, publish the bundle again") from error
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_tokens)
+    return tokenizer
+
+
+def _readable(text: str) -> str:
+    """The text; half of a surrogate pair, which is no character, becomes a question mark."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
+def _cut(order: Positions, lengths: Positions, budget: int) -> Iterator[Positions]:
+    """`order`, the shortest first, in batches whose padded size is at most `budget` tokens, or a single text."""
+    start = 0
+    for stop in range(1, len(order) + 1):
+        if stop == len(order) or (stop + 1 - start) * lengths[order[stop]] > budget:
+            yield order[start:stop]
+            start = stop
