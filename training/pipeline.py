@@ -28,10 +28,11 @@ from recsys.schema import TIMESTAMP
 from recsys.split import cold_items, earlier_windows
 from recsys.state import ItemState, Mask
 from recsys.workspace import Workspace
-from training.encoder import ENCODER_FILES, TextEncoder, encoder_folder
+from training.encoder import TextEncoder
 from training.examples import assert_out_of_fold
 from training.export import export_encoder, export_scorer
 from training.finetune import Finetuned, Fold, finetune
+from training.pretrained import encoder_files, encoder_folder
 from training.ranker import RankerRows, ranker_rows, train_ranker
 from training.stages import Stages, hash_of_file, key_of
 from training.windows import Window, open_window
@@ -74,7 +75,7 @@ class Pipeline:
         """A hash of all that the models depend on: features, configuration and cut."""
         config, days = self.config, self.config.split.validation_days
         holds_back = bool(self.hidden.any())
-        encoder = [hash_of_file(self.encoder / name) for name in ENCODER_FILES]
+        encoder = [hash_of_file(path) for path in encoder_files(self.encoder)]
         stages = [config.text, config.finetune, config.retrieval, config.ranker]
         return key_of([self.data_key, encoder, stages, days, self.cut, holds_back])
 
@@ -112,8 +113,7 @@ class Pipeline:
         """The text model, fine-tuned and exported; computed on first use."""
 
         def build(folder: Path) -> None:
-            text, tune = self.config.text, self.config.finetune
-            encoder = TextEncoder(self.encoder, trained_layers=tune.trained_layers, max_tokens=text.max_tokens)
+            encoder = TextEncoder(self.encoder, self.config.text, self.config.finetune)
             tuned = finetune(
                 encoder,
                 self.interactions,

@@ -7,6 +7,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from recsys.bundle_files import ENCODER_FILE, SCORER_FILE, TOKENIZER_FILE
+from recsys.config import Finetune, Text
 from recsys.errors import BundleError
 from recsys.interest import onnx_session
 from training.encoder import TextEncoder
@@ -18,7 +19,7 @@ DIMENSION = 32
 
 @pytest.fixture(scope="module")
 def encoder(tiny_encoder: Path) -> TextEncoder:
-    return TextEncoder(tiny_encoder, trained_layers=1, max_tokens=12)
+    return TextEncoder(tiny_encoder, Text(max_tokens=12), Finetune(trained_layers=1))
 
 
 @pytest.fixture(scope="module")

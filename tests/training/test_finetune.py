@@ -9,12 +9,12 @@ import torch
 from msgspec.structs import replace
 from torch import nn
 
-from recsys.config import Config
+from recsys.config import Config, Finetune, Text
 from recsys.split import cold_items
 from tests.training.project import at, catalogue_of, chosen, config_of, shop_tables
 from training import finetune as module
 from training import validation
-from training.encoder import PreparedTexts, TextEncoder
+from training.encoder import TextEncoder
 from training.examples import chosen_together
 from training.finetune import (
     EVER,
@@ -29,9 +29,11 @@ from training.finetune import (
     held_out_items,
     relative_gain,
 )
+from training.prepared import PreparedTexts
 from training.validation import TextValidation, text_validation
 
 INTERACTIONS, CATALOGUE = shop_tables()
+TITLES = CATALOGUE.table["title"].to_list()
 COLD = cold_items(CATALOGUE.item_ids)
 WINDOWS, CUT = [at(77), at(91)], at(105)
 MOMENTS = [*WINDOWS, CUT]
@@ -46,7 +48,7 @@ def replaced(**finetune: int) -> Config:
 def tuned(
     tiny_encoder: Path, interactions: pl.DataFrame = INTERACTIONS, config: Config = CONFIG
 ) -> tuple[Finetuned, TextEncoder]:
-    encoder = TextEncoder(tiny_encoder, trained_layers=config.finetune.trained_layers, max_tokens=16)
+    encoder = TextEncoder(tiny_encoder, Text(max_tokens=16), config.finetune)
     found = finetune(encoder, interactions, CATALOGUE, config, cut=CUT, windows=WINDOWS, hidden=COLD)
     return found, encoder
 
@@ -171,7 +173,7 @@ def test_a_model_that_saw_a_window_ranks_it_far_better_than_one_that_did_not(tin
     nothing = np.zeros(len(words), dtype=np.bool_)
     monkeypatch.setattr(module, "STEPS_A_WINDOW", 60)
     found = finetune(
-        TextEncoder(tiny_encoder, trained_layers=2, max_tokens=16),
+        TextEncoder(tiny_encoder, Text(max_tokens=16), Finetune(trained_layers=2)),
         interactions,
         catalogue,
         config_of(max_steps=1, learning_rate=1e-2),
@@ -208,7 +210,7 @@ def test_with_nothing_to_learn_from_the_pretrained_vectors_stay(tiny_encoder, to
     for moment in MOMENTS:
         assert found.fold(moment).seen_until == EVER
         np.testing.assert_array_equal(found.fold(moment).vectors, found.pretrained)
-    left = PreparedTexts(encoder, CATALOGUE.texts(("title",))).encode_all().numpy()
+    left = PreparedTexts(encoder, TITLES).encode_all().numpy()
     np.testing.assert_array_equal(left, found.pretrained)
 
 
@@ -220,7 +222,7 @@ def test_when_learning_made_it_worse_vectors_and_encoder_are_the_pretrained_ones
     assert found.validation == {"pretrained": 0.3, "finetuned": 0.2}
     assert found.uses_pretrained
     np.testing.assert_array_equal(found.fold(CUT).vectors, found.pretrained)
-    left = PreparedTexts(encoder, CATALOGUE.texts(("title",))).encode_all().numpy()
+    left = PreparedTexts(encoder, TITLES).encode_all().numpy()
     np.testing.assert_array_equal(left, found.pretrained)
     assert np.abs(found.folds[CUT].vectors - found.pretrained).max() > 1e-3
 
@@ -228,14 +230,14 @@ def test_when_learning_made_it_worse_vectors_and_encoder_are_the_pretrained_ones
 def test_the_encoder_is_left_as_the_model_of_the_cut(tiny_encoder, monkeypatch):
     monkeypatch.setattr(Finetuned, "uses_pretrained", False)
     found, encoder = tuned(tiny_encoder)
-    left = PreparedTexts(encoder, CATALOGUE.texts(("title",))).encode_all().numpy()
+    left = PreparedTexts(encoder, TITLES).encode_all().numpy()
     np.testing.assert_allclose(left, found.fold(CUT).vectors, atol=1e-6)
 
 
 def started(tiny_encoder: Path, config: Config) -> tuple[Finetuner, module.ChosenTogether]:
-    encoder = TextEncoder(tiny_encoder, trained_layers=1, max_tokens=16)
+    encoder = TextEncoder(tiny_encoder, Text(max_tokens=16), Finetune(trained_layers=1))
     together = chosen_together(INTERACTIONS, CATALOGUE, held_out=COLD)
-    return Finetuner(encoder, CATALOGUE.texts(("title",)), config), together
+    return Finetuner(encoder, TITLES, config), together
 
 
 def test_training_stops_when_two_measurements_bring_nothing_new_and_keeps_the_best_weights(tiny_encoder):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from safetensors.numpy import save_file
 
 from features.assembler import BEHAVIOUR_FEATURES, FEATURES
 from features.recommender import Recommender
@@ -199,7 +200,7 @@ def test_the_key_is_that_of_the_data_the_configuration_the_cut_and_the_encoder(e
     assert key() == usual
     assert key(name="renamed") == usual
     others = [key(max_steps=11), key(trees=61), key(CUT - timedelta(days=1)), key(None)]
-    (encoder / "model.safetensors").write_bytes(b"other weights")
+    save_file({"other": np.zeros(1)}, encoder / "model.safetensors")
     others.append(key())
     table = workspace.table_path("interactions")
     pl.read_parquet(table).head(-1).write_parquet(table)
