@@ -20,7 +20,6 @@ from recsys.catalogue import Catalogue
 from recsys.cli import CONFIG_OPTION
 from recsys.encoder import ItemEncoder, bundle_encoder, bundle_text
 from recsys.interest import Vectors
-from recsys.progress import progress
 from recsys.vectorcache import VectorCache, key_of_text
 from recsys.workspace import Workspace
 
@@ -45,6 +44,8 @@ def embed(texts: Sequence[str], encoder: ItemEncoder, cache_path: Path) -> Embed
 
     Raises DataError when the cache cannot be used.
     """
+    if not texts:
+        return Embedded(np.zeros((0, encoder.dimension), dtype=np.float32), 0, 0, 0.0)
     keys = [key_of_text(text) for text in texts]
     place = {key: at for at, key in enumerate(dict.fromkeys(keys))}
     missing = dict(zip(keys, texts, strict=True))
@@ -67,15 +68,13 @@ def _encode(texts: dict[bytes, str], encoder: ItemEncoder, cache: VectorCache) -
     vectors = np.zeros((len(keys), encoder.dimension), dtype=np.float32)
     unwritten: list[tuple[bytes, NDArray[np.float32]]] = []
     written_at = time.monotonic()
-    with progress("encoding", len(keys)) as advance:
-        for rows, found in encoder.batches(list(texts.values())):
-            vectors[rows] = found
-            unwritten += zip((keys[row] for row in rows), found, strict=True)
-            if time.monotonic() - written_at >= SECONDS_BETWEEN_WRITES:
-                cache.put(unwritten)
-                unwritten, written_at = [], time.monotonic()
-            advance(len(rows))
-        cache.put(unwritten)
+    for rows, found in encoder.batches(list(texts.values())):
+        vectors[rows] = found
+        unwritten += zip((keys[row] for row in rows), found, strict=True)
+        if time.monotonic() - written_at >= SECONDS_BETWEEN_WRITES:
+            cache.put(unwritten)
+            unwritten, written_at = [], time.monotonic()
+    cache.put(unwritten)
     return vectors
 
 

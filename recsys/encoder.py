@@ -6,6 +6,7 @@ Reads item_encoder*.onnx and tokenizer.json.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -27,7 +28,7 @@ TOKENS_A_BATCH_CPU: Final = 512
 TOKENS_A_BATCH_GPU: Final = 65_536
 TEXTS_AT_ONCE: Final = 16_384
 """Texts whose tokens are in memory together, and that are sorted by length together."""
-LONG_WORK: Final = 2_000
+LONG_WORK: Final = 500
 """More texts than this show their progress."""
 
 
@@ -61,14 +62,8 @@ class ItemEncoder:
         """A unit vector for each text: float32 (n, dimension); zeros for one without any token."""
         distinct = list(dict.fromkeys(texts))
         vectors = np.zeros((len(distinct), self.dimension), dtype=np.float32)
-        if len(distinct) <= LONG_WORK:
-            for rows, found in self.batches(distinct):
-                vectors[rows] = found
-        else:
-            with progress("encoding", len(distinct)) as advance:
-                for rows, found in self.batches(distinct):
-                    vectors[rows] = found
-                    advance(len(rows))
+        for rows, found in self.batches(distinct):
+            vectors[rows] = found
         if len(distinct) == len(texts):
             return vectors
         place = {text: at for at, text in enumerate(distinct)}
@@ -76,17 +71,22 @@ class ItemEncoder:
 
     def batches(self, texts: Sequence[str]) -> Iterator[tuple[Positions, Vectors]]:
         """Every text once, in batches as they are done: positions int64 (b,) in `texts`, vectors (b, dimension)."""
-        for start in range(0, len(texts), TEXTS_AT_ONCE):
-            part = [_readable(text) for text in texts[start : start + TEXTS_AT_ONCE]]
-            encodings = self.tokenizer.encode_batch_fast(part)
-            lengths = np.array([len(encoding) for encoding in encodings])
-            order = np.argsort(lengths, kind="stable")
+        with progress("encoding", len(texts)) if len(texts) > LONG_WORK else nullcontext(_silently) as advance:
+            for start in range(0, len(texts), TEXTS_AT_ONCE):
+                for rows, vectors in self._by_length(texts[start : start + TEXTS_AT_ONCE]):
+                    yield start + rows, vectors
+                    advance(len(rows))
+
+    def _by_length(self, texts: Sequence[str]) -> Iterator[tuple[Positions, Vectors]]:
+        encodings = self.tokenizer.encode_batch_fast([_readable(text) for text in texts])
+        lengths = np.array([len(encoding) for encoding in encodings])
+        order = np.argsort(lengths, kind="stable")
+        empty, order = order[lengths[order] == 0], order[lengths[order] > 0]
+        if len(empty):
             # Nothing to run the model on: a text that is like no other.
-            empty, order = order[lengths[order] == 0], order[lengths[order] > 0]
-            if len(empty):
-                yield start + empty, np.zeros((len(empty), self.dimension), dtype=np.float32)
-            for rows in _cut(order, lengths, self._tokens_a_batch):
-                yield start + rows, self._run([encodings[row] for row in rows], lengths[rows])
+            yield empty, np.zeros((len(empty), self.dimension), dtype=np.float32)
+        for rows in _cut(order, lengths, self._tokens_a_batch):
+            yield rows, self._run([encodings[row] for row in rows], lengths[rows])
 
     def _run(self, encodings: Sequence[Encoding], lengths: Positions) -> Vectors:
         # The graph of an exported encoder was traced with at least two tokens.
@@ -121,6 +121,10 @@ def _tokenizer(path: Path, max_tokens: int) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_tokens)
     return tokenizer
+
+
+def _silently(steps: int = 1, *, note: str = "") -> None:
+    """Progress of work that is done at once."""
 
 
 def _readable(text: str) -> str:

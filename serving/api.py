@@ -13,6 +13,7 @@ import recsys
 from serving.docs import DocsPage
 from serving.events import NotStoredError
 from serving.feedback import events
+from serving.items import delete_item, items
 from serving.openapi import NOT_READY
 from serving.problems import answer_failure, answer_http_error, answer_not_stored
 from serving.ranking import rank, recommend
@@ -24,7 +25,7 @@ _OPENAPI_MEDIA_TYPE: Final = "application/vnd.oai.openapi+json"
 def create_app(service: Service) -> Litestar:
     """The application; the caller closes the event log after it."""
     app = Litestar(
-        [rank, recommend, events, livez, readyz, openapi],
+        [rank, recommend, events, items, delete_item, livez, readyz, openapi],
         openapi_config=OpenAPIConfig(
             title=f"recsys – {service.config.name}",
             version=recsys.__version__,

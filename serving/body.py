@@ -1,10 +1,10 @@
 """Request bodies: JSON, decoded once and strictly.
 
 Litestar on its own decodes a body twice, takes "5" for 5 and answers text that is not UTF-8 or nested too deeply with
-500. A handler says `dto=JsonBody[Type]` or, for events, `dto=EventsBody`.
+500. A handler says `dto=JsonBody[Type]` or, for what may come one or many at once, `dto=EventsBody` or `ItemsBody`.
 """
 
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import msgspec
 from litestar.dto import AbstractDTO
@@ -12,11 +12,13 @@ from litestar.openapi.spec import Reference, Schema
 from litestar.params import BodyKwarg
 from litestar.typing import FieldDefinition
 
+from recsys.schema import ITEM_ID
+from serving.item_types import Item, ItemBatch, ItemVersion
 from serving.problems import explain_decoding, invalid
 from serving.types import Interaction, InteractionBatch, Refusal
 
 MAX_EVENTS: Final = 1000
-"""Events of one request: they share one transaction, which others wait for."""
+"""Events, or items, of one request: they share one transaction, which others wait for."""
 
 T = TypeVar("T")
 Raw = msgspec.Raw
@@ -41,29 +43,70 @@ class JsonBody(AbstractDTO[T]):
         return schema
 
 
-class EventsBody(JsonBody[dict[str, Any]]):
-    """One event or {"events": [event, …]}, as {path in the body: event}, in the order sent.
+class OneOrManyBody(JsonBody[dict[str, Any]]):
+    """One entry or {MANY: [entry, …]}, as {path in the body: entry}, in the order sent.
 
-    A bad event becomes a Refusal and does not cost the good ones.
+    A bad entry becomes a Refusal and does not cost the good ones.
     """
 
-    def decode_bytes(self, value: bytes) -> dict[str, Interaction | Refusal]:
+    many: ClassVar[str]
+    bodies: ClassVar[tuple[type, type]]
+    """Of one entry, and of many."""
+
+    @staticmethod
+    def entry(value: bytes | Raw) -> Any:
+        """Decodes one entry; may raise what msgspec raises."""
+        raise NotImplementedError
+
+    def decode_bytes(self, value: bytes) -> dict[str, Any]:
+        many = self.many
         fields = decode(value, dict[str, Raw])
-        if "events" not in fields:
-            return {"$": _event(value, "$")}
-        if unknown := fields.keys() - {"events"}:
-            raise invalid(f"$.{min(unknown)}", "a field beside `events`; expected it inside of an event")
-        events = decode(fields["events"], list[Raw], at="$.events")
-        if not 1 <= len(events) <= MAX_EVENTS:
-            raise invalid("$.events", f"{len(events)} events; expected 1 to {MAX_EVENTS} in a request")
-        return {(at := f"$.events[{index}]"): _event(event, at) for index, event in enumerate(events)}
+        if many not in fields:
+            return {"$": self._entry(value, "$")}
+        if unknown := fields.keys() - {many}:
+            raise invalid(f"$.{min(unknown)}", f"a field beside `{many}`; expected it inside of them")
+        entries = decode(fields[many], list[Raw], at=f"$.{many}")
+        if not 1 <= len(entries) <= MAX_EVENTS:
+            raise invalid(f"$.{many}", f"{len(entries)} {many}; expected 1 to {MAX_EVENTS} in a request")
+        return {(at := f"$.{many}[{index}]"): self._entry(entry, at) for index, entry in enumerate(entries)}
+
+    def _entry(self, value: bytes | Raw, at: str) -> Any:
+        try:
+            return self.entry(value)
+        except _DECODING_ERRORS as error:
+            return Refusal(*explain_decoding(error, at=at))
 
     @classmethod
     def create_openapi_schema(cls, field_definition: FieldDefinition, handler_id: str, schema_creator: Any) -> Schema:
-        bodies = [FieldDefinition.from_annotation(body) for body in (Interaction, InteractionBatch)]
+        bodies = [FieldDefinition.from_annotation(body) for body in cls.bodies]
         body = field_definition.kwarg_definition
         examples = [example.value for example in (body.examples or ())] if isinstance(body, BodyKwarg) else None
         return Schema(one_of=[schema_creator.for_field_definition(body) for body in bodies], examples=examples)
+
+
+class EventsBody(OneOrManyBody):
+    """Interactions, or Refusals in their place."""
+
+    many = "events"
+    bodies = (Interaction, InteractionBatch)
+
+    @staticmethod
+    def entry(value: bytes | Raw) -> Interaction:
+        return msgspec.json.decode(value, type=Interaction)
+
+
+class ItemsBody(OneOrManyBody):
+    """ItemVersions, or Refusals in their place."""
+
+    many = "items"
+    bodies = (Item, ItemBatch)
+
+    @staticmethod
+    def entry(value: bytes | Raw) -> ItemVersion:
+        item = msgspec.json.decode(value, type=Item)
+        columns = msgspec.json.decode(value, type=dict[str, Any])
+        del columns[ITEM_ID]
+        return ItemVersion(item.item_id, columns, item.updated_at)
 
 
 def decode(value: bytes | Raw, body: type[T], *, at: str = "$") -> T:
@@ -72,10 +115,3 @@ def decode(value: bytes | Raw, body: type[T], *, at: str = "$") -> T:
         return msgspec.json.decode(value, type=body)
     except _DECODING_ERRORS as error:
         raise invalid(*explain_decoding(error, at=at)) from error
-
-
-def _event(value: bytes | Raw, at: str) -> Interaction | Refusal:
-    try:
-        return msgspec.json.decode(value, type=Interaction)
-    except _DECODING_ERRORS as error:
-        return Refusal(*explain_decoding(error, at=at))

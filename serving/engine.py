@@ -1,9 +1,10 @@
-"""The request path: retrieve, features, interest, rank, from a bundle and the online feature store.
+"""The request path: retrieve, features, interest, rank, from a bundle, the online feature store and items of the log.
 
 The moment of every request is that of the snapshot in the online store, so that a request sees just what training saw.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import lightgbm as lgb
@@ -16,11 +17,16 @@ from features.store import BehaviourStore
 from recsys.bundle import Bundle, champion, open_bundle
 from recsys.bundle_files import CATALOGUE_FILE, RANKER_FILE, SCORER_FILE, VECTORS_FILE
 from recsys.catalogue import Catalogue
+from recsys.embedding import embed
+from recsys.encoder import bundle_encoder, bundle_text
 from recsys.errors import BundleError
-from recsys.interest import InterestScorer
-from recsys.schema import TITLE
+from recsys.interest import InterestScorer, Vectors
+from recsys.schema import TITLE, UPDATED_AT
 from recsys.state import Floats, Positions, UserState
 from recsys.workspace import Workspace
+from serving.item_table import latest_items
+from serving.item_types import ItemChange, ItemVersion
+from serving.live_items import LiveItems
 from serving.types import RankedItem, RankedList
 
 OF_REQUEST = ("candidates",)
@@ -39,19 +45,26 @@ class BundleEngine:
                 f"{bundle.path}: the ranker's features are not those of this version, they differ in {different}; "
                 "train again, or promote a bundle of this version"
             )
-        self._catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
-        self._titles = self._catalogue.table[TITLE].to_list()
+        catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
         self._store = store
-        vectors = np.load(bundle.path / VECTORS_FILE, mmap_mode="r")
-        scorer = InterestScorer(bundle.path / SCORER_FILE, vectors, history_items=bundle.manifest.text["history_items"])
+        # Copy on write: processes share what no item has changed.
+        vectors = np.load(bundle.path / VECTORS_FILE, mmap_mode="c")
+        self._scorer = InterestScorer(
+            bundle.path / SCORER_FILE, vectors, history_items=bundle.manifest.text["history_items"]
+        )
         self._booster = lgb.Booster(model_file=bundle.path / RANKER_FILE)
-        self._recommender = Recommender(store.online_items(self._catalogue), scorer, candidates)
+        self._items = LiveItems(catalogue, store.online_items(catalogue), vectors)
+        self._catalogue = self._items.catalogue
+        self._recommender = Recommender(self._items.state, self._scorer, candidates)
+        self._encoder = bundle_encoder(bundle)
+        self._text = bundle_text(bundle, self._encoder)
+        self._followed: dict[str, int] = {}
 
     def rank(self, user_id: str, candidates: Sequence[str], *, limit: int | None) -> RankedList:
         """The known candidates in the order of the user's interest; for an unknown user the most popular first."""
         index = self._catalogue.index
-        unknown = [item for item in candidates if item not in index]
-        positions = np.array([index[item] for item in candidates if item in index], dtype=np.int64)
+        unknown = [item for item in candidates if item not in self._items]
+        positions = np.array([index[item] for item in candidates if item in self._items], dtype=np.int64)
         if len(positions) == 0:
             return RankedList([], unknown, [])
         user = self._store.online_user(user_id, self._catalogue)
@@ -64,6 +77,7 @@ class BundleEngine:
         """The best of the catalogue; for an unknown user popular and fresh items."""
         user = self._store.online_user(user_id, self._catalogue)
         excluded = self._recommender.seen(user) if exclude_seen else self._recommender.nothing()
+        excluded |= self._items.gone
         excluded[[self._catalogue.index[item] for item in exclude if item in self._catalogue.index]] = True
         prepared = self._recommender.prepare(user, excluded, self._recommender.signals(user))
         found = prepared.candidates
@@ -75,6 +89,53 @@ class BundleEngine:
         order = by_score(scores)[:limit]
         return RankedList([self._item(found.positions[at], scores[at], found.provenance(at)) for at in order], [], [])
 
+    def has_item(self, item_id: str) -> bool:
+        """Whether the item can be ranked and recommended."""
+        return item_id in self._items
+
+    def encode_items(self, items: Sequence[ItemVersion]) -> Vectors:
+        """The unit vector of each item's text: float32 (n, d). Thread-safe, unlike all else."""
+        return self._encoder.encode([self._text.of_item(item.columns or {}) for item in items])
+
+    def apply_items(self, changes: Sequence[ItemChange]) -> None:
+        """Follow these from the next request on, but for one that is older than the last one of its item."""
+        for sequence, item, vector in changes:
+            if sequence < self._followed.get(item.item_id, 0):
+                continue
+            self._followed[item.item_id] = sequence
+            if vector is None:
+                self._items.remove(item.item_id)
+            else:
+                self._items.put(item.item_id, item.title, vector)
+        self._scorer.vectors = self._items.vectors
+        self._recommender = replace(self._recommender, items=self._items.state)
+
+    def replay(self, logged: Iterable[tuple[int, ItemVersion]], cache_path: Path) -> None:
+        """Follow what an event log has of items, but for those that the bundle has in that form or a later one.
+
+        Vectors come from the cache of `recsys embed` where it has them.
+        """
+        changed = [(sequence, item) for sequence, item in logged if self._differs(item)]
+        kept = [item for _, item in changed if item.columns is not None]
+        vectors = iter(embed([self._text.of_item(item.columns or {}) for item in kept], self._encoder, cache_path)[0])
+        self.apply_items(
+            [ItemChange(sequence, item, None if item.columns is None else next(vectors)) for sequence, item in changed]
+        )
+
+    def _differs(self, item: ItemVersion) -> bool:
+        """Whether the bundle's catalogue has the item otherwise, and in no later version."""
+        position = self._catalogue.index.get(item.item_id)
+        if position is None:
+            return item.columns is not None
+        known = self._catalogue.table.row(position, named=True)
+        known_at = known.get(UPDATED_AT)
+        if known_at is not None and item.updated_at is not None and known_at >= item.updated_at:
+            return False
+        return item.columns is None or (item.title, self._text.of_item(item.columns)) != (
+            known[TITLE],
+            self._text.of_item(known),
+        )
+
     def _score(self, user: UserState, positions: Positions, matrix: np.ndarray) -> Floats:
         """The ranker's scores; without a history, which the ranker never saw in training, the popularity."""
         if len(user.history) == 0:
@@ -83,7 +144,7 @@ class BundleEngine:
         return np.asarray(self._booster.predict(matrix, num_threads=1), dtype=np.float64)
 
     def _item(self, position: int, score: float, channels: tuple[str, ...]) -> RankedItem:
-        return RankedItem(self._catalogue.item_ids[position], float(score), channels, self._titles[position] or "")
+        return RankedItem(self._catalogue.item_ids[position], float(score), channels, self._items.title(position))
 
 
 def load_engine(workspace: Workspace) -> BundleEngine:
@@ -93,4 +154,7 @@ def load_engine(workspace: Workspace) -> BundleEngine:
     """
     path: Path = champion(workspace.bundles)
     store = BehaviourStore(workspace.features)
-    return BundleEngine(open_bundle(path), store, candidates=workspace.config.retrieval.candidates)
+    engine = BundleEngine(open_bundle(path), store, candidates=workspace.config.retrieval.candidates)
+    if workspace.events.exists():
+        engine.replay(latest_items(workspace.events), workspace.embeddings)
+    return engine

@@ -1,7 +1,8 @@
-"""The two tables of the event log.
+"""The tables of the event log.
 
 interactions  one row an event, in the order of arrival; an event_id occurs once
 impressions   one row an answer; items is a JSON array in the order shown
+items         one row a version of an item (serving.item_table)
 
 timestamp and received_at are microseconds since 1970, UTC. Who reads the log opens it with SQLite and needs nothing of
 this package.
@@ -10,38 +11,44 @@ this package.
 import sqlite3
 import time
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
 
 from recsys.errors import DataError
-from recsys.schema import EVENT_ID, EVENT_TYPE, ITEM_ID, REQUEST_ID, TIMESTAMP, USER_ID, VALUE
+from recsys.schema import EVENT_ID, EVENT_TYPE, ITEM_ID, QUERY, REQUEST_ID, TIMESTAMP, USER_ID, VALUE
+from serving.item_table import ITEMS_INDEX, ITEMS_TABLE
+from serving.moments import microseconds
 from serving.types import Impression, Interaction
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 BUSY_TIMEOUT_S: Final = 10.0
 """How long a process waits for another one that writes."""
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _TABLES: Final = (
     f"""CREATE TABLE IF NOT EXISTS interactions (
         sequence INTEGER PRIMARY KEY, {EVENT_ID} TEXT NOT NULL UNIQUE, {USER_ID} TEXT NOT NULL, {ITEM_ID} TEXT NOT NULL,
         {EVENT_TYPE} TEXT NOT NULL, {TIMESTAMP} INTEGER NOT NULL, {REQUEST_ID} TEXT, {VALUE} REAL,
-        received_at INTEGER NOT NULL) STRICT""",
+        received_at INTEGER NOT NULL, {QUERY} TEXT) STRICT""",
     f"""CREATE TABLE IF NOT EXISTS impressions (
         sequence INTEGER PRIMARY KEY, {REQUEST_ID} TEXT NOT NULL UNIQUE, {USER_ID} TEXT NOT NULL,
-        {TIMESTAMP} INTEGER NOT NULL, items TEXT NOT NULL, surface TEXT NOT NULL, bundle TEXT NOT NULL) STRICT""",
+        {TIMESTAMP} INTEGER NOT NULL, items TEXT NOT NULL, surface TEXT NOT NULL, bundle TEXT NOT NULL,
+        {QUERY} TEXT) STRICT""",
+    ITEMS_TABLE,
+    ITEMS_INDEX,
+)
+_FROM_FORMAT_1: Final = tuple(
+    f"ALTER TABLE {table} ADD COLUMN {QUERY} TEXT" for table in ("interactions", "impressions")
 )
 _ADD_INTERACTION: Final = f"""
     INSERT INTO interactions
-        ({EVENT_ID}, {USER_ID}, {ITEM_ID}, {EVENT_TYPE}, {TIMESTAMP}, {REQUEST_ID}, {VALUE}, received_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT ({EVENT_ID}) DO NOTHING"""
+        ({EVENT_ID}, {USER_ID}, {ITEM_ID}, {EVENT_TYPE}, {TIMESTAMP}, {REQUEST_ID}, {VALUE}, received_at, {QUERY})
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT ({EVENT_ID}) DO NOTHING"""
 _ADD_IMPRESSION: Final = f"""
-    INSERT INTO impressions ({REQUEST_ID}, {USER_ID}, {TIMESTAMP}, items, surface, bundle)
-    VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT ({REQUEST_ID}) DO NOTHING"""
+    INSERT INTO impressions ({REQUEST_ID}, {USER_ID}, {TIMESTAMP}, items, surface, bundle, {QUERY})
+    VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT ({REQUEST_ID}) DO NOTHING"""
 
 
 class Acknowledged(NamedTuple):
@@ -78,10 +85,11 @@ def add_interaction(connection: sqlite3.Connection, event: Interaction, received
         event.user_id,
         event.item_id,
         event.event_type,
-        _microseconds(event.timestamp or received_at),
+        microseconds(event.timestamp or received_at),
         event.request_id,
         event.value,
-        _microseconds(received_at),
+        microseconds(received_at),
+        event.query,
     )
     return Acknowledged(event_id, duplicate=connection.execute(_ADD_INTERACTION, row).rowcount == 0)
 
@@ -91,10 +99,11 @@ def add_impression(connection: sqlite3.Connection, shown: Impression) -> None:
     row = (
         shown.request_id,
         shown.user_id,
-        _microseconds(shown.timestamp),
+        microseconds(shown.timestamp),
         msgspec.json.encode(shown.items).decode(),
         shown.surface,
         shown.bundle,
+        shown.query,
     )
     connection.execute(_ADD_IMPRESSION, row)
 
@@ -104,13 +113,15 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA fullfsync = ON")  # macOS: flush the drive's own cache as well
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version not in (0, FORMAT_VERSION):
+    if not 0 <= version <= FORMAT_VERSION:
         raise DataError(
             f"{path}: the event log has format {version}, this recsys writes {FORMAT_VERSION}; update recsys"
         )
     connection.execute("BEGIN IMMEDIATE")
-    for table in _TABLES:
-        connection.execute(table)
+    # Again: another process may have brought the file up to date in between.
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    for statement in (*(_FROM_FORMAT_1 if version == 1 else ()), *_TABLES):
+        connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
     connection.execute("COMMIT")
 
@@ -126,7 +137,3 @@ def _use_wal(connection: sqlite3.Connection) -> None:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
-
-
-def _microseconds(timestamp: datetime) -> int:
-    return (timestamp - _EPOCH) // timedelta(microseconds=1)

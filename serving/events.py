@@ -1,4 +1,4 @@
-"""The event log: what users did, never lost once acknowledged, and what they were shown.
+"""The event log: what users did and how items changed, never lost once acknowledged, and what users were shown.
 
 Writes  events.db, SQLite in WAL mode (tables: serving.event_tables)
 
@@ -8,22 +8,25 @@ disk. Several processes may write to one log.
 
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock, Thread
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from recsys.errors import RecsysError
 from serving.event_tables import Acknowledged, add_impression, add_interaction, connect
+from serving.item_table import add_item
+from serving.item_types import ItemVersion
 from serving.types import Impression, Interaction
 
 MAX_JOBS_PER_COMMIT: Final = 256
 MAX_WAITING_JOBS: Final = 10_000
 """With more than these waiting for the disk, impressions are dropped; events still wait for their turn."""
 
+T = TypeVar("T")
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -32,9 +35,9 @@ class NotStoredError(RecsysError):
 
 
 class _Job(NamedTuple):
-    interactions: Sequence[Interaction]
-    impressions: Sequence[Impression]
-    done: "Future[list[Acknowledged]]"
+    add: Callable[[sqlite3.Connection, datetime], Any]
+    """Adds rows that were received at that moment; what it returns becomes the result of `done`."""
+    done: "Future[Any]"
 
 
 class EventLog:
@@ -64,14 +67,19 @@ class EventLog:
 
     def submit(self, interactions: Sequence[Interaction]) -> "Future[list[Acknowledged]]":
         """`append` for callers that do not want to block."""
-        job = _Job(interactions, (), Future())
-        if not self._enter(job):
-            raise NotStoredError(f"{self._path}: the event log is closed; the server is stopping, send it again")
-        return job.done
+        return self._submit(lambda connection, now: [add_interaction(connection, each, now) for each in interactions])
+
+    def submit_items(self, items: Sequence[ItemVersion]) -> "Future[list[int]]":
+        """Store these in one transaction; the result, once they are on the disk, is the sequence of each.
+
+        Raises NotStoredError, here or in the future.
+        """
+        return self._submit(lambda connection, now: [add_item(connection, item, now) for item in items])
 
     def show(self, impression: Impression) -> None:
         """Log what was shown, soon and off the caller's path. A crash or a disk that cannot follow may cost it."""
-        if self._jobs.qsize() >= MAX_WAITING_JOBS or not self._enter(_Job((), (impression,), Future())):
+        job = _Job(lambda connection, _: add_impression(connection, impression), Future())
+        if self._jobs.qsize() >= MAX_WAITING_JOBS or not self._enter(job):
             _LOG.warning("the event log is closed or cannot keep up: an impression was dropped")
 
     def close(self) -> None:
@@ -87,6 +95,12 @@ class EventLog:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def _submit(self, add: Callable[[sqlite3.Connection, datetime], list[T]]) -> "Future[list[T]]":
+        job = _Job(add, Future())
+        if not self._enter(job):
+            raise NotStoredError(f"{self._path}: the event log is closed; the server is stopping, send it again")
+        return job.done
 
     def _enter(self, job: _Job) -> bool:
         with self._entrance:  # nothing may enter behind the end mark, nobody would answer it
@@ -107,7 +121,7 @@ class EventLog:
     def _commit(self, jobs: Sequence[_Job]) -> None:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            results = [self._add(job) for job in jobs]
+            results = [job.add(self._connection, datetime.now(UTC)) for job in jobs]
             self._connection.execute("COMMIT")
         except Exception as error:  # whatever it was, the callers must hear of it and the thread must live on
             if self._connection.in_transaction:
@@ -120,9 +134,3 @@ class EventLog:
         else:
             for job, result in zip(jobs, results, strict=True):
                 job.done.set_result(result)
-
-    def _add(self, job: _Job) -> list[Acknowledged]:
-        received_at = datetime.now(UTC)
-        for impression in job.impressions:
-            add_impression(self._connection, impression)
-        return [add_interaction(self._connection, event, received_at) for event in job.interactions]

@@ -75,6 +75,18 @@ EVENTS_ANSWER: Final[dict[str, Any]] = {
     ]
 }
 
+ITEM: Final[dict[str, Any]] = {
+    "item_id": "23843",
+    "title": "PAPER CRAFT LITTLE BIRDIE",
+    "category": "crafts",
+    "price": 2.08,
+}
+ITEM_BATCH: Final[dict[str, Any]] = {"items": [ITEM, {"item_id": "23844", "title": "PAPER CRAFT LITTLE OWL"}]}
+ITEMS_ANSWER: Final[dict[str, Any]] = {
+    "results": [{"status": "stored", "item_id": "23843"}, {"status": "stored", "item_id": "23844"}]
+}
+DELETED: Final[dict[str, Any]] = {"status": "deleted", "item_id": "23843"}
+
 PROBLEM: Final[dict[str, Any]] = {
     "title": "Bad Request",
     "status": 400,
@@ -97,6 +109,15 @@ REFUSED: Final = ResponseSpec(
 )
 NOT_READY: Final = ResponseSpec(
     Problem, description="The engine is still loading", media_type=MEDIA_TYPE, generate_examples=False
+)
+UNAVAILABLE: Final = ResponseSpec(
+    Problem,
+    description="The engine is still loading, or the event log cannot be written; send it again",
+    media_type=MEDIA_TYPE,
+    generate_examples=False,
+)
+NO_SUCH_ITEM: Final = ResponseSpec(
+    Problem, description="The catalogue does not have the item", media_type=MEDIA_TYPE, generate_examples=False
 )
 NOT_STORED: Final = ResponseSpec(
     Problem,

@@ -14,8 +14,8 @@ import uvicorn
 
 from recsys.errors import RecsysError
 from serving.api import create_app
+from serving.protocol import Engine
 from serving.service import Service
-from serving.types import Engine
 
 DRAIN_S: Final = 30
 """How long requests that are under way at SIGTERM may take."""

@@ -8,7 +8,7 @@ from litestar.exceptions import ServiceUnavailableException
 
 from recsys.config import Config
 from serving.events import EventLog
-from serving.types import Engine
+from serving.protocol import Engine
 
 
 @dataclass

@@ -1,16 +1,16 @@
-"""What goes over the wire, and what the server asks of the engine.
+"""What goes over the wire.
 
 Field constraints are checked when a body is decoded (serving.body); limits that come from recsys.toml are checked in
 the routes. Ids are opaque strings.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 Id = Annotated[str, Meta(min_length=1, max_length=256)]
+QueryText = Annotated[str, Meta(max_length=2000, description="What the user typed, at most 2,000 characters")]
 
 
 class RankedItem(Struct, frozen=True, omit_defaults=True):
@@ -31,21 +31,6 @@ class RankedList(Struct, frozen=True):
     """Candidates that the catalogue does not have; they are not among the items."""
     degraded: list[str]
     """Parts of the engine that this answer had to do without."""
-
-
-class Engine(Protocol):
-    """Orders items for a user. An unknown user gets an answer as well. Need not be thread-safe."""
-
-    @property
-    def bundle_id(self) -> str: ...
-
-    def rank(self, user_id: str, candidates: Sequence[str], *, limit: int | None) -> RankedList:
-        """The candidates, which are distinct, in the order of the user's interest."""
-        ...
-
-    def recommend(self, user_id: str, *, limit: int, exclude: Sequence[str], exclude_seen: bool) -> RankedList:
-        """Items of the whole catalogue, without the excluded ones and without those seen if asked so."""
-        ...
 
 
 class RankRequest(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -103,6 +88,7 @@ class Interaction(Struct, kw_only=True, forbid_unknown_fields=True):
     event_id: Annotated[Id, Meta(description="The same id is stored once; a new one if absent")] | None = None
     request_id: Annotated[Id, Meta(description="The answer that showed the item")] | None = None
     value: Annotated[float, Meta(description="Price paid, rating, seconds read, …")] | None = None
+    query: QueryText | None = None
 
 
 class InteractionBatch(Struct, forbid_unknown_fields=True):
@@ -143,3 +129,4 @@ class Impression(Struct, kw_only=True):
     """In the order shown."""
     surface: str
     bundle: str
+    query: str | None = None

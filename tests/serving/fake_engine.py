@@ -2,7 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from recsys.config import Config, InteractionType, Serving, Source
+from recsys.interest import Vectors
+from serving.item_types import ItemChange, ItemVersion
 from serving.types import RankedItem, RankedList
 
 CONFIG = Config(
@@ -17,7 +21,10 @@ class FakeEngine:
     """Knows items `a` to `f`, and user `u`, who has seen `a`."""
 
     bundle_id = "fake-1"
-    catalogue = "abcdef"
+
+    def __init__(self) -> None:
+        self.catalogue = list("abcdef")
+        self.changes: list[ItemChange] = []
 
     def rank(self, user_id: str, candidates: Sequence[str], *, limit: int | None) -> RankedList:
         known = sorted(item for item in candidates if item in self.catalogue)
@@ -28,6 +35,19 @@ class FakeEngine:
         hidden = {*exclude, *("a" if exclude_seen and user_id == "u" else "")}
         found = [item for item in self.catalogue if item not in hidden]
         return RankedList(_items(found[:limit], "alphabet"), [], [] if user_id == "u" else ["interest"])
+
+    def has_item(self, item_id: str) -> bool:
+        return item_id in self.catalogue
+
+    def encode_items(self, items: Sequence[ItemVersion]) -> Vectors:
+        return np.array([[len(item.title)] for item in items], dtype=np.float32)
+
+    def apply_items(self, changes: Sequence[ItemChange]) -> None:
+        self.changes += changes
+        for change in changes:
+            self.catalogue = [item for item in self.catalogue if item != change.item.item_id]
+            if change.vector is not None:
+                self.catalogue = sorted([*self.catalogue, change.item.item_id])
 
 
 def _items(ids: Iterable[str], channel: str) -> list[RankedItem]:

@@ -17,6 +17,8 @@ import pytest
 
 from recsys.errors import DataError
 from serving.events import MAX_WAITING_JOBS, EventLog, NotStoredError
+from serving.item_table import latest_items
+from serving.item_types import ItemVersion
 from serving.types import Impression, Interaction
 
 ROOT = Path(__file__).parents[2]
@@ -138,8 +140,73 @@ def test_a_log_of_a_later_format_is_left_alone(path):
     EventLog.open(path).close()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 9")
-    with pytest.raises(DataError, match="has format 9, this recsys writes 1"):
+    with pytest.raises(DataError, match="has format 9, this recsys writes 2"):
         EventLog.open(path)
+
+
+FORMAT_1 = """
+CREATE TABLE interactions (
+    sequence INTEGER PRIMARY KEY, event_id TEXT NOT NULL UNIQUE, user_id TEXT NOT NULL, item_id TEXT NOT NULL,
+    event_type TEXT NOT NULL, timestamp INTEGER NOT NULL, request_id TEXT, value REAL,
+    received_at INTEGER NOT NULL) STRICT;
+CREATE TABLE impressions (
+    sequence INTEGER PRIMARY KEY, request_id TEXT NOT NULL UNIQUE, user_id TEXT NOT NULL,
+    timestamp INTEGER NOT NULL, items TEXT NOT NULL, surface TEXT NOT NULL, bundle TEXT NOT NULL) STRICT;
+INSERT INTO interactions VALUES (1, 'old', 'u', 'i', 'click', 5, NULL, NULL, 6);
+INSERT INTO impressions VALUES (1, 'r0', 'u', 5, '["a"]', 'rank', 'first');
+PRAGMA user_version = 1;
+"""
+
+
+def test_a_log_of_the_first_format_keeps_its_rows_and_takes_queries_and_items_from_then_on(path):
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(FORMAT_1)
+    shown = Impression(
+        request_id="r1", user_id="u", timestamp=datetime.now(UTC), items=[], surface="", bundle="", query="red apple"
+    )
+    for event_id in ("new", "newer"):
+        with EventLog.open(path) as log:
+            log.append([click(event_id, query="apple")])
+            log.show(shown)
+            log.submit_items([ItemVersion("i", {"title": "Apple"})]).result()
+    assert rows(path, "SELECT event_id, query FROM interactions") == [
+        ("old", None),
+        ("new", "apple"),
+        ("newer", "apple"),
+    ]
+    assert rows(path, "SELECT request_id, query FROM impressions") == [("r0", None), ("r1", "red apple")]
+    assert rows(path, "SELECT sequence, item_id, columns FROM items") == [
+        (1, "i", '{"title":"Apple"}'),
+        (2, "i", '{"title":"Apple"}'),
+    ]
+    assert rows(path, "PRAGMA user_version") == [(2,)]
+
+
+def test_a_new_log_has_the_same_columns_as_one_that_was_brought_up_to_date(path, tmp_path):
+    old = tmp_path / "old.db"
+    with closing(sqlite3.connect(old)) as connection:
+        connection.executescript(FORMAT_1)
+    for log in (old, path):
+        EventLog.open(log).close()
+    for table in ("interactions", "impressions", "items"):
+        query = f"SELECT name, type, \"notnull\" FROM pragma_table_info('{table}')"
+        assert rows(old, query) == rows(path, query) != []
+
+
+def test_the_latest_version_of_an_item_is_read_back_with_its_moment(path):
+    EventLog.open(path).close()
+    assert list(latest_items(path)) == []
+    noon = datetime(2024, 5, 1, 12, tzinfo=UTC)
+    with EventLog.open(path) as log:
+        log.submit_items(
+            [ItemVersion("a", {"title": "A", "price": 2.5}, noon), ItemVersion("b", {"title": "B"})]
+        ).result()
+        log.submit_items([ItemVersion("b", None, noon), ItemVersion("ü", {"title": "🎄"}, noon)]).result()
+    assert list(latest_items(path)) == [
+        (1, ItemVersion("a", {"title": "A", "price": 2.5}, noon)),
+        (3, ItemVersion("b", None, noon)),
+        (4, ItemVersion("ü", {"title": "🎄"}, noon)),
+    ]
 
 
 def test_many_threads_append_to_one_log(path):

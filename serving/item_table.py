@@ -1,0 +1,53 @@
+"""The table of the event log that holds items as they were sent: one row a version, in the order of arrival.
+
+columns is a JSON object of all but item_id; it is NULL when the item was deleted. updated_at and received_at are
+microseconds since 1970, UTC.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from recsys.errors import DataError
+from recsys.schema import ITEM_ID, UPDATED_AT
+from serving.item_types import ItemVersion
+from serving.moments import from_microseconds, microseconds
+
+ITEMS_TABLE: Final = f"""CREATE TABLE IF NOT EXISTS items (
+    sequence INTEGER PRIMARY KEY, {ITEM_ID} TEXT NOT NULL, columns TEXT, {UPDATED_AT} INTEGER NOT NULL,
+    received_at INTEGER NOT NULL) STRICT"""
+ITEMS_INDEX: Final = f"CREATE INDEX IF NOT EXISTS items_by_id ON items ({ITEM_ID}, sequence)"
+
+_ADD: Final = f"INSERT INTO items ({ITEM_ID}, columns, {UPDATED_AT}, received_at) VALUES (?, ?, ?, ?)"
+_LATEST: Final = f"SELECT max(sequence), {ITEM_ID}, columns, {UPDATED_AT} FROM items GROUP BY {ITEM_ID}"
+
+
+def add_item(connection: sqlite3.Connection, item: ItemVersion, received_at: datetime) -> int:
+    """Add a version; returns its sequence."""
+    columns = None if item.columns is None else msgspec.json.encode(item.columns).decode()
+    row = (item.item_id, columns, microseconds(item.updated_at or received_at), microseconds(received_at))
+    sequence = connection.execute(_ADD, row).lastrowid
+    assert sequence is not None
+    return sequence
+
+
+def latest_items(path: Path) -> Iterator[tuple[int, ItemVersion]]:
+    """The sequence and the latest version of every item of the log in this file; none when there is no such table.
+
+    Raises DataError when the file cannot be read.
+    """
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'items'").fetchone():
+                return
+            # SQLite takes the other columns from the row that holds the maximum.
+            for sequence, item_id, columns, updated_at in connection.execute(_LATEST):
+                decoded = None if columns is None else msgspec.json.decode(columns)
+                yield sequence, ItemVersion(item_id, decoded, from_microseconds(updated_at))
+    except sqlite3.Error as error:
+        raise DataError(f"{path}: {error}; expected the event log of this project") from error

@@ -1,0 +1,106 @@
+"""The items that a server answers from: those of a bundle, and what was added, changed and taken out since.
+
+An item keeps its position for as long as the process lives. Arrays have room to spare and are doubled when it runs
+out, so that an item costs the same whatever the size of the catalogue.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from recsys.catalogue import Catalogue
+from recsys.interest import Vectors
+from recsys.schema import TITLE
+from recsys.state import ItemState, Mask
+
+Array = NDArray[Any]
+
+MIN_ROOM: Final = 1024
+"""Items for which there is room at the first growth, and with any later one."""
+
+
+class LiveItems:
+    """A catalogue that changes. Not thread-safe."""
+
+    def __init__(self, catalogue: Catalogue, state: ItemState, vectors: Vectors) -> None:
+        """vectors  float32 (n_items, d), unit length; written to when an item changes: map a file with mode "c"."""
+        self.catalogue: Final = Catalogue(list(catalogue.item_ids), dict(catalogue.index), catalogue.table)
+        """item_ids and index follow every change; table is that of the bundle. Items taken out stay: histories name
+        them."""
+        self._titles = [title or "" for title in catalogue.table[TITLE].to_list()]
+        self._room = len(catalogue)
+        self._vectors = vectors
+        self._behaviour = state.behaviour
+        self._gone = np.zeros(self._room, dtype=np.bool_)
+        self._row_ends = state.neighbours.indptr
+        self._state = state
+
+    def __len__(self) -> int:
+        return len(self._titles)
+
+    def __contains__(self, item_id: str) -> bool:
+        position = self.catalogue.index.get(item_id)
+        return position is not None and not self._gone[position]
+
+    @property
+    def vectors(self) -> Vectors:
+        """float32 (n_items, d): a view, which later changes of an item show through."""
+        return self._vectors[: len(self)]
+
+    @property
+    def gone(self) -> Mask:
+        """The items that were taken out: bool (n_items,)."""
+        return self._gone[: len(self)]
+
+    @property
+    def state(self) -> ItemState:
+        """Nothing is known of the behaviour towards added items, and nobody chose them with others."""
+        size, known = len(self), self._state
+        if len(known) != size:
+            neighbours = sp.csr_array((size, size), dtype=known.neighbours.dtype)
+            neighbours.data, neighbours.indices = known.neighbours.data, known.neighbours.indices
+            neighbours.indptr = self._row_ends[: size + 1]
+            self._state = ItemState(known.now, known.columns, self._behaviour[:size], neighbours)
+        return self._state
+
+    def title(self, position: int) -> str:
+        return self._titles[position]
+
+    def put(self, item_id: str, title: str, vector: Vectors) -> None:
+        """Add an item, or change it in its place; `vector` float32 (d,)."""
+        position = self.catalogue.index.get(item_id)
+        if position is None:
+            position = len(self)
+            if position == self._room:
+                self._grow()
+            self._row_ends[position + 1] = self._row_ends[position]
+            self.catalogue.item_ids.append(item_id)
+            self.catalogue.index[item_id] = position
+            self._titles.append(title)
+        self._titles[position] = title
+        self._vectors[position] = vector
+        self._gone[position] = False
+
+    def remove(self, item_id: str) -> None:
+        """Take an item out, if it is there."""
+        position = self.catalogue.index.get(item_id)
+        if position is not None:
+            self._gone[position] = True
+
+    def _grow(self) -> None:
+        used, self._room = self._room, max(2 * self._room, self._room + MIN_ROOM)
+        # The room is address space until it is written to. Behaviour alone is filled: an added item has none.
+        self._vectors = _grown(self._vectors, used, self._room)
+        self._behaviour = _grown(self._behaviour, used, self._room)
+        self._behaviour[used:] = np.nan
+        self._gone = _grown(self._gone, used, self._room)
+        self._row_ends = _grown(self._row_ends, used + 1, self._room + 1)
+
+
+def _grown(array: Array, used: int, room: int) -> Array:
+    """A copy with room for more rows, which hold anything."""
+    grown = np.empty((room, *array.shape[1:]), dtype=array.dtype)
+    grown[:used] = array[:used]
+    return grown

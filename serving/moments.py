@@ -1,0 +1,14 @@
+"""Moments as the event log holds them: microseconds since 1970, UTC."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def from_microseconds(count: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=count)

@@ -1,0 +1,35 @@
+"""What the server asks of the engine."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from recsys.interest import Vectors
+from serving.item_types import ItemChange, ItemVersion
+from serving.types import RankedList
+
+
+class Engine(Protocol):
+    """Orders items for a user. An unknown user gets an answer as well. Need not be thread-safe."""
+
+    @property
+    def bundle_id(self) -> str: ...
+
+    def rank(self, user_id: str, candidates: Sequence[str], *, limit: int | None) -> RankedList:
+        """The candidates, which are distinct, in the order of the user's interest."""
+        ...
+
+    def recommend(self, user_id: str, *, limit: int, exclude: Sequence[str], exclude_seen: bool) -> RankedList:
+        """Items of the whole catalogue, without the excluded ones and without those seen if asked so."""
+        ...
+
+    def has_item(self, item_id: str) -> bool:
+        """Whether the item can be ranked and recommended."""
+        ...
+
+    def encode_items(self, items: Sequence[ItemVersion]) -> Vectors:
+        """The unit vector of each item's text, float32 (n, d). Slow, changes nothing, and may run in any thread."""
+        ...
+
+    def apply_items(self, changes: Sequence[ItemChange]) -> None:
+        """Follow these from the next request on. Quick; only where requests are answered."""
+        ...
