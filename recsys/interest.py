@@ -19,7 +19,14 @@ SIGNALS: Final = ("text_interest", "text_nearest", "text_last_occasion")
 """What the scorer says of a user and an item, each in [0, 1]: the soft maximum of the cosine over the history, its hard
 maximum, and the soft maximum over the latest occasion alone."""
 
+CUDA: Final = "CUDAExecutionProvider"
+CPU: Final = "CPUExecutionProvider"
+
 ONNX_ERRORS_ONLY: Final = 3
+
+SLOWER_ON_CPU: Final = ("SkipLayerNormFusion",)
+"""Optimisers of ONNX Runtime: layer norm fused with the addition before it takes many times as long as the two alone,
+and an encoder in int8 a quarter longer with it."""
 
 
 def onnx_session(path: Path, *, threads: int = 1) -> onnxruntime.InferenceSession:
@@ -27,13 +34,14 @@ def onnx_session(path: Path, *, threads: int = 1) -> onnxruntime.InferenceSessio
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = ONNX_ERRORS_ONLY
-    return onnxruntime.InferenceSession(path, options, providers=execution_providers())
+    providers = execution_providers()
+    disabled = SLOWER_ON_CPU if providers == [CPU] else ()
+    return onnxruntime.InferenceSession(path, options, providers=providers, disabled_optimizers=list(disabled))
 
 
 def execution_providers() -> list[str]:
     """CUDA when the build has it and a device is there; asking for it without one writes errors to the log."""
-    cuda, cpu = "CUDAExecutionProvider", "CPUExecutionProvider"
-    return [cuda, cpu] if cuda in onnxruntime.get_available_providers() and has_nvidia_gpu() else [cpu]
+    return [CUDA, CPU] if CUDA in onnxruntime.get_available_providers() and has_nvidia_gpu() else [CPU]
 
 
 def has_nvidia_gpu() -> bool:

@@ -1,42 +1,92 @@
-"""Export the text model to ONNX for serving, each file checked against torch.
+"""Export the text model to ONNX for serving, each file checked.
 
-Writes item_encoder.onnx   input_ids, attention_mask (n, length) → vectors (n, d)
-       scorer.onnx         history (h, d), last (h,), candidates (n, d) → signals (n, 3)
+Writes item_encoder.onnx        input_ids, attention_mask (n, length) → vectors (n, d)
+       item_encoder.fp16.onnx   the same for a GPU, if it ranks as well
+       item_encoder.int8.onnx   the same for a CPU, if it ranks as well
+       scorer.onnx              history (h, d), last (h,), candidates (n, d) → signals (n, 3)
        tokenizer.json
 """
 
-import contextlib
-import io
 import logging
-import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
+import onnx
 import torch
+from onnx import ModelProto
 from torch import Tensor, nn
 
 from recsys.bundle_files import ENCODER_FILE, SCORER_FILE, TOKENIZER_FILE
 from recsys.errors import BundleError
 from recsys.interest import onnx_session
 from training.encoder import TextEncoder
+from training.precisions import Ndcg, not_checked, write_checked
+from training.quantise import fused_for_cpu, fused_for_gpu, quiet, write_fp16, write_int8
+from training.smoothing import Batch
 from training.user_tower import LateInteraction
 
 TOLERANCE = 1e-4
 OPSET = 18
 
+SAMPLES = 256
+"""Texts from which it is learned how int8 should be scaled."""
 
-def export_encoder(encoder: TextEncoder, folder: Path) -> float:
-    """Write item_encoder.onnx and tokenizer.json; returns the largest difference to torch, at most TOLERANCE."""
+
+def export_encoder(
+    encoder: TextEncoder, folder: Path, *, texts: Sequence[str] = (), ndcg: Ndcg | None = None
+) -> dict[str, dict[str, Any]]:
+    """Write tokenizer.json, item_encoder.onnx and, of the smaller files, those that rank as well.
+
+    texts  what the smaller files are checked on, such as those of the catalogue
+    ndcg   ndcg@10 on validation of vectors of the texts, float32 (len(texts), d); None: it cannot be measured
+
+    Returns figures for the manifest: {"fp32": {"difference", "fused", "bytes"}, "fp16": {"kept", "ndcg_change",
+    "bytes", "reason" if it is not kept}, "int8": …}. Raises BundleError when fp32 differs from torch by more than
+    TOLERANCE.
+    """
     encoder.tokenizer.save(str(folder / TOKENIZER_FILE))
     # Two texts of unlike length: padding must not change a vector.
-    ids = torch.randint(1000, 2000, (2, 9), generator=torch.Generator().manual_seed(0))
+    vocabulary = min(2000, encoder.tokenizer.get_vocab_size())
+    ids = torch.randint(vocabulary // 2, vocabulary, (2, 9), generator=torch.Generator().manual_seed(0))
     mask = torch.ones_like(ids)
     mask[1, 5:] = 0
-    rows, length = torch.export.Dim("rows", min=1, max=4096), torch.export.Dim("length", min=2, max=512)
     inputs = {"input_ids": ids, "attention_mask": mask}
-    shapes = {name: {0: rows, 1: length} for name in inputs}
-    return _export(encoder.merged(), inputs, shapes, "vectors", folder / ENCODER_FILE)
+    shapes = {name: {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC} for name in inputs}
+    tower, path = encoder.merged(), folder / ENCODER_FILE
+    difference = _export(tower, inputs, shapes, "vectors", path)
+    plain = onnx.load(path)
+
+    def fused(fuse: Callable[[ModelProto], ModelProto]) -> ModelProto | None:
+        """None where fusing computes something else, or knows no such graph."""
+        with TemporaryDirectory() as temporary:
+            attempt = Path(temporary) / ENCODER_FILE
+            try:
+                onnx.save(fuse(plain), attempt)
+                check_against_torch(tower, inputs, attempt)
+            except Exception as error:  # Each fusion has its own way not to know a graph.
+                logging.getLogger(__name__).info("%s is not used: %s", fuse.__name__, error)
+                return None
+            return onnx.load(attempt)
+
+    for_cpu = fused(fused_for_cpu)
+    if for_cpu is not None:
+        onnx.save(for_cpu, path)
+        difference = check_against_torch(tower, inputs, path)
+    figures: dict[str, dict[str, Any]] = {
+        "fp32": {"difference": difference, "fused": for_cpu is not None, "bytes": path.stat().st_size}
+    }
+    if ndcg is None or not texts:
+        return figures | not_checked("there are no validation cases: nothing to measure ndcg@10 on")
+    writers = {
+        "fp16": lambda path: write_fp16(fused(fused_for_gpu) or plain, path),
+        "int8": lambda path: write_int8(for_cpu or plain, path, _samples(encoder, texts)),
+    }
+    truncation = encoder.tokenizer.truncation
+    assert truncation is not None
+    return figures | write_checked(folder, writers, max_tokens=truncation["max_length"], texts=texts, ndcg=ndcg)
 
 
 def export_scorer(dimension: int, folder: Path) -> float:
@@ -55,10 +105,8 @@ def export_scorer(dimension: int, folder: Path) -> float:
 def _export(
     module: nn.Module, inputs: Mapping[str, Tensor], shapes: Mapping[str, object], output: str, path: Path
 ) -> float:
-    # The exporter reports its steps on stdout and warns of its own future.
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with quiet():
         program = torch.onnx.export(
             module,
             kwargs=dict(inputs),
@@ -83,3 +131,10 @@ def check_against_torch(module: nn.Module, inputs: Mapping[str, Tensor], path: P
     if not difference <= TOLERANCE:
         raise BundleError(f"{path}: differs from torch by {difference:.2g}, expected at most {TOLERANCE}; not used")
     return difference
+
+
+def _samples(encoder: TextEncoder, texts: Sequence[str]) -> list[Batch]:
+    """Inputs of the encoder: at most SAMPLES of the texts, spread evenly, one at a time."""
+    chosen = [texts[at] for at in np.unique(np.linspace(0, len(texts) - 1, SAMPLES).astype(np.int64))]
+    ids = [tokens.numpy()[None] for tokens in encoder.tokens(chosen)]
+    return [{"input_ids": one, "attention_mask": np.ones_like(one)} for one in ids]

@@ -3,18 +3,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from onnx import ModelProto
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from recsys.bundle_files import ENCODER_FILE, SCORER_FILE, TOKENIZER_FILE
+from recsys.bundle_files import ENCODER_FILE, FP16_ENCODER_FILE, INT8_ENCODER_FILE, SCORER_FILE, TOKENIZER_FILE
 from recsys.config import Finetune, Text
+from recsys.encoder import ItemEncoder
 from recsys.errors import BundleError
 from recsys.interest import onnx_session
+from tests.training.families import write_encoder
+from training import export
 from training.encoder import TextEncoder
 from training.export import TOLERANCE, check_against_torch, export_encoder, export_scorer
 from training.user_tower import LateInteraction
 
 DIMENSION = 32
+TEXTS = [f"{colour} {thing}" for colour in ("red", "blue", "pale green") for thing in ("lamp", "mug of tea", "")]
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +31,13 @@ def encoder(tiny_encoder: Path) -> TextEncoder:
 def exported(encoder: TextEncoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of both files."""
     folder = tmp_path_factory.mktemp("onnx")
-    assert export_encoder(encoder, folder) <= TOLERANCE
+    assert export_encoder(encoder, folder)["fp32"]["difference"] <= TOLERANCE
     assert export_scorer(DIMENSION, folder) <= TOLERANCE
     return folder
+
+
+def encode(path: Path) -> np.ndarray:
+    return ItemEncoder(path, path.parent / TOKENIZER_FILE, max_tokens=12).encode(TEXTS)
 
 
 def run(path: Path, **inputs: Tensor) -> np.ndarray:
@@ -61,6 +70,40 @@ def test_the_scorer_in_onnx_gives_the_signals_of_torch_for_any_history_and_numbe
     last = (torch.arange(history) < 3).float()
     expected = LateInteraction()(last=last, **inputs).numpy()
     np.testing.assert_allclose(run(exported / SCORER_FILE, last=last, **inputs), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["bert", "xlm-roberta", "deberta-v2", "modernbert"])
+def test_every_family_is_exported_in_three_precisions_that_read_alike(family, tmp_path):
+    encoder = TextEncoder(write_encoder(tmp_path, family), Text(max_tokens=12), Finetune())
+    figures = export_encoder(encoder, tmp_path, texts=TEXTS, ndcg=lambda vectors: 0.5)
+    assert figures["fp32"]["fused"]
+    assert figures["fp16"]["kept"], figures
+    assert figures["int8"]["kept"], figures
+    assert figures["int8"]["bytes"] < figures["fp32"]["bytes"]
+    expected = encode(tmp_path / ENCODER_FILE)
+    assert np.abs(expected - expected.mean(axis=0)).max() > 0.05  # the texts are told apart at all
+    for file, tolerance in ((FP16_ENCODER_FILE, 0.005), (INT8_ENCODER_FILE, 0.05)):
+        np.testing.assert_allclose(encode(tmp_path / file), expected, atol=tolerance)
+
+
+def test_without_validation_only_float32_is_exported(encoder, exported):
+    figures = export_encoder(encoder, exported, texts=TEXTS)
+    assert figures["int8"] == figures["fp16"]
+    assert figures["int8"] == {
+        "kept": False,
+        "reason": "there are no validation cases: nothing to measure ndcg@10 on",
+    }
+    assert not (exported / INT8_ENCODER_FILE).exists()
+
+
+def test_where_fusing_fails_the_graph_of_torch_is_taken(encoder, tmp_path, monkeypatch):
+    def unknown_graph(model: ModelProto) -> ModelProto:
+        raise TypeError("no such pattern")
+
+    monkeypatch.setattr(export, "fused_for_cpu", unknown_graph)
+    figures = export_encoder(encoder, tmp_path)
+    assert not figures["fp32"]["fused"]
+    assert figures["fp32"]["difference"] <= TOLERANCE
 
 
 def test_the_tokenizer_is_exported_with_its_limit(encoder, exported):
