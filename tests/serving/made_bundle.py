@@ -1,0 +1,85 @@
+"""A bundle made by hand, whose answers can be worked out: words are orthogonal, and the ranker follows the interest.
+
+Users: `fan` chose a1 once; nobody else is known. Items: a1 and a2 are apples, p1 is a pear, x1 to x9 are boxes, which
+sell.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import lightgbm as lgb
+import numpy as np
+import polars as pl
+import scipy.sparse as sp
+
+from features.assembler import FEATURES
+from features.rows import ITEM_COLUMNS, USER_COLUMNS, user_state
+from recsys.bundle import Manifest, promote, publish
+from recsys.bundle_files import CATALOGUE_FILE, ENCODER_FILE, RANKER_FILE, SCORER_FILE, TOKENIZER_FILE, VECTORS_FILE
+from recsys.catalogue import Catalogue
+from recsys.encoder import ItemEncoder
+from recsys.state import POPULARITY, ItemState, UserState
+from tests.recsys.wordmodel import write_word_model
+
+NOW = 1e9
+WORDS = dict(zip(("apple", "pear", "box", "red", "green"), np.eye(5).tolist(), strict=True))
+TITLES = {"a1": "red apple", "a2": "green apple", "p1": "pear"} | {f"x{n}": "box" for n in range(1, 10)}
+BOXES_SOLD = 50.0
+
+
+class MadeStore:
+    """An online feature store of one user."""
+
+    def online_items(self, catalogue: Catalogue) -> ItemState:
+        behaviour = np.full((len(catalogue), len(ITEM_COLUMNS)), np.nan)
+        for at, item_id in enumerate(catalogue.item_ids):
+            behaviour[at, ITEM_COLUMNS.index(POPULARITY)] = BOXES_SOLD if item_id.startswith("x") else 1.0
+        neighbours = sp.csr_array((len(catalogue), len(catalogue)), dtype=np.float32)
+        return ItemState(NOW, ITEM_COLUMNS, behaviour, neighbours)
+
+    def online_user(self, user_id: str, catalogue: Catalogue) -> UserState:
+        known = user_id == "fan"
+        row = dict.fromkeys(USER_COLUMNS, np.nan) | {
+            "history_items": ["a1"] * known,
+            "history_occasions": [1.0] * known,
+            "history_first_at": [NOW - 1000] * known,
+            "history_last_at": [NOW - 1000] * known,
+            "history_types": ["click"] * known,
+        }
+        return user_state(row, catalogue)
+
+
+def publish_made_bundle(bundles: Path, scorer: Path, titles: dict[str, str] = TITLES) -> Path:
+    """Publish and promote it; `scorer` is a scorer.onnx for vectors of len(WORDS). Returns its folder."""
+    manifest = Manifest(
+        bundle_id="made",
+        created_at=datetime.now(UTC),
+        dataset="made",
+        trained_from=None,
+        trained_until=None,
+        versions={},
+        features=list(FEATURES),
+        text={"template": "{title}", "column_tokens": {}, "max_tokens": 8, "history_items": 40},
+    )
+
+    def build(folder: Path) -> None:
+        write_word_model(folder, WORDS)
+        (folder / SCORER_FILE).write_bytes(scorer.read_bytes())
+        catalogue = Catalogue.load(pl.DataFrame({"item_id": list(titles), "title": list(titles.values())}))
+        catalogue.table.write_parquet(folder / CATALOGUE_FILE)
+        encoder = ItemEncoder(folder / ENCODER_FILE, folder / TOKENIZER_FILE, max_tokens=8)
+        np.save(folder / VECTORS_FILE, encoder.encode(catalogue.table["title"].to_list()))
+        _ranker().save_model(folder / RANKER_FILE)
+
+    folder = publish(bundles, manifest, build)
+    promote(bundles, "made")
+    return folder
+
+
+def _ranker() -> lgb.Booster:
+    """The score is the interest, in steps of a twentieth."""
+    rows = np.full((400, len(FEATURES)), np.nan)
+    interest = np.linspace(0, 1, len(rows))
+    rows[:, FEATURES.index("text_interest")] = interest
+    settings = {"min_data_in_leaf": 1, "min_data_in_bin": 1, "learning_rate": 1.0, "num_leaves": 20, "verbosity": -1}
+    return lgb.train(settings, lgb.Dataset(rows, interest, params={"verbosity": -1}), num_boost_round=1)

@@ -1,0 +1,113 @@
+"""The engine on a bundle made by hand: tests.serving.made_bundle says what is in it."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from recsys.bundle import open_bundle
+from serving.engine import BundleEngine
+from serving.item_types import ItemChange, ItemVersion
+from tests.serving.made_bundle import MadeStore, publish_made_bundle
+
+
+@pytest.fixture
+def engine(tmp_path: Path, made_scorer: Path) -> BundleEngine:
+    return BundleEngine(open_bundle(publish_made_bundle(tmp_path, made_scorer)), MadeStore(), candidates=40)
+
+
+def put(engine: BundleEngine, sequence: int, item_id: str, title: str) -> None:
+    item = ItemVersion(item_id, {"title": title})
+    (vector,) = engine.encode_items([item])
+    engine.apply_items([ItemChange(sequence, item, vector)])
+
+
+def remove(engine: BundleEngine, sequence: int, item_id: str) -> None:
+    engine.apply_items([ItemChange(sequence, ItemVersion(item_id, None), None)])
+
+
+def recommended(engine: BundleEngine, user_id: str = "fan", limit: int = 3) -> list[str]:
+    found = engine.recommend(user_id, limit=limit, exclude=["a1"], exclude_seen=False)
+    return [item.item_id for item in found.items]
+
+
+def ranked(engine: BundleEngine, *candidates: str) -> list[str]:
+    return [item.item_id for item in engine.rank("fan", candidates, limit=None).items]
+
+
+def test_a_new_item_like_the_history_is_recommended_and_ranked_first(engine):
+    assert recommended(engine, limit=1) == ["a2"]
+    assert engine.rank("fan", ["n", "p1"], limit=None).unknown == ["n"]
+    put(engine, 1, "n", "red apple")
+    assert recommended(engine, limit=2) == ["n", "a2"]
+    assert ranked(engine, "p1", "a2", "n") == ["n", "a2", "p1"]
+    (first, *_) = engine.rank("fan", ["n"], limit=None).items
+    assert first.title == "red apple"
+
+
+def test_a_new_item_does_not_come_between_an_unknown_user_and_what_sells(engine):
+    put(engine, 1, "n", "red apple")
+    assert all(item.startswith("x") for item in recommended(engine, user_id="nobody"))
+
+
+def test_a_changed_title_changes_the_place(engine):
+    put(engine, 1, "p1", "red apple")
+    put(engine, 2, "a2", "pear")
+    assert recommended(engine, limit=1) == ["p1"]
+    assert ranked(engine, "a2", "p1") == ["p1", "a2"]
+    assert engine.rank("fan", ["p1"], limit=None).items[0].title == "red apple"
+
+
+def test_an_item_taken_out_is_unknown_and_not_recommended_and_a_history_may_still_hold_it(engine):
+    remove(engine, 1, "a1")
+    assert not engine.has_item("a1")
+    assert engine.rank("fan", ["a1", "a2"], limit=None).unknown == ["a1"]
+    everything = engine.recommend("fan", limit=40, exclude=[], exclude_seen=False)
+    assert "a1" not in [item.item_id for item in everything.items]
+    assert everything.items[0].item_id == "a2"
+    put(engine, 2, "a1", "red apple")
+    assert engine.has_item("a1")
+
+
+def test_of_two_changes_the_later_one_in_the_log_counts_whichever_comes_first(engine):
+    put(engine, 5, "n", "red apple")
+    put(engine, 4, "n", "pear")
+    remove(engine, 3, "n")
+    assert engine.rank("fan", ["n"], limit=None).items[0].title == "red apple"
+    remove(engine, 6, "n")
+    assert not engine.has_item("n")
+
+
+def test_the_file_of_the_vectors_stays_as_it_is(engine, tmp_path):
+    before = (tmp_path / "made" / "item_vectors.npy").read_bytes()
+    put(engine, 1, "a1", "pear")
+    assert (tmp_path / "made" / "item_vectors.npy").read_bytes() == before
+    open_bundle(tmp_path / "made")
+
+
+def test_a_log_is_followed_where_it_differs_from_the_bundle(engine, tmp_path, monkeypatch):
+    noon = datetime(2024, 5, 1, tzinfo=UTC)
+    changes: list[ItemChange] = []
+    apply = engine.apply_items
+    monkeypatch.setattr(engine, "apply_items", lambda found: changes.extend(found) or apply(found))
+    logged = [
+        (1, ItemVersion("a1", {"title": "red apple", "price": 2}, noon)),
+        (2, ItemVersion("n", {"title": "apple red"}, noon)),
+        (3, ItemVersion("p1", None, noon)),
+        (4, ItemVersion("a2", {"title": "pear"}, noon)),
+        (5, ItemVersion("came-and-went", None, noon)),
+    ]
+    engine.replay(logged, tmp_path / "embeddings.db")
+    assert [change.item.item_id for change in changes] == ["n", "p1", "a2"]
+    assert recommended(engine, limit=1) == ["n"]
+    assert not engine.has_item("p1")
+    assert engine._items.vectors[engine._catalogue.index["a2"]].tolist() == [0, 1, 0, 0, 0]
+    # Started again, it encodes nothing: the vectors are in the cache.
+    monkeypatch.setattr(engine._encoder, "_session", None)
+    engine.replay([(2, ItemVersion("m", {"title": "apple red"}, noon))], tmp_path / "embeddings.db")
+    assert engine.has_item("m")
+
+
+def test_many_items_are_encoded_each_in_its_own_row(engine):
+    vectors = engine.encode_items([ItemVersion("i", {"title": title}) for title in ("pear", "", "box")])
+    assert vectors.tolist() == [[0, 1, 0, 0, 0], [0] * 5, [0, 0, 1, 0, 0]]

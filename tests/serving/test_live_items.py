@@ -1,0 +1,92 @@
+import numpy as np
+import polars as pl
+import pytest
+import scipy.sparse as sp
+
+from recsys.catalogue import Catalogue
+from recsys.state import ItemState
+from serving import live_items
+from serving.live_items import LiveItems
+
+
+def vector(*values: float) -> np.ndarray:
+    return np.array(values, dtype=np.float32)
+
+
+@pytest.fixture
+def items(monkeypatch: pytest.MonkeyPatch) -> LiveItems:
+    """Items a and b: known are 1 and 2 users, vectors (1, 0) and (0, 1), and b is a neighbour of a."""
+    monkeypatch.setattr(live_items, "MIN_ROOM", 2)
+    catalogue = Catalogue.load(pl.DataFrame({"item_id": ["a", "b"], "title": ["A", None]}))
+    neighbours = sp.csr_array(np.array([[0, 3], [0, 0]], dtype=np.float32))
+    state = ItemState(5.0, ("users_28d",), np.array([[1.0], [2.0]]), neighbours)
+    return LiveItems(catalogue, state, np.eye(2, dtype=np.float32))
+
+
+def test_without_changes_they_are_those_of_the_bundle(items):
+    assert len(items) == 2
+    assert items.vectors.tolist() == [[1, 0], [0, 1]]
+    assert [items.title(0), items.title(1)] == ["A", ""]
+    assert items.gone.tolist() == [False, False]
+
+
+def test_an_added_item_stands_behind_the_others_and_nothing_is_known_of_it(items):
+    items.put("c", "C", vector(0.6, 0.8))
+    assert items.catalogue.index == {"a": 0, "b": 1, "c": 2}
+    assert items.catalogue.item_ids == ["a", "b", "c"]
+    assert items.title(2) == "C"
+    assert items.vectors == pytest.approx(np.array([[1, 0], [0, 1], [0.6, 0.8]]))
+    assert items.state.popularity.tolist() == [1, 2, 0]
+    assert np.isnan(items.state.behaviour[2]).all()
+    assert items.state.neighbours.toarray().tolist() == [[0, 3, 0], [0, 0, 0], [0, 0, 0]]
+    assert items.state.now == 5
+
+
+def test_a_changed_item_keeps_its_place_and_what_is_known_of_it(items):
+    items.put("a", "Other", vector(0, -1))
+    assert len(items) == 2
+    assert items.vectors.tolist() == [[0, -1], [0, 1]]
+    assert items.title(0) == "Other"
+    assert items.state.popularity.tolist() == [1, 2]
+
+
+def test_an_item_that_is_gone_keeps_its_place_until_it_comes_back(items):
+    items.remove("a")
+    items.remove("never-there")
+    assert "a" not in items
+    assert items.gone.tolist() == [True, False]
+    assert items.catalogue.index["a"] == 0
+    items.put("a", "A", vector(1, 0))
+    assert "a" in items
+    assert items.gone.tolist() == [False, False]
+
+
+def test_many_items_are_kept_apart_however_often_the_room_is_doubled(items):
+    for nth in range(100):
+        items.put(f"new-{nth}", str(nth), vector(nth, -nth))
+        if nth % 7 == 0:
+            items.remove(f"new-{nth}")
+    assert items.vectors[2:].tolist() == [[nth, -nth] for nth in range(100)]
+    assert items.gone.tolist() == [False, False] + [nth % 7 == 0 for nth in range(100)]
+    state = items.state
+    assert state.neighbours.shape == (102, 102)
+    assert state.neighbours[[0, 50]].sum() == 3
+    assert np.isnan(state.behaviour[2:]).all()
+
+
+def test_what_a_request_holds_does_not_change_in_length_under_it(items):
+    state, vectors = items.state, items.vectors
+    for nth in range(10):
+        items.put(f"new-{nth}", "", vector(0, 0))
+    assert (len(state), len(vectors), state.neighbours.shape) == (2, 2, (2, 2))
+    assert state.neighbours.toarray().tolist() == [[0, 3], [0, 0]]
+
+
+def test_the_arrays_are_copied_seldom(items, monkeypatch):
+    copies = []
+    grown = live_items._grown
+    monkeypatch.setattr(live_items, "_grown", lambda *of: copies.append(of) or grown(*of))
+    for nth in range(1000):
+        items.put(f"new-{nth}", "", vector(0, 0))
+    # Room for 2, 4, 8, … 1024 items: nine growths of four arrays.
+    assert len(copies) == 4 * 9
