@@ -11,7 +11,7 @@ from feast import Field
 from feast.types import Array
 
 from features.definitions import EVENT_TIMESTAMP, HISTORY_FIELDS, ITEM_FIELDS, USER_FIELDS
-from recsys.schema import ITEM_ID, TIMESTAMP, USER_ID, VALUE
+from recsys.schema import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, VALUE
 
 WEIGHT = "weight"
 
@@ -70,7 +70,7 @@ def user_behaviour(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
 
 
 def user_history(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """One row a user: user_id, event_timestamp and definitions.HISTORY_FIELDS, four lists of equal length.
+    """One row a user: user_id, event_timestamp and definitions.HISTORY_FIELDS, lists of equal length.
 
     The latest item first; of several on one occasion the one logged last. At most MAX_HISTORY_ITEMS.
     """
@@ -79,6 +79,8 @@ def user_history(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
         history_occasions=pl.col(TIMESTAMP).n_unique().cast(pl.Float64),
         history_first_at=_seconds(pl.col(TIMESTAMP).min()),
         history_last_at=_seconds(pl.col(TIMESTAMP).max()),
+        # Of types with equal weights the first by name, so that the same log gives the same history.
+        history_types=pl.col(EVENT_TYPE).sort_by([-pl.col(WEIGHT), pl.col(EVENT_TYPE)]).first(),
         logged=pl.col("logged").max(),
     )
     lists = pairs.sort(USER_ID, "history_last_at", "logged", descending=[False, True, True]).rename(

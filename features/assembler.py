@@ -1,15 +1,16 @@
 """The one feature matrix: item, user and crosses of both, the same code for training and for serving.
 
-A row is a candidate, a column a feature of FEATURES in that order; what is not known is NaN.
+A row is a candidate, a column a feature of feature_names in that order; what is not known is NaN.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.definitions import ITEM_FIELDS, USER_FIELDS
-from recsys.interest import SIGNALS, Vectors
+from recsys.interest import Vectors
 from recsys.state import Floats, ItemState, Positions, UserState
 
 SECONDS_A_DAY: Final = 86_400.0
@@ -33,14 +34,18 @@ CROSSES: Final = (
     "cooccurrence_last_occasion",
 )
 BEHAVIOUR_FEATURES: Final = (*ITEM_FEATURES, *USER_FEATURES, *AGES, *CROSSES)
-FEATURES: Final = (*BEHAVIOUR_FEATURES, *SIGNALS)
+
+
+def feature_names(signals: Sequence[str] = ()) -> tuple[str, ...]:
+    """The columns of the matrix: behaviour, then the signals of an interest scorer."""
+    return (*BEHAVIOUR_FEATURES, *signals)
 
 
 def assemble(user: UserState, items: ItemState, candidates: Positions, signals: Vectors | None) -> NDArray[np.float32]:
-    """float32 (n_candidates, n_features): FEATURES, or BEHAVIOUR_FEATURES when `signals` is None.
+    """float32 (n_candidates, n_features) in the order of feature_names.
 
     candidates  int64 (n_candidates,)
-    signals     float32 (n_candidates, len(SIGNALS)), interest by text in each candidate
+    signals     float32 (n_candidates, n_signals), interest by text in each candidate; None: behaviour alone
     """
     behaviour = items.behaviour[candidates]
     item = {field.name: behaviour[:, at] for at, field in enumerate(ITEM_FIELDS)}
@@ -49,12 +54,9 @@ def assemble(user: UserState, items: ItemState, candidates: Positions, signals: 
     columns += [user_values[field.name] for field in USER_FIELDS if field.name not in TIMES]
     columns += [(items.now - values[name]) / SECONDS_A_DAY for values in (item, user_values) for name in TIMES]
     columns += _crosses(user, items, candidates, item, user_values)
-    names = FEATURES
-    if signals is None:
-        names = BEHAVIOUR_FEATURES
-    else:
+    if signals is not None:
         columns += list(signals.T)
-    matrix = np.empty((len(candidates), len(names)), dtype=np.float32)
+    matrix = np.empty((len(candidates), len(columns)), dtype=np.float32)
     for at, column in enumerate(columns):
         matrix[:, at] = column
     return matrix

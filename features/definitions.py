@@ -50,6 +50,7 @@ HISTORY_FIELDS: Final = (
     Field(name="history_occasions", dtype=Array(Float64), description="occasions with each of them"),
     Field(name="history_first_at", dtype=Array(Float64), description="first interaction with each, seconds"),
     Field(name="history_last_at", dtype=Array(Float64), description="last interaction with each, seconds"),
+    Field(name="history_types", dtype=Array(String), description="interaction type of the highest weight with each"),
 )
 
 

@@ -34,11 +34,16 @@ class Recommender:
     scorer: InterestScorer | None
     limit: int
 
-    def signals(self, user: UserState, candidates: Positions | None = None) -> Vectors | None:
-        """Interest by text in the candidates, or in the whole catalogue: float32 (n, 3); None without a scorer."""
+    def signals(
+        self, user: UserState, candidates: Positions | None = None, query: Vectors | None = None
+    ) -> Vectors | None:
+        """Interest by text in the candidates, or in the whole catalogue: float32 (n, signals); None without a scorer.
+
+        query  float32 (d,), the unit vector of what the user asks for
+        """
         if self.scorer is None:
             return None
-        return self.scorer.score(user.history, user.in_last_occasion, candidates)
+        return self.scorer.score(user, self.items.now, candidates, query)
 
     def prepare(self, user: UserState, exclude: Mask, signals: Vectors | None) -> Prepared:
         """The user's best candidates but the excluded, bool (n_items,); `signals` over the whole catalogue."""

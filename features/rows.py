@@ -24,5 +24,6 @@ def user_state(values: Mapping[str, Any], catalogue: Catalogue) -> UserState:
     items, *lists = ([] if values[name] is None else values[name] for name in HISTORY_COLUMNS)
     positions = np.array([catalogue.index.get(item, -1) for item in items], dtype=np.int64)
     known = positions >= 0
-    occasions, first_at, last_at = (np.asarray(entries, dtype=np.float64)[known] for entries in lists)
-    return UserState(behaviour_row(values, USER_COLUMNS), positions[known], occasions, first_at, last_at)
+    occasions, first_at, last_at = (np.asarray(entries, dtype=np.float64)[known] for entries in lists[:3])
+    types = np.asarray(lists[3], dtype=np.str_)[known]
+    return UserState(behaviour_row(values, USER_COLUMNS), positions[known], occasions, first_at, last_at, types)

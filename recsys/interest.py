@@ -4,6 +4,8 @@ Reads scorer.onnx and the item vectors of a bundle; runs on ONNX Runtime, withou
 """
 
 import ctypes
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,13 +13,21 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from recsys.state import Mask, Positions
+from recsys.bundle_files import GATHER_FILE
+from recsys.state import Positions, UserState
 
 Vectors = NDArray[np.float32]
 
-SIGNALS: Final = ("text_interest", "text_nearest", "text_last_occasion")
-"""What the scorer says of a user and an item, each in [0, 1]: the soft maximum of the cosine over the history, its hard
-maximum, and the soft maximum over the latest occasion alone."""
+SIGNALS: Final = ("text_interest", "text_nearest", "text_last_occasion", "text_query")
+"""What the scorer says of a user and an item, each in [0, 1]: the interest (the soft maximum of the cosine over the
+history, blended with a query where there is one), the hard maximum over the history, the soft maximum over the latest
+occasion alone, and the cosine to the query, 0 without one."""
+
+TYPES: Final = "types"
+LABELS: Final = "labels"
+"""Metadata of scorer.onnx: JSON lists of the interaction types and of the labels that it knows."""
+
+SECONDS_A_DAY: Final = 86_400.0
 
 CUDA: Final = "CUDAExecutionProvider"
 CPU: Final = "CPUExecutionProvider"
@@ -27,6 +37,11 @@ ONNX_ERRORS_ONLY: Final = 3
 SLOWER_ON_CPU: Final = ("SkipLayerNormFusion",)
 """Optimisers of ONNX Runtime: layer norm fused with the addition before it takes many times as long as the two alone,
 and an encoder in int8 a quarter longer with it."""
+
+
+def signal_names(labels: Sequence[str]) -> tuple[str, ...]:
+    """The columns of a scorer's signals: with several labels the interest for each of them follows SIGNALS."""
+    return (*SIGNALS, *(f"text_interest_{name}" for name in labels)) if len(labels) > 1 else SIGNALS
 
 
 def onnx_session(path: Path, *, threads: int = 1) -> onnxruntime.InferenceSession:
@@ -58,33 +73,103 @@ def has_nvidia_gpu() -> bool:
 
 
 class InterestScorer:
-    """Scores one user's history against items of the catalogue."""
+    """Scores one user's history, or a query, or both, against items of the catalogue."""
 
     def __init__(self, scorer: Path, vectors: Vectors, *, history_items: int, threads: int = 1) -> None:
         """`vectors` is float32 (n_items, d), unit length, in the order of the catalogue; it may be memory-mapped."""
-        self.vectors = vectors
         self.history_items = history_items
         self._session = onnx_session(scorer, threads=threads)
+        about = self._session.get_modelmeta().custom_metadata_map
+        self.signals = signal_names(json.loads(about[LABELS]))
+        self._kinds = {name: kind for kind, name in enumerate(json.loads(about[TYPES]))}
+        self._rows = DeviceRows(scorer.with_name(GATHER_FILE), vectors, on_gpu=CUDA in self._session.get_providers())
 
-    def score(self, history: Positions, in_last_occasion: Mask, candidates: Positions | None = None) -> Vectors:
-        """One user's interest in each candidate: float32 (n_candidates, len(SIGNALS)), each in [0, 1].
+    @property
+    def vectors(self) -> Vectors:
+        """The item vectors; others may take their place."""
+        return self._rows.values
 
-        history           positions, the latest first; only the first history_items count
-        in_last_occasion  bool, beside it
-        candidates        positions; None: the whole catalogue
+    @vectors.setter
+    def vectors(self, vectors: Vectors) -> None:
+        self._rows.values = vectors
 
-        A user without a history gets zeros.
+    def score(
+        self, user: UserState, now: float, candidates: Positions | None = None, query: Vectors | None = None
+    ) -> Vectors:
+        """One user's interest in each candidate: float32 (n_candidates, len(self.signals)), each in [0, 1].
+
+        user        the latest history_items of the history count, and of those the ones of a known type
+        now         seconds since the epoch
+        candidates  positions; None: the whole catalogue
+        query       float32 (d,), the unit vector of what the user asks for
+
+        Without a history and a query all are zeros.
         """
-        history = history[: self.history_items]
-        wanted = self.vectors if candidates is None else self.vectors[candidates]
-        if len(history) == 0:
-            return np.zeros((len(wanted), len(SIGNALS)), dtype=np.float32)
-        (signals,) = self._session.run(
-            None,
-            {
-                "history": self.vectors[history],
-                "last": in_last_occasion[: self.history_items].astype(np.float32),
-                "candidates": wanted,
-            },
-        )
-        return np.asarray(signals, dtype=np.float32)
+        kinds = np.array([self._kinds.get(name, -1) for name in user.types[: self.history_items]], dtype=np.int64)
+        known = np.flatnonzero(kinds >= 0)
+        count = len(self.vectors) if candidates is None else len(candidates)
+        if count == 0 or (len(known) == 0 and query is None):
+            return np.zeros((count, len(self.signals)), dtype=np.float32)
+        present = np.ones(len(known))
+        if len(known) == 0:
+            # The graph wants a row: any item, which then does not count.
+            history, ages, occasions, kinds, last, present = _NO_HISTORY
+        else:
+            history, kinds = user.history[known], kinds[known]
+            ages, occasions = (now - user.last_at[known]) / SECONDS_A_DAY, user.occasions[known]
+            last = user.in_last_occasion[known]
+        asked = np.zeros(self.vectors.shape[1]) if query is None else query
+        binding = self._session.io_binding()
+        for name, values in (
+            ("age_days", ages),
+            ("occasions", occasions),
+            ("present", present),
+            ("last", last),
+            ("query", asked),
+            ("has_query", np.array(query is not None)),
+        ):
+            binding.bind_cpu_input(name, np.ascontiguousarray(values, dtype=np.float32))
+        binding.bind_cpu_input("kind", kinds)
+        binding.bind_ortvalue_input("history", self._rows.of(history))
+        binding.bind_ortvalue_input("candidates", self._rows.of(candidates))
+        binding.bind_output("signals")
+        self._session.run_with_iobinding(binding)
+        return np.asarray(binding.copy_outputs_to_cpu()[0], dtype=np.float32)
+
+
+_NOTHING: Final = np.zeros(1)
+_NO_HISTORY: Final = (np.zeros(1, dtype=np.int64), _NOTHING, np.ones(1), np.zeros(1, dtype=np.int64), _NOTHING, _NOTHING)
+
+
+class DeviceRows:
+    """Item vectors where the scorer runs: on a GPU they are copied there once, on the CPU they stay where they are."""
+
+    def __init__(self, gather: Path, values: Vectors, *, on_gpu: bool) -> None:
+        """`gather`: the graph that picks rows on the device; only a GPU needs it."""
+        self._gather = onnx_session(gather) if on_gpu else None
+        self.values = values
+
+    @property
+    def values(self) -> Vectors:
+        """float32 (n_items, d)."""
+        return self._values
+
+    @values.setter
+    def values(self, values: Vectors) -> None:
+        self._values = values
+        if self._gather is not None:
+            self._on_device = onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(values), "cuda", 0)
+
+    def of(self, positions: Positions | None) -> onnxruntime.OrtValue:
+        """The rows (n, d) of positions, or all of them."""
+        if self._gather is None:
+            rows = self._values if positions is None else self._values[positions]
+            return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(rows))
+        if positions is None:
+            return self._on_device
+        binding = self._gather.io_binding()
+        binding.bind_ortvalue_input("vectors", self._on_device)
+        binding.bind_cpu_input("positions", np.ascontiguousarray(positions))
+        binding.bind_output("rows", "cuda", 0)
+        self._gather.run_with_iobinding(binding)
+        return binding.get_outputs()[0]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Positions = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+Names = NDArray[np.str_]
 
 
 POPULARITY = "users_28d"
@@ -54,6 +55,7 @@ class UserState:
     history    int64 (h,), the distinct items, the latest first; beside each:
     occasions  float64 (h,), distinct moments at which the user chose it
     first_at   float64 (h,), last_at float64 (h,), seconds since the epoch
+    types      str (h,), the interaction type of the highest weight that the user had with it
     """
 
     behaviour: Floats
@@ -61,6 +63,7 @@ class UserState:
     occasions: Floats
     first_at: Floats
     last_at: Floats
+    types: Names
 
     @property
     def in_last_occasion(self) -> Mask:
@@ -72,5 +75,10 @@ class UserState:
         """The same user with a history that never held the items marked in bool (n_items,)."""
         keep = ~items[self.history]
         return UserState(
-            self.behaviour, self.history[keep], self.occasions[keep], self.first_at[keep], self.last_at[keep]
+            self.behaviour,
+            self.history[keep],
+            self.occasions[keep],
+            self.first_at[keep],
+            self.last_at[keep],
+            self.types[keep],
         )

@@ -10,13 +10,17 @@ import polars as pl
 import scipy.sparse as sp
 
 from recsys.catalogue import Catalogue
-from recsys.interest import SIGNALS, InterestScorer
+from recsys.interest import SIGNALS, InterestScorer, Vectors
+from recsys.retrieval.interest import INTEREST_WEIGHT
 from recsys.schema import ITEM_ID, USER_ID
 from recsys.state import Floats, ItemState, UserState
 
 Scores = Callable[[UserState], Floats]
 
 EASE_LAMBDA = 300.0
+ZERO_SHOT_TEMPERATURE = 12.0
+ZERO_SHOT_ITEMS = 40
+
 EASE_MAX_ITEMS = 10_000
 """EASE inverts a dense matrix over all items: for this many 2.4 GB and a minute, and it grows with the cube."""
 
@@ -60,7 +64,25 @@ def ease(interactions: pl.DataFrame, catalogue: Catalogue) -> Scores:
     return scores
 
 
-def by_text(scorer: InterestScorer) -> Scores:
-    """Interest by text alone; with pretrained vectors this is zero_shot_text."""
+def zero_shot_text(pretrained: Vectors) -> Scores:
+    """Log-sum-exp of 12 × cosine between an item and the last 40 distinct items of the history, nothing learned."""
+
+    def scores(user: UserState) -> Floats:
+        cosine = ZERO_SHOT_TEMPERATURE * pretrained @ pretrained[user.history[:ZERO_SHOT_ITEMS]].T
+        found: Floats = np.logaddexp.reduce(cosine.astype(np.float64), axis=1)
+        return found
+
+    return scores
+
+
+def by_text(scorer: InterestScorer, now: float) -> Scores:
+    """Interest by text alone; `now` in seconds since the epoch."""
     column = SIGNALS.index("text_interest")
-    return lambda user: scorer.score(user.history, user.in_last_occasion)[:, column].astype(np.float64)
+    return lambda user: scorer.score(user, now)[:, column].astype(np.float64)
+
+
+def by_text_and_popularity(scorer: InterestScorer, items: ItemState) -> Scores:
+    """What the channel interest_popular retrieves by: interest by text and log popularity."""
+    by_interest = by_text(scorer, items.now)
+    popular = np.log1p(items.popularity)
+    return lambda user: INTEREST_WEIGHT * by_interest(user) + popular

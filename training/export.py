@@ -1,9 +1,8 @@
-"""Export the text model to ONNX for serving, each file checked.
+"""Export the item encoder to ONNX for serving, each file checked.
 
 Writes item_encoder.onnx        input_ids, attention_mask (n, length) → vectors (n, d)
        item_encoder.fp16.onnx   the same for a GPU, if it ranks as well
        item_encoder.int8.onnx   the same for a CPU, if it ranks as well
-       scorer.onnx              history (h, d), last (h,), candidates (n, d) → signals (n, 3)
        tokenizer.json
 """
 
@@ -19,14 +18,13 @@ import torch
 from onnx import ModelProto
 from torch import Tensor, nn
 
-from recsys.bundle_files import ENCODER_FILE, SCORER_FILE, TOKENIZER_FILE
+from recsys.bundle_files import ENCODER_FILE, TOKENIZER_FILE
 from recsys.errors import BundleError
 from recsys.interest import onnx_session
 from training.encoder import TextEncoder
 from training.precisions import Ndcg, not_checked, write_checked
 from training.quantise import fused_for_cpu, fused_for_gpu, quiet, write_fp16, write_int8
 from training.smoothing import Batch
-from training.user_tower import LateInteraction
 
 TOLERANCE = 1e-4
 OPSET = 18
@@ -56,7 +54,7 @@ def export_encoder(
     inputs = {"input_ids": ids, "attention_mask": mask}
     shapes = {name: {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC} for name in inputs}
     tower, path = encoder.merged(), folder / ENCODER_FILE
-    difference = _export(tower, inputs, shapes, "vectors", path)
+    difference = export_module(tower, inputs, shapes, "vectors", path)
     plain = onnx.load(path)
 
     def fused(fuse: Callable[[ModelProto], ModelProto]) -> ModelProto | None:
@@ -89,22 +87,10 @@ def export_encoder(
     return figures | write_checked(folder, writers, max_tokens=truncation["max_length"], texts=texts, ndcg=ndcg)
 
 
-def export_scorer(dimension: int, folder: Path) -> float:
-    """Write scorer.onnx; returns the largest difference to torch, at most TOLERANCE."""
-    generator = torch.Generator().manual_seed(0)
-
-    def unit(rows: int) -> Tensor:
-        return nn.functional.normalize(torch.randn(rows, dimension, generator=generator), dim=1)
-
-    inputs = {"history": unit(5), "last": torch.tensor([1.0, 1.0, 0.0, 0.0, 0.0]), "candidates": unit(7)}
-    history, candidates = torch.export.Dim("history", min=1), torch.export.Dim("candidates", min=1)
-    shapes = {"history": {0: history}, "last": {0: history}, "candidates": {0: candidates}}
-    return _export(LateInteraction().eval(), inputs, shapes, "signals", folder / SCORER_FILE)
-
-
-def _export(
+def export_module(
     module: nn.Module, inputs: Mapping[str, Tensor], shapes: Mapping[str, object], output: str, path: Path
 ) -> float:
+    """Write a module as ONNX with these dynamic axes; returns the largest difference to torch, at most TOLERANCE."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with quiet():
         program = torch.onnx.export(

@@ -1,26 +1,120 @@
-"""The user tower: the late interaction that scores the items of a catalogue against a history.
+"""The user tower: how interesting an item is to a user with a history, or to one who asks for something, or both.
 
 A user is many interests, not one mean: each candidate is compared with every item of the history, and a soft maximum
-(log-sum-exp) over the history says how interesting it is.
+(log-sum-exp) over the history says how interesting it is. How much an item of the history weighs is learned: by its age,
+by how often it was chosen and by the type of the interaction, for each label (click, purchase, …) on its own.
 """
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-TEMPERATURE = 15.0
-"""How sharp the soft maximum is: the same in training and in scoring."""
+AGE_UNIT_DAYS = 7.0
+"""Weights fall as (1 + age / a week) to a learned power: gaps between interactions run from minutes to years."""
+
+ABSENT = -1e4
+"""Log weight of what is not there; finite, because the soft maximum of nothing but minus infinity is no number."""
 
 
-class LateInteraction(nn.Module):
-    """Scores candidates against a history; exported as scorer.onnx, whose outputs are recsys.interest.SIGNALS."""
+@dataclass(frozen=True)
+class History:
+    """What users chose, the latest first: (…, h) beside one another, where … may be a batch.
 
-    def forward(self, history: Tensor, last: Tensor, candidates: Tensor) -> Tensor:
-        """(n, 3), each in [0, 1]; history (h, d), last (h,) is 1 for the latest occasion, candidates (n, d)."""
+    vectors    float32 (…, h, d), unit length
+    age_days   float32, days since the last interaction with the item
+    occasions  float32, how often the user chose it
+    kind       int64, the type of the interaction: its place in the tower's `types`
+    present    float32, 1 for an item, 0 for padding
+    """
+
+    vectors: Tensor
+    age_days: Tensor
+    occasions: Tensor
+    kind: Tensor
+    present: Tensor
+
+
+class UserTower(nn.Module):
+    """A score for each label. It starts as the soft maximum over a history whose items all weigh the same."""
+
+    def __init__(self, types: Sequence[str], labels: Mapping[str, float], temperature: float) -> None:
+        """`types`: every interaction type; `labels`: those that are predicted, with their weights."""
+        super().__init__()
+        self.types, self.labels, self.temperature = tuple(types), tuple(labels), temperature
+        share = torch.tensor(list(labels.values()), dtype=torch.float32)
+        self.register_buffer("label_share", share / share.sum(), persistent=False)
+        count = len(labels)
+        self.age_power = nn.Parameter(torch.zeros(count))
+        self.occasions_power = nn.Parameter(torch.zeros(count))
+        self.kind_weight = nn.Parameter(torch.zeros(count, len(types)))
+        # Who asks for something mostly wants just that: a query starts with three quarters of the say.
+        self.query_gate = nn.Parameter(torch.full((count,), math.log(3.0)))
+        self.query_gate_slope = nn.Parameter(torch.zeros(count))
+
+    def log_weights(self, history: History) -> Tensor:
+        """How much each item of a history weighs, as a logarithm that sums to 1: (labels, …, h)."""
+        shape = (-1,) + (1,) * history.age_days.dim()
+        recency = -self.age_power.view(shape) * torch.log1p(history.age_days.clamp_min(0) / AGE_UNIT_DAYS)
+        often = self.occasions_power.view(shape) * torch.log(history.occasions.clamp_min(1))
+        weight = recency + often + self.kind_weight[:, history.kind]
+        return torch.log_softmax(torch.where(history.present > 0, weight, torch.full_like(weight, ABSENT)), dim=-1)
+
+    def interest(self, history: History, candidates: Tensor) -> Tensor:
+        """The soft maximum for each label, a cosine in [-1, 1]: (labels, …, n) of candidates (n, d) or (…, n, d)."""
+        cosine = self.temperature * history.vectors @ candidates.transpose(-1, -2)
+        return torch.logsumexp(cosine + self.log_weights(history).unsqueeze(-1), dim=-2) / self.temperature
+
+    def query_share(self, history: History) -> Tensor:
+        """How much a query counts beside the history, in (0, 1): (labels, …)."""
+        length = torch.log1p(history.present.sum(-1))
+        shape = (-1,) + (1,) * length.dim()
+        return torch.sigmoid(self.query_gate.view(shape) + self.query_gate_slope.view(shape) * length)
+
+    def blended(self, history: History, candidates: Tensor, query: Tensor, has_query: Tensor) -> Tensor:
+        """Interest with a query (…, d) beside or instead of the history, has_query (…) 1 or 0: (labels, …, n)."""
+        has_history = (history.present.sum(-1) > 0).to(query.dtype)
+        share = has_query * torch.where(has_history > 0, self.query_share(history), torch.ones_like(has_history))
+        asked = (candidates @ query.unsqueeze(-1)).squeeze(-1)
+        return (1 - share.unsqueeze(-1)) * self.interest(history, candidates) + share.unsqueeze(-1) * asked
+
+
+class Signals(nn.Module):
+    """What is exported as scorer.onnx: one user's signals, in the order of recsys.interest.signal_names."""
+
+    def __init__(self, tower: UserTower) -> None:
+        super().__init__()
+        self.tower = tower
+
+    def forward(
+        self,
+        history: Tensor,
+        age_days: Tensor,
+        occasions: Tensor,
+        kind: Tensor,
+        present: Tensor,
+        last: Tensor,
+        query: Tensor,
+        has_query: Tensor,
+        candidates: Tensor,
+    ) -> Tensor:
+        """(n, signals), each in [0, 1].
+
+        history (h, d) and beside it (h,): age_days, occasions, kind int64, present, last (1 for the latest occasion);
+        query (d,), has_query () 1 or 0; candidates (n, d). Without a history one row with present 0 stands for it.
+        """
+        known = History(history, age_days, occasions, kind, present)
+        temperature = self.tower.temperature
+        labels = self.tower.blended(known, candidates, query, has_query)
         cosine = candidates @ history.T
-        # log(mean(exp)) / temperature lies between the mean and the maximum of the cosines.
-        size = torch.ones_like(last).sum()
-        interest = (torch.logsumexp(TEMPERATURE * cosine, 1) - torch.log(size)) / TEMPERATURE
-        of_last = TEMPERATURE * cosine + torch.log(last.clamp_min(1e-30))
-        recent = (torch.logsumexp(of_last, 1) - torch.log(last.sum().clamp_min(1e-30))) / TEMPERATURE
-        signals = torch.stack((interest, cosine.amax(1), recent), dim=1)
+        nearest = torch.where(present > 0, cosine, -torch.ones_like(cosine)).amax(1)
+        weight = torch.log_softmax(torch.where(last > 0, torch.zeros_like(last), torch.full_like(last, ABSENT)), dim=0)
+        recent = torch.logsumexp(temperature * cosine + weight, dim=1) / temperature
+        recent = torch.where(last.sum() > 0, recent, -torch.ones_like(recent))
+        asked = torch.where(has_query > 0, candidates @ query, -torch.ones_like(nearest))
+        interest = (self.tower.label_share.unsqueeze(1) * labels).sum(0)
+        of_labels = labels.unbind(0) if len(self.tower.labels) > 1 else ()
+        signals = torch.stack((interest, nearest, recent, asked, *of_labels), dim=1)
         return (signals.clamp(-1, 1) + 1) / 2

@@ -12,7 +12,8 @@ from recsys.state import Floats, ItemState, Mask, UserState
 class Query:
     """One user's request for candidates.
 
-    signals  float32 (n_items, len(SIGNALS)): interest by text; None when there is no text model
+    signals  float32 (n_items, n_signals): interest by text, zeros where there is neither a history nor a query; None
+             when there is no text model
     exclude  bool (n_items,): items that may not be retrieved
     """
 
@@ -23,8 +24,8 @@ class Query:
 
     @property
     def interest(self) -> Floats | None:
-        """Interest by text in every item; None without a text model or a history."""
-        if self.signals is None or len(self.user.history) == 0:
+        """Interest by text in every item; None without a text model, or with nothing that it could go by."""
+        if self.signals is None or not self.signals.any():
             return None
         return self.signals[:, SIGNALS.index("text_interest")].astype(np.float64)
 
