@@ -172,7 +172,7 @@ def _load_model(folder: Path, *, dropout: float) -> PreTrainedModel:
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         for name, value in config.to_dict().items():
             if "dropout" in name and isinstance(value, int | float):
                 setattr(config, name, dropout)
@@ -180,13 +180,15 @@ def _load_model(folder: Path, *, dropout: float) -> PreTrainedModel:
         model, loading = AutoModel.from_pretrained(
             folder,
             config=config,
+            trust_remote_code=False,
             dtype=torch.float32,
             local_files_only=True,
             use_safetensors=True,
             output_loading_info=True,
         )
     except (ValueError, KeyError, OSError, RuntimeError) as error:
-        raise DataError(f"{folder / CONFIG_FILE}: {error}; expected a text encoder, see text.encoder") from error
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{folder / CONFIG_FILE}: {reason}; expected a text encoder, see text.encoder") from error
     if missing := sorted(name for name in loading["missing_keys"] if not name.startswith("pooler.")):
         raise DataError(
             f"{folder}: the weights lack {missing[:3]} and {max(len(missing) - 3, 0)} more of {type(model).__name__}; "

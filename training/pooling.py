@@ -28,5 +28,6 @@ class Pooling(nn.Module):
         hidden = hidden.masked_fill(is_padding, 0)
         if self.query is None:
             return hidden.sum(1) / attention_mask.sum(1, keepdim=True).to(hidden.dtype).clamp_min(1)
-        weights = (hidden @ self.query)[..., None].masked_fill(is_padding, torch.finfo(hidden.dtype).min)
+        weights = (hidden @ self.query)[..., None]
+        weights = weights.masked_fill(is_padding, torch.finfo(weights.dtype).min)
         return (weights.softmax(1) * hidden).sum(1)

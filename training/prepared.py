@@ -70,6 +70,11 @@ class PreparedTexts:
         tokens = self._tokenized(texts)
         self._prepared = self._run_below(tokens) if encoder.prepares else tokens
 
+    @property
+    def bytes(self) -> int:
+        """How much is kept of the items."""
+        return self._prepared.values.nbytes
+
     def encode(self, items: Sequence[int] | Tensor) -> Tensor:
         """Unit vectors (n, dimension) of items, on the device, with gradients; each distinct item is encoded once."""
         distinct, which = torch.unique(torch.as_tensor(items, dtype=torch.long), return_inverse=True)
@@ -130,7 +135,7 @@ def _allocate(rows: int, width: int) -> Tensor:
     free = shutil.disk_usage(folder).free
     if size > free:
         raise DataError(
-            f"{folder}: {free >> 20} MiB are free, the prepared texts take {size >> 20} MiB; "
+            f"{folder}: {free} bytes are free, the prepared texts take {size}; "
             "set TMPDIR to a larger folder, or text.max_tokens lower"
         )
     with tempfile.TemporaryFile() as file:
