@@ -89,9 +89,14 @@ class PreparedTexts:
         return torch.cat(parts)[order.argsort()[which].to(self.device)]
 
     def encode_all(self) -> Tensor:
-        """Unit vectors (n_items, dimension) of the whole catalogue, on the device, without gradients."""
-        with torch.no_grad():
-            return self.encode(torch.arange(self.counts["items"]))
+        """Unit vectors (n_items, dimension) of the whole catalogue, on the device, without gradients and dropout."""
+        learns = self.encoder.training
+        self.encoder.eval()
+        try:
+            with torch.no_grad():
+                return self.encode(torch.arange(self.counts["items"]))
+        finally:
+            self.encoder.train(learns)
 
     def _tokenized(self, texts: Sequence[str]) -> Ragged:
         """The token ids, int64."""

@@ -45,7 +45,9 @@ def encoder_folder(configured: str | None, root: Path) -> Path:
 
 def encoder_files(folder: Path) -> list[Path]:
     """Configuration, tokenizer and weights of an encoder. Raises DataError naming what is missing or broken."""
-    files = [_existing(folder / CONFIG_FILE), _existing(folder / TOKENIZER_FILE)]
+    # Some encoders, DeBERTa-v3 among them, are published with the file that their tokenizer was made from alone.
+    how = "save_pretrained of transformers.AutoTokenizer writes it"
+    files = [_existing(folder / CONFIG_FILE), _existing(folder / TOKENIZER_FILE, or_else=how)]
     index = folder / INDEX_FILE
     if (folder / WEIGHTS_FILE).exists() or not index.exists():
         return [*files, _whole(folder / WEIGHTS_FILE, expected=set())]
@@ -97,7 +99,7 @@ def _whole(path: Path, expected: set[str]) -> Path:
     return path
 
 
-def _existing(path: Path) -> Path:
+def _existing(path: Path, *, or_else: str = "see text.encoder") -> Path:
     if not path.exists():
-        raise DataError(f"{path} is missing; expected a Hugging Face encoder in safetensors, see text.encoder")
+        raise DataError(f"{path} is missing; expected a Hugging Face encoder in safetensors, {or_else}")
     return path

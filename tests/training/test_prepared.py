@@ -96,6 +96,20 @@ def test_a_catalogue_larger_than_one_batch_is_encoded_whole(tiny_encoder, monkey
     torch.testing.assert_close(PreparedTexts(own, TEXTS).encode_all(), at_once)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_the_catalogue_is_encoded_without_dropout_even_while_the_encoder_learns(tiny_encoder, method):
+    own = encoder(tiny_encoder, method=method, dropout=0.5)
+    prepared = PreparedTexts(own, TEXTS)
+    with torch.no_grad():
+        for weight in own.trained_parameters():
+            weight.add_(0.01)
+    expected = prepared.encode_all()
+    own.train()
+    torch.testing.assert_close(prepared.encode_all(), expected, rtol=0, atol=0)
+    assert own.training
+    assert not torch.equal(prepared.encode(range(4)), expected)
+
+
 def test_texts_of_like_length_run_together(tiny_encoder, monkeypatch):
     own = encoder(tiny_encoder, method="full")
     prepared = PreparedTexts(own, ["lamp", "a very long text about a lamp"] * 3)

@@ -61,6 +61,12 @@ def test_a_configured_encoder_without_one_of_its_files_is_refused_by_the_name_of
         encoder_folder("encoder", tmp_path)
 
 
+def test_a_missing_tokenizer_can_be_written(tmp_path, tiny_encoder):
+    (shutil.copytree(tiny_encoder, tmp_path / "encoder") / "tokenizer.json").unlink()
+    with pytest.raises(DataError, match=r"save_pretrained of transformers\.AutoTokenizer writes it"):
+        encoder_folder("encoder", tmp_path)
+
+
 def test_a_configured_encoder_is_looked_for_beside_recsys_toml(tmp_path, tiny_encoder):
     shutil.copytree(tiny_encoder, tmp_path / "encoder")
     assert encoder_folder("encoder", tmp_path) == tmp_path / "encoder"
