@@ -15,6 +15,7 @@ from recsys.errors import ConfigError
 Positive = Annotated[int, Meta(gt=0)]
 PositiveFloat = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Precision = Literal["auto", "fp32", "fp16", "int8"]
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,7 +63,7 @@ class Text(Stage, frozen=True):
     set: the packaged MiniLM."""
     pooling: Literal["mean", "cls", "attention"] = "mean"
     """How the vectors of the tokens become one: their mean, the first one, or a mean with learned weights."""
-    precision: Literal["auto", "fp32", "fp16", "int8"] = "auto"
+    precision: Precision = "auto"
     """Which export of the encoder serves; auto: fp16 on a GPU, int8 on a CPU, each only if it ranks as well as fp32."""
 
 
@@ -101,6 +102,12 @@ class Finetune(Stage, frozen=True):
     """Share of the values inside the trained layers that are dropped at random while they learn."""
     temperature: PositiveFloat = 15.0
     """How sharp the soft maximum over the history is: higher looks at the nearest item alone, lower at the mean."""
+    next_choices: Share = 0.0
+    """How much of what users did next the encoder learns from; the user tower always does. More makes it forget."""
+    shown_choices: Share = 1.0
+    """How much of what users chose out of logged impressions the encoder learns from."""
+    repeat_weight: Share = 0.1
+    """What an item that the user had before counts among what is chosen next, against a new one."""
     anchor: Annotated[float, Meta(ge=0)] = 0.5
     """How strongly the item vectors are held near the pretrained ones, so that nothing is forgotten."""
     history_items: Positive = 40

@@ -85,7 +85,7 @@ def embed_command(config_path: Path, threads: int) -> None:
     """Encode the catalogue with the champion's text model; only new and changed texts cost anything."""
     workspace = Workspace.open(config_path).with_tables()
     bundle = open_bundle(champion(workspace.bundles))
-    encoder = bundle_encoder(bundle, threads=threads)
+    encoder = bundle_encoder(bundle, workspace.config.text.precision, threads=threads)
     texts = bundle_text(bundle, encoder).of_table(Catalogue.load(workspace).table)
     done = embed(texts, encoder, workspace.embeddings)
     speed = f", {done.encoded / done.seconds:.0f} texts/s" if done.encoded else ""

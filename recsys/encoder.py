@@ -16,9 +16,10 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from recsys.bundle import Bundle
-from recsys.bundle_files import ENCODER_FILE, TOKENIZER_FILE
+from recsys.bundle_files import ENCODER_FILE, SMALLER_ENCODER_FILES, TOKENIZER_FILE
+from recsys.config import Precision
 from recsys.errors import BundleError
-from recsys.interest import Vectors, onnx_session
+from recsys.interest import CUDA, Vectors, execution_providers, onnx_session
 from recsys.itemtext import ItemText
 from recsys.progress import progress
 from recsys.state import Positions
@@ -37,6 +38,7 @@ class ItemEncoder:
 
     def __init__(self, model: Path, tokenizer: Path, *, max_tokens: int, threads: int = 1) -> None:
         """`max_tokens` cuts a text. Raises BundleError for a file that is missing or cannot be read."""
+        self.file: Final = model
         self._files = (model, tokenizer)
         self.max_tokens = max_tokens
         self.tokenizer: Final = _tokenizer(tokenizer, max_tokens)
@@ -46,7 +48,7 @@ class ItemEncoder:
             raise BundleError(f"{model}: {error}; expected an item encoder, publish the bundle again") from error
         (output,) = self._session.get_outputs()
         self.dimension: Final = int(output.shape[1])
-        on_gpu = self._session.get_providers()[0] == "CUDAExecutionProvider"
+        on_gpu = CUDA in self._session.get_providers()
         self._tokens_a_batch = TOKENS_A_BATCH_GPU if on_gpu else TOKENS_A_BATCH_CPU
 
     @cached_property
@@ -99,10 +101,26 @@ class ItemEncoder:
         return vectors
 
 
-def bundle_encoder(bundle: Bundle, *, threads: int = 1) -> ItemEncoder:
-    """The encoder with which a bundle's item vectors were made."""
-    folder, text = bundle.path, bundle.manifest.text
-    return ItemEncoder(folder / ENCODER_FILE, folder / TOKENIZER_FILE, max_tokens=text["max_tokens"], threads=threads)
+def bundle_encoder(bundle: Bundle, precision: Precision = "auto", *, threads: int = 1) -> ItemEncoder:
+    """The encoder of a bundle, in this precision; a text's vector differs between them by what they may lose.
+
+    auto is fp16 on a GPU and int8 on a CPU if the bundle has them, else fp32. Raises BundleError when the bundle has
+    no encoder in the precision asked for.
+    """
+    folder = bundle.path
+    name = ENCODER_FILE
+    if precision == "auto":
+        smaller = SMALLER_ENCODER_FILES["fp16" if CUDA in execution_providers() else "int8"]
+        name = smaller if (folder / smaller).exists() else name
+    elif precision != "fp32":
+        name = SMALLER_ENCODER_FILES[precision]
+        if not (folder / name).exists():
+            raise BundleError(
+                f"{folder / name}: the bundle has no encoder in {precision}: it did not rank as well; "
+                'set text.precision = "auto"'
+            )
+    max_tokens = bundle.manifest.text["max_tokens"]
+    return ItemEncoder(folder / name, folder / TOKENIZER_FILE, max_tokens=max_tokens, threads=threads)
 
 
 def bundle_text(bundle: Bundle, encoder: ItemEncoder) -> ItemText:

@@ -11,18 +11,20 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 
-from features.assembler import FEATURES, assemble
+from features.assembler import assemble, feature_names
 from features.recommender import Recommender, by_score
 from features.store import BehaviourStore
 from recsys.bundle import Bundle, champion, open_bundle
 from recsys.bundle_files import CATALOGUE_FILE, RANKER_FILE, SCORER_FILE, VECTORS_FILE
 from recsys.catalogue import Catalogue
+from recsys.config import Precision
 from recsys.embedding import embed
 from recsys.encoder import bundle_encoder, bundle_text
 from recsys.errors import BundleError
 from recsys.interest import InterestScorer, Vectors
+from recsys.itemtext import normalised
 from recsys.schema import TITLE, UPDATED_AT
-from recsys.state import Floats, Positions, UserState
+from recsys.state import Floats
 from recsys.workspace import Workspace
 from serving.item_table import latest_items
 from serving.item_types import ItemChange, ItemVersion
@@ -36,53 +38,74 @@ OF_REQUEST = ("candidates",)
 class BundleEngine:
     """Orders items with the models of a bundle. Not thread-safe."""
 
-    def __init__(self, bundle: Bundle, store: BehaviourStore, *, candidates: int) -> None:
+    def __init__(
+        self, bundle: Bundle, store: BehaviourStore, *, candidates: int, precision: Precision = "auto"
+    ) -> None:
         """Raises BundleError when the bundle was trained on other features, FeatureStoreError when there are none."""
-        self.bundle_id = bundle.manifest.bundle_id
-        if tuple(bundle.manifest.features) != FEATURES:
-            different = sorted(set(bundle.manifest.features) ^ set(FEATURES)) or "their order"
+        manifest = bundle.manifest
+        self.bundle_id = manifest.bundle_id
+        self._encoder = bundle_encoder(bundle, precision)
+        self._text = bundle_text(bundle, self._encoder)
+        # Copy on write: processes share what no item has changed.
+        vectors = np.load(bundle.path / VECTORS_FILE, mmap_mode="c")
+        self._scorer = InterestScorer(bundle.path / SCORER_FILE, vectors, history_items=manifest.text["history_items"])
+        features = feature_names(self._scorer.signals)
+        if tuple(manifest.features) != features:
+            different = sorted(set(manifest.features) ^ set(features)) or "their order"
             raise BundleError(
                 f"{bundle.path}: the ranker's features are not those of this version, they differ in {different}; "
                 "train again, or promote a bundle of this version"
             )
+        self._interest_column = features.index("text_interest")
         catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
         self._store = store
-        # Copy on write: processes share what no item has changed.
-        vectors = np.load(bundle.path / VECTORS_FILE, mmap_mode="c")
-        self._scorer = InterestScorer(
-            bundle.path / SCORER_FILE, vectors, history_items=bundle.manifest.text["history_items"]
-        )
         self._booster = lgb.Booster(model_file=bundle.path / RANKER_FILE)
         self._items = LiveItems(catalogue, store.online_items(catalogue), vectors)
         self._catalogue = self._items.catalogue
         self._recommender = Recommender(self._items.state, self._scorer, candidates)
-        self._encoder = bundle_encoder(bundle)
-        self._text = bundle_text(bundle, self._encoder)
         self._followed: dict[str, int] = {}
 
-    def rank(self, user_id: str, candidates: Sequence[str], *, limit: int | None) -> RankedList:
-        """The known candidates in the order of the user's interest; for an unknown user the most popular first."""
+    def rank(
+        self, user_id: str, candidates: Sequence[str], *, limit: int | None, query: str | None = None
+    ) -> RankedList:
+        """The known candidates in the order of the user's interest.
+
+        An unknown user with a query gets the best answers to it, and one without the most popular first.
+        """
         index = self._catalogue.index
         unknown = [item for item in candidates if item not in self._items]
         positions = np.array([index[item] for item in candidates if item in self._items], dtype=np.int64)
         if len(positions) == 0:
             return RankedList([], unknown, [])
         user = self._store.online_user(user_id, self._catalogue)
-        signals = self._recommender.signals(user, positions)
-        scores = self._score(user, positions, assemble(user, self._recommender.items, positions, signals))
+        asked = self._encode_query(query)
+        signals = self._recommender.signals(user, positions, asked)
+        matrix = assemble(user, self._recommender.items, positions, signals)
+        if len(user.history):
+            scores = self._score(matrix)
+        elif asked is not None:
+            scores = self._interest(matrix)
+        else:
+            # What the ranker never saw in training: a user without a history.
+            scores = self._recommender.items.popularity[positions]
         order = by_score(scores)[:limit]
         return RankedList([self._item(positions[at], scores[at], OF_REQUEST) for at in order], unknown, [])
 
-    def recommend(self, user_id: str, *, limit: int, exclude: Sequence[str], exclude_seen: bool) -> RankedList:
-        """The best of the catalogue; for an unknown user popular and fresh items."""
+    def recommend(
+        self, user_id: str, *, limit: int, exclude: Sequence[str], exclude_seen: bool, query: str | None = None
+    ) -> RankedList:
+        """The best of the catalogue; for an unknown user the best answers to the query, or popular and fresh items."""
         user = self._store.online_user(user_id, self._catalogue)
         excluded = self._recommender.seen(user) if exclude_seen else self._recommender.nothing()
         excluded |= self._items.gone
         excluded[[self._catalogue.index[item] for item in exclude if item in self._catalogue.index]] = True
-        prepared = self._recommender.prepare(user, excluded, self._recommender.signals(user))
+        asked = self._encode_query(query)
+        prepared = self._recommender.prepare(user, excluded, self._recommender.signals(user, query=asked))
         found = prepared.candidates
         if len(user.history):
-            scores = self._score(user, found.positions, prepared.matrix)
+            scores = self._score(prepared.matrix)
+        elif asked is not None:
+            scores = self._interest(prepared.matrix)
         else:
             # The merge takes popular and fresh items in turn; a score that falls with the rank keeps its order.
             scores = 1.0 / np.arange(1, len(found) + 1)
@@ -136,12 +159,19 @@ class BundleEngine:
             self._text.of_item(known),
         )
 
-    def _score(self, user: UserState, positions: Positions, matrix: np.ndarray) -> Floats:
-        """The ranker's scores; without a history, which the ranker never saw in training, the popularity."""
-        if len(user.history) == 0:
-            return self._recommender.items.popularity[positions]
-        # More threads than one cost more than they bring on a few hundred rows.
+    def _encode_query(self, query: str | None) -> Vectors | None:
+        """The unit vector of a query: float32 (d,); None when it is blank, or says nothing to the text model."""
+        text = normalised(query or "")
+        vector = self._encoder.encode([text])[0] if text else None
+        return vector if vector is not None and vector.any() else None
+
+    def _score(self, matrix: np.ndarray) -> Floats:
+        """The ranker's scores. More threads than one cost more than they bring on a few hundred rows."""
         return np.asarray(self._booster.predict(matrix, num_threads=1), dtype=np.float64)
+
+    def _interest(self, matrix: np.ndarray) -> Floats:
+        """The interest by text: it knows of queries more than the ranker, which learned from few or none."""
+        return matrix[:, self._interest_column].astype(np.float64)
 
     def _item(self, position: int, score: float, channels: tuple[str, ...]) -> RankedItem:
         return RankedItem(self._catalogue.item_ids[position], float(score), channels, self._items.title(position))
@@ -154,7 +184,10 @@ def load_engine(workspace: Workspace) -> BundleEngine:
     """
     path: Path = champion(workspace.bundles)
     store = BehaviourStore(workspace.features)
-    engine = BundleEngine(open_bundle(path), store, candidates=workspace.config.retrieval.candidates)
+    config = workspace.config
+    engine = BundleEngine(
+        open_bundle(path), store, candidates=config.retrieval.candidates, precision=config.text.precision
+    )
     if workspace.events.exists():
         engine.replay(latest_items(workspace.events), workspace.embeddings)
     return engine

@@ -15,6 +15,11 @@ RANK_REQUEST: Final[dict[str, Any]] = {
     "candidates": ["85123A", "71053", "no-such-item"],
     "limit": 2,
 }
+RANK_QUERY_REQUEST: Final[dict[str, Any]] = {
+    "user_id": "anyone",
+    "candidates": ["85123A", "71053"],
+    "query": "a lantern for the garden",
+}
 RANK_ANSWER: Final[dict[str, Any]] = {
     "request_id": "0d9f3f0e7d0b4c0c9d0f5a3b1c2d4e5f",
     "bundle": "2011-12-09T12-50-00",

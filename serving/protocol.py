@@ -14,11 +14,15 @@ class Engine(Protocol):
     @property
     def bundle_id(self) -> str: ...
 
-    def rank(self, user_id: str, candidates: Sequence[str], *, limit: int | None) -> RankedList:
-        """The candidates, which are distinct, in the order of the user's interest."""
+    def rank(
+        self, user_id: str, candidates: Sequence[str], *, limit: int | None, query: str | None = None
+    ) -> RankedList:
+        """The candidates, which are distinct, in the order of the user's interest in them as answers to the query."""
         ...
 
-    def recommend(self, user_id: str, *, limit: int, exclude: Sequence[str], exclude_seen: bool) -> RankedList:
+    def recommend(
+        self, user_id: str, *, limit: int, exclude: Sequence[str], exclude_seen: bool, query: str | None = None
+    ) -> RankedList:
         """Items of the whole catalogue, without the excluded ones and without those seen if asked so."""
         ...
 

@@ -32,9 +32,12 @@ DEFAULT_LIMIT: Final = 10
     responses={200: answered(RankAnswer, openapi.RANK_ANSWER), 400: REFUSED, 503: NOT_READY},
 )
 async def rank(
-    data: Annotated[RankRequest, Body(examples=[Example(value=openapi.RANK_REQUEST)])], request: Request[Any, Any, Any]
+    data: Annotated[
+        RankRequest, Body(examples=[Example(value=openapi.RANK_REQUEST), Example(value=openapi.RANK_QUERY_REQUEST)])
+    ],
+    request: Request[Any, Any, Any],
 ) -> RankAnswer:
-    """Order my candidates for a user; a candidate that is named twice is ranked once."""
+    """Order my candidates for a user, as answers to a query if there is one; one that is named twice is ranked once."""
     started = time.perf_counter()
     service = service_of(request)
     engine = service.ready_engine()
@@ -42,8 +45,8 @@ async def rank(
     if len(data.candidates) > maximum:
         raise invalid("$.candidates", f"{len(data.candidates)} candidates; expected at most {maximum} in a request")
     _check_limit(data.limit, maximum)
-    ranked = engine.rank(data.user_id, list(dict.fromkeys(data.candidates)), limit=data.limit)
-    request_id = _show(service, ranked, data.user_id, surface="rank", bundle=engine.bundle_id)
+    ranked = engine.rank(data.user_id, list(dict.fromkeys(data.candidates)), limit=data.limit, query=data.query)
+    request_id = _show(service, ranked, data, surface="rank", bundle=engine.bundle_id)
     return RankAnswer(
         request_id=request_id,
         bundle=engine.bundle_id,
@@ -65,15 +68,17 @@ async def recommend(
     data: Annotated[RecommendRequest, Body(examples=[Example(value=openapi.RECOMMEND_REQUEST)])],
     request: Request[Any, Any, Any],
 ) -> RecommendAnswer:
-    """Find items of the whole catalogue for a user; a user that nothing is known of gets an answer as well."""
+    """Find items of the whole catalogue for a user, or for a query; a user that nothing is known of gets an answer."""
     started = time.perf_counter()
     service = service_of(request)
     engine = service.ready_engine()
     maximum = service.config.serving.max_candidates
     _check_limit(data.limit, maximum)
     limit = data.limit or min(DEFAULT_LIMIT, maximum)
-    ranked = engine.recommend(data.user_id, limit=limit, exclude=data.exclude, exclude_seen=data.exclude_seen)
-    request_id = _show(service, ranked, data.user_id, surface="recommend", bundle=engine.bundle_id)
+    ranked = engine.recommend(
+        data.user_id, limit=limit, exclude=data.exclude, exclude_seen=data.exclude_seen, query=data.query
+    )
+    request_id = _show(service, ranked, data, surface="recommend", bundle=engine.bundle_id)
     return RecommendAnswer(
         request_id=request_id,
         bundle=engine.bundle_id,
@@ -95,17 +100,20 @@ def _answer_items(ranked: RankedList) -> list[AnswerItem]:
     ]
 
 
-def _show(service: Service, ranked: RankedList, user_id: str, *, surface: str, bundle: str) -> str:
+def _show(
+    service: Service, ranked: RankedList, asked: RankRequest | RecommendRequest, *, surface: str, bundle: str
+) -> str:
     """Log what the answer shows, if anything. Returns the new request_id."""
     request_id = uuid.uuid4().hex
     if ranked.items:
         impression = Impression(
             request_id=request_id,
-            user_id=user_id,
+            user_id=asked.user_id,
             timestamp=datetime.now(UTC),
             items=[item.item_id for item in ranked.items],
             surface=surface,
             bundle=bundle,
+            query=asked.query,
         )
         service.event_log.show(impression)
     return request_id

@@ -41,6 +41,7 @@ class RankRequest(Struct, kw_only=True, forbid_unknown_fields=True):
         list[Id], Meta(min_length=1, description="Items to order, at most serving.max_candidates, in any order")
     ]
     limit: Annotated[int, Meta(ge=1, description="At most serving.max_candidates; all if absent")] | None = None
+    query: QueryText | None = None
 
 
 class RecommendRequest(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -50,6 +51,7 @@ class RecommendRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1, description="At most serving.max_candidates; 10 if absent")] | None = None
     exclude: Annotated[list[Id], Meta(description="Items that the answer must not hold")] = []
     exclude_seen: Annotated[bool, Meta(description="Leave out what the user has interacted with")] = False
+    query: QueryText | None = None
 
 
 class AnswerItem(Struct, omit_defaults=True):

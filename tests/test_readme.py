@@ -12,6 +12,8 @@ from litestar import Litestar
 
 from recsys.cli import recsys
 from serving.feedback import events
+from serving.item_types import Item
+from serving.items import delete_item, items
 from serving.ranking import rank, recommend
 from serving.types import Interaction, RankRequest, RecommendRequest
 
@@ -77,9 +79,16 @@ def test_every_file_that_is_linked_or_named_exists(name: str):
 
 
 def test_every_route_that_is_called_exists_and_takes_what_is_sent():
-    bodies = {"/v1/recommend": RecommendRequest, "/v1/rank": RankRequest, "/v1/events": Interaction}
-    routes = {route.path for route in Litestar([rank, recommend, events]).routes}
+    bodies = {
+        "/v1/recommend": RecommendRequest,
+        "/v1/rank": RankRequest,
+        "/v1/events": Interaction,
+        "/v1/items": Item,
+    }
+    routes = {route.path for route in Litestar([rank, recommend, events, items, delete_item]).routes}
     called = re.findall(r"curl -s localhost:8000(\S+) --json '([^']*)'", README)
     assert {path for path, _ in called} == set(bodies) <= routes
     for path, body in called:
         msgspec.json.decode(body, type=bodies[path])
+    assert "/v1/items/{item_id:path}" in routes
+    assert "curl -s localhost:8000/v1/items/new-1 -X DELETE" in README

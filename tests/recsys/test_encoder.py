@@ -1,16 +1,28 @@
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from recsys import encoder as encoder_module
+from recsys.bundle import Bundle, Manifest
 from recsys.bundle_files import ENCODER_FILE, TOKENIZER_FILE
-from recsys.encoder import ItemEncoder
+from recsys.encoder import ItemEncoder, bundle_encoder, bundle_text
 from recsys.errors import BundleError
+from recsys.interest import CPU, CUDA
 from tests.recsys.wordmodel import word_encoder, write_word_model
 
 WORDS = {"red": [1, 0], "apple": [0, 1], "pear": [0, -1]}
+MANIFEST = {
+    "bundle_id": "words",
+    "created_at": "2024-05-01T00:00:00Z",
+    "dataset": "test",
+    "trained_from": None,
+    "trained_until": None,
+    "versions": {},
+    "features": [],
+}
 HALF = 0.5**0.5
 EMOJI = "🎄🎁🧸"
 ODD = ["", "   ", EMOJI, "红色的苹果", "\x00\x07\x1b\r\n", "\ud83d", "x" * 10_000, "red " * 2500, "é" * 300]
@@ -134,3 +146,41 @@ def test_a_missing_or_truncated_file_is_named(tmp_path):
     model.write_bytes(model.read_bytes()[:50])
     with pytest.raises(BundleError, match=ENCODER_FILE):
         ItemEncoder(model, tokenizer, max_tokens=8)
+
+
+def made_bundle(folder: Path, *files: str) -> Bundle:
+    """A bundle that holds the word model under each of these names."""
+    write_word_model(folder, WORDS)
+    model = (folder / ENCODER_FILE).read_bytes()
+    for name in files:
+        (folder / name).write_bytes(model)
+    text = {"template": "{title}", "column_tokens": {}, "max_tokens": 8}
+    return Bundle(folder, msgspec.convert(MANIFEST | {"text": text}, Manifest))
+
+
+def test_a_bundle_is_read_in_the_smallest_precision_that_it_has_for_this_device_or_in_the_one_asked_for(
+    tmp_path, monkeypatch
+):
+    bundle = made_bundle(tmp_path)
+    assert bundle_encoder(bundle).file.name == "item_encoder.onnx"
+    bundle = made_bundle(tmp_path, "item_encoder.int8.onnx", "item_encoder.fp16.onnx")
+    monkeypatch.setattr(encoder_module, "execution_providers", lambda: [CPU])
+    assert bundle_encoder(bundle).file.name == "item_encoder.int8.onnx"
+    monkeypatch.setattr(encoder_module, "execution_providers", lambda: [CUDA, CPU])
+    assert bundle_encoder(bundle).file.name == "item_encoder.fp16.onnx"
+    assert bundle_encoder(bundle, "fp32").file.name == "item_encoder.onnx"
+    assert bundle_encoder(bundle, "int8").file.name == "item_encoder.int8.onnx"
+
+
+def test_a_precision_that_the_bundle_lacks_is_named(tmp_path):
+    with pytest.raises(BundleError, match=r"item_encoder\.int8\.onnx: the bundle has no encoder in int8.*\"auto\""):
+        bundle_encoder(made_bundle(tmp_path), "int8")
+
+
+def test_a_bundle_without_a_template_says_to_train_again(tmp_path):
+    bundle = made_bundle(tmp_path)
+    encoder = bundle_encoder(bundle)
+    assert bundle_text(bundle, encoder).of_item({"title": " red\n apple"}) == "red apple"
+    old = Bundle(tmp_path, msgspec.structs.replace(bundle.manifest, text={"fields": ["title"]}))
+    with pytest.raises(BundleError, match="names no text template; train again"):
+        bundle_text(old, encoder)

@@ -25,13 +25,20 @@ class FakeEngine:
     def __init__(self) -> None:
         self.catalogue = list("abcdef")
         self.changes: list[ItemChange] = []
+        self.queries: list[str | None] = []
 
-    def rank(self, user_id: str, candidates: Sequence[str], *, limit: int | None) -> RankedList:
+    def rank(
+        self, user_id: str, candidates: Sequence[str], *, limit: int | None, query: str | None = None
+    ) -> RankedList:
+        self.queries.append(query)
         known = sorted(item for item in candidates if item in self.catalogue)
         unknown = [item for item in candidates if item not in self.catalogue]
         return RankedList(_items(known[:limit], "candidates"), unknown, [])
 
-    def recommend(self, user_id: str, *, limit: int, exclude: Sequence[str], exclude_seen: bool) -> RankedList:
+    def recommend(
+        self, user_id: str, *, limit: int, exclude: Sequence[str], exclude_seen: bool, query: str | None = None
+    ) -> RankedList:
+        self.queries.append(query)
         hidden = {*exclude, *("a" if exclude_seen and user_id == "u" else "")}
         found = [item for item in self.catalogue if item not in hidden]
         return RankedList(_items(found[:limit], "alphabet"), [], [] if user_id == "u" else ["interest"])

@@ -12,15 +12,17 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
-from features.assembler import FEATURES
+from features.assembler import feature_names
 from features.rows import ITEM_COLUMNS, USER_COLUMNS, user_state
 from recsys.bundle import Manifest, promote, publish
 from recsys.bundle_files import CATALOGUE_FILE, ENCODER_FILE, RANKER_FILE, SCORER_FILE, TOKENIZER_FILE, VECTORS_FILE
 from recsys.catalogue import Catalogue
 from recsys.encoder import ItemEncoder
+from recsys.interest import SIGNALS
 from recsys.state import POPULARITY, ItemState, UserState
 from tests.recsys.wordmodel import write_word_model
 
+FEATURES = feature_names(SIGNALS)
 NOW = 1e9
 WORDS = dict(zip(("apple", "pear", "box", "red", "green"), np.eye(5).tolist(), strict=True))
 TITLES = {"a1": "red apple", "a2": "green apple", "p1": "pear"} | {f"x{n}": "box" for n in range(1, 10)}

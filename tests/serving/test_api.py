@@ -237,6 +237,28 @@ def test_what_an_answer_shows_is_logged_as_an_impression_in_the_order_shown(clie
     ]
 
 
+def test_a_query_goes_to_the_engine_and_is_kept_with_what_was_shown_and_with_the_events(client, service, log_path):
+    client.post("/v1/rank", json={"user_id": "u", "candidates": ["a"], "query": "röd äpple"})
+    client.post("/v1/recommend", json={"user_id": "u", "query": "apple"})
+    client.post("/v1/recommend", json={"user_id": "u"})
+    assert client.post("/v1/events", json=CLICK | {"query": "apple"}).status_code == 200
+    assert service.engine.queries == ["röd äpple", "apple", None]
+    service.event_log.close()
+    assert logged(log_path, "SELECT query FROM impressions") == [("röd äpple",), ("apple",), (None,)]
+    assert logged(log_path, "SELECT query FROM interactions") == [("apple",)]
+
+
+@pytest.mark.parametrize("route", ["/v1/rank", "/v1/recommend", "/v1/events"])
+def test_a_query_holds_at_most_2000_characters(client, route):
+    body = {
+        "/v1/rank": {"user_id": "u", "candidates": ["a"]},
+        "/v1/recommend": {"user_id": "u"},
+        "/v1/events": CLICK,
+    }[route]
+    assert client.post(route, json=body | {"query": "🎄" * 2000}).status_code == 200
+    assert_problem(client.post(route, json=body | {"query": "🎄" * 2001}), 400, "$.query", "length <= 2000")
+
+
 def test_the_server_is_alive_but_not_ready_until_the_engine_is_loaded(client, service):
     engine, service.engine = service.engine, None
     assert client.get("/livez").status_code == 200
@@ -253,11 +275,12 @@ def test_the_server_is_alive_but_not_ready_until_the_engine_is_loaded(client, se
 
 def test_a_fault_of_the_engine_is_a_500_whose_log_names_the_place_and_not_the_user(client, service, caplog):
     class BrokenEngine(FakeEngine):
-        def rank(self, user_id, candidates, *, limit):
-            raise KeyError(user_id)
+        def rank(self, user_id, candidates, *, limit, query=None):
+            raise KeyError(f"{user_id} {query}")
 
     service.engine = BrokenEngine()
-    answer = client.post("/v1/rank", json={"user_id": "very-secret", "candidates": ["a"]})
+    request = {"user_id": "very-secret", "candidates": ["a"], "query": "very-secret words"}
+    answer = client.post("/v1/rank", json=request)
     assert_problem(answer, 500, None, "the server failed on this request")
     assert "a request failed with KeyError" in caplog.text
     assert "test_api.py" in caplog.text

@@ -111,3 +111,37 @@ def test_a_log_is_followed_where_it_differs_from_the_bundle(engine, tmp_path, mo
 def test_many_items_are_encoded_each_in_its_own_row(engine):
     vectors = engine.encode_items([ItemVersion("i", {"title": title}) for title in ("pear", "", "box")])
     assert vectors.tolist() == [[0, 1, 0, 0, 0], [0] * 5, [0, 0, 1, 0, 0]]
+
+
+def test_a_query_of_an_unknown_user_is_answered_by_its_text_and_not_by_what_sells(engine):
+    assert recommended(engine, user_id="nobody", limit=1)[0].startswith("x")
+    found = engine.recommend("nobody", limit=3, exclude=[], exclude_seen=False, query="green apple").items
+    assert [item.item_id for item in found[:2]] == ["a2", "a1"]
+    # Cosines of 1, 1/2 and 0, as interests in [0, 1].
+    assert [item.score for item in found] == pytest.approx([1, 0.75, 0.5], abs=1e-3)
+    ranked = engine.rank("nobody", ["x1", "p1", "a1", "a2"], limit=2, query="pear").items
+    assert ranked[0].item_id == "p1"
+
+
+def test_a_query_counts_beside_the_history(engine):
+    assert recommended(engine, limit=1) == ["a2"]
+    found = engine.recommend("fan", limit=40, exclude=["a1"], exclude_seen=False, query="pear").items
+    assert found[0].item_id == "p1"
+    # What the user likes comes before what he neither asked for nor likes.
+    assert [item.item_id for item in found].index("a2") == 1
+    assert engine.rank("fan", ["a2", "x1", "p1"], limit=None, query="pear").items[0].item_id == "p1"
+
+
+def test_a_query_finds_a_new_item(engine):
+    put(engine, 1, "n", "green pear")
+    found = engine.recommend("nobody", limit=2, exclude=[], exclude_seen=False, query="green pear").items
+    assert found[0].item_id == "n"
+
+
+@pytest.mark.parametrize("query", ["", " \n\t", "\x00", "zzz unheard"])
+def test_a_query_that_says_nothing_is_none(engine, query):
+    for user in ("fan", "nobody"):
+        without = engine.recommend(user, limit=5, exclude=[], exclude_seen=False)
+        assert engine.recommend(user, limit=5, exclude=[], exclude_seen=False, query=query) == without
+        ranked = engine.rank(user, ["p1", "x1", "a1"], limit=None)
+        assert engine.rank(user, ["p1", "x1", "a1"], limit=None, query=query) == ranked
