@@ -13,7 +13,7 @@ from typing import Any
 
 from features.assembler import FEATURES
 from recsys.bundle import Manifest, list_bundles, promote, publish
-from recsys.bundle_files import CATALOGUE_FILE, RANKER_FILE, TEXT_FILES
+from recsys.bundle_files import CATALOGUE_FILE, RANKER_FILE, SMALLER_ENCODER_FILES, TEXT_FILES
 from training.pipeline import Pipeline
 
 PACKAGES = ("recsys", "torch", "transformers", "lightgbm", "onnxruntime-gpu", "onnxruntime", "polars", "feast", "numpy")
@@ -43,8 +43,10 @@ def publish_models(pipeline: Pipeline, report: dict[str, Any] | None) -> Path:
 
 
 def _fill(pipeline: Pipeline, folder: Path) -> None:
-    for name in TEXT_FILES:
-        shutil.copyfile(pipeline.text.folder / name, folder / name)
+    text = pipeline.text.folder
+    smaller = [name for name in SMALLER_ENCODER_FILES.values() if (text / name).exists()]
+    for name in (*TEXT_FILES, *smaller):
+        shutil.copyfile(text / name, folder / name)
     pipeline.ranker(with_text=True).save_model(folder / RANKER_FILE)
     pipeline.catalogue.table.write_parquet(folder / CATALOGUE_FILE)
 
