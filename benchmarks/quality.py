@@ -9,9 +9,7 @@ Writes  DIR/DATASET, a project whose stages are kept from run to run; OUT, the c
 
 import json
 import os
-import platform
 import shutil
-import subprocess  # git, for the commit that was measured
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -20,23 +18,20 @@ import click
 import msgspec
 import numpy as np
 import polars as pl
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks.harness import Claim, claim, print_table, write_result
 from examples.complete_journey import tables as complete_journey
 from recsys.config import Config
 from recsys.importing import import_tables
 from recsys.metrics import NDCG_AT, RECALL_AT, per_user_metrics
-from recsys.retrieval.interest import interest_popular
 from recsys.retrieval.merge import best
-from recsys.retrieval.query import Query
 from recsys.schema import USER_ID
 from recsys.workspace import Workspace
+from training.baselines import by_text_and_popularity
 from training.demo import CONFIG, DATA
 from training.evaluate import cases_of, measure
 from training.pipeline import Pipeline
 
-ROOT = Path(__file__).parents[1]
 METRIC = f"ndcg@{NDCG_AT}"
 ROWS = {
     "text_model cold": ("text_model", "cold"),
@@ -110,16 +105,13 @@ def text_popularity(pipeline: Pipeline) -> float:
     """ndcg@10 on `new` of the retrieval channel that adds interest by text and log popularity, with no ranker."""
     window = pipeline.window(pipeline.cut, None)
     scorer = pipeline.text.scorer(pipeline.text.fold(pipeline.cut).vectors)
+    scores = by_text_and_popularity(scorer, window.items)
     cases = cases_of(window, pipeline.hidden)["new"]
-    top = []
-    for case in cases:
-        signals = scorer.score(case.user.history, case.user.in_last_occasion)
-        scores = interest_popular(Query(case.user, window.items, signals, case.exclude))
-        top.append(best(np.where(case.exclude, -np.inf, scores), max(RECALL_AT)))
+    top = [best(np.where(case.exclude, -np.inf, scores(case.user)), max(RECALL_AT)) for case in cases]
     return float(per_user_metrics(top, [case.relevant for case in cases])[METRIC].mean())
 
 
-def claims_of(dataset: str, mean: dict[str, float]) -> dict[str, dict[str, Any]]:
+def claims_of(dataset: str, mean: dict[str, float]) -> dict[str, Claim]:
     """What the means over the seeds come to, beside what they should."""
     measured = {
         "text_cold_vs_zero_shot": mean["text_model cold"] / mean["zero_shot_text cold"],
@@ -128,20 +120,9 @@ def claims_of(dataset: str, mean: dict[str, float]) -> dict[str, dict[str, Any]]
         "recsys_new_vs_no_text": mean["recsys new"] / mean["recsys_no_text new"],
     }
     return {
-        name: {"measured": measured[name], "target": target, "unit": METRIC if name.endswith("ndcg10") else "ratio"}
+        name: claim(measured[name], target, METRIC if name.endswith("ndcg10") else "ratio")
         for name, target in TARGETS[dataset].items()
     }
-
-
-def machine() -> str:
-    """What the figures were measured on."""
-    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-
-
-def commit() -> str:
-    """The commit that was measured, with -dirty when the tree holds more."""
-    command = ["git", "describe", "--always", "--dirty"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @click.command()
@@ -159,18 +140,12 @@ def main(dataset: str, seeds: int, quick: bool, folder: Path, out: Path | None) 
         by_seed.append(rows_of(Pipeline(Workspace(workspace.root, config), cut=config.split.test_start)))
     mean = {row: fmean(found[row] for found in by_seed) for row in by_seed[0]}
 
-    table = Table("row", *(f"seed {seed}" for seed in range(len(by_seed))), "mean", title=f"{dataset}, {METRIC}")
-    for row, value in mean.items():
-        table.add_row(row, *(f"{found[row]:.4f}" for found in by_seed), f"{value:.4f}")
     claims = {} if quick else claims_of(dataset, mean)
-    console = Console()
-    console.print(table)
-    for name, claim in claims.items():
-        console.print(f"{name}: {claim['measured']:.4f}, target {claim['target']}")
+    columns = ["row", *(f"seed {seed}" for seed in range(len(by_seed))), "mean"]
+    rows = [[row, *(found[row] for found in by_seed), value] for row, value in mean.items()]
+    print_table(f"{dataset}, {METRIC}", columns, rows, claims)
     if out is not None:
-        details = {"dataset": dataset, "seeds": by_seed, "mean": mean}
-        result = {"bench": "quality", "machine": machine(), "commit": commit(), "claims": claims, "details": details}
-        out.write_text(json.dumps(result, indent=2) + "\n")
+        write_result(out, "quality", claims, {"dataset": dataset, "seeds": by_seed, "mean": mean})
 
 
 if __name__ == "__main__":
