@@ -1,7 +1,8 @@
-# demo · test · lint · lock: each makes .venv first when it is missing or the requirements have changed.
+# demo · test · bench · lint · lock: each makes .venv first when it is missing or the requirements have changed.
 #
 #   make demo                      train and measure on the data in examples/online_retail
 #   make test                      every check that a change must pass
+#   make bench                     measure everything anew and write BENCHMARKS.md: an hour or two
 #   make demo PYTHON=python3.12    with another Python; 3.11 or newer
 
 SHELL := bash
@@ -45,6 +46,13 @@ lint: $(STAMP)
 	$(VENV) -m mypy
 	.venv/bin/lint-imports
 
+# What needs a GPU is measured where there is one; elsewhere its latest result stays.
+BENCHMARKS = encode finetune quality $(shell command -v nvidia-smi >/dev/null && echo gpu_text)
+.PHONY: bench
+bench: $(STAMP)
+	for name in $(BENCHMARKS); do $(VENV) -m benchmarks.$$name --json benchmarks/results/$$name.json; done
+	$(VENV) -m benchmarks.page
+
 # The newest versions that fit together, for Linux, macOS and Windows and every Python from 3.11 on. The CUDA wheels
 # that PyTorch needs on Linux are left out of the lists: it pins them itself, and its CPU build needs none.
 COMPILE := $(VENV) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --no-annotate --no-header
@@ -55,7 +63,7 @@ lock: $(STAMP)
 	$(COMPILE) --all-extras --upgrade -o build/all.txt
 	compile() { echo "# Pinned by 'make lock'. $$1"; shift; $(COMPILE) -c build/all.txt "$$@"; } ; \
 	without_cuda() { grep -Ev '^(nvidia-|cuda-|triton=)'; } ; \
-	compile 'Everything: to serve, train and develop.' --extra train --extra dev | without_cuda > requirements.txt ; \
+	compile 'Everything: to serve, train and develop.' --extra train --extra bench --extra dev | without_cuda > requirements.txt ; \
 	compile 'To serve.' > requirements/serve.txt ; \
 	compile 'To serve on an NVIDIA GPU.' --extra gpu > requirements/gpu.txt ; \
 	compile 'To serve and train.' --extra train | without_cuda > requirements/train.txt

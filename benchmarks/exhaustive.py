@@ -1,0 +1,66 @@
+"""The nearest of all items, their vectors on the device where ONNX Runtime runs: a product and a sort, nothing else."""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+from onnxruntime import OrtValue
+
+from recsys.interest import CUDA, Vectors, onnx_session
+from recsys.state import Positions
+
+ROWS_AT_ONCE = 100_000
+
+
+class ExhaustiveRetrieval:
+    """Random vectors: float16 on a GPU, float32 on a CPU, which computes in no other."""
+
+    dimension: Final = 384
+
+    def __init__(self, folder: Path, items: int, *, top: int) -> None:
+        path = folder / f"retrieve_{items}.onnx"
+        probe = onnx_session_of(path, items, top, TensorProto.FLOAT)
+        self._on_gpu = probe.get_providers()[0] == CUDA
+        self._type = np.float16 if self._on_gpu else np.float32
+        self._session = onnx_session_of(path, items, top, TensorProto.FLOAT16) if self._on_gpu else probe
+        vectors = np.empty((items, self.dimension), dtype=self._type)
+        random = np.random.default_rng(0)
+        for start in range(0, items, ROWS_AT_ONCE):
+            part = random.standard_normal((min(ROWS_AT_ONCE, items - start), self.dimension), dtype=np.float32)
+            vectors[start : start + len(part)] = part
+        self.bytes: Final = vectors.nbytes
+        self._device = "cuda" if self._on_gpu else "cpu"
+        self._vectors = OrtValue.ortvalue_from_numpy(vectors, self._device, 0)
+
+    def best(self, query: Vectors) -> Positions:
+        """The nearest of all items: int64 (top,)."""
+        binding = self._session.io_binding()
+        binding.bind_ortvalue_input("vectors", self._vectors)
+        binding.bind_cpu_input("query", query.T.astype(self._type))
+        binding.bind_output("positions")
+        self._session.run_with_iobinding(binding)
+        found: Positions = binding.copy_outputs_to_cpu()[0][:, 0]
+        return found
+
+
+def onnx_session_of(path: Path, items: int, top: int, kind: int):  # type: ignore[no-untyped-def]
+    """A session with `vectors @ query` and the positions of its largest values."""
+    nodes = [
+        helper.make_node("MatMul", ["vectors", "query"], ["scores"]),
+        helper.make_node("TopK", ["scores", "top"], ["values", "positions"], axis=0),
+    ]
+    dimension = ExhaustiveRetrieval.dimension
+    graph = helper.make_graph(
+        nodes,
+        "exhaustive retrieval",
+        [
+            helper.make_tensor_value_info("vectors", kind, [items, dimension]),
+            helper.make_tensor_value_info("query", kind, [dimension, 1]),
+        ],
+        [helper.make_tensor_value_info("positions", TensorProto.INT64, [top, 1])],
+        [helper.make_tensor("top", TensorProto.INT64, [1], [top])],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
+    return onnx_session(path)

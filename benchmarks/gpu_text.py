@@ -1,0 +1,173 @@
+"""How near the text model comes to what a GPU can do: fine-tuning, encoding, scoring and exhaustive retrieval.
+
+The ceilings are measured beside: operations a second of a large matrix product, bytes a second of a large copy.
+
+Reads   examples/online_retail
+Writes  OUT
+
+    python -m benchmarks.gpu_text --json gpu_text.json
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from benchmarks.exhaustive import ExhaustiveRetrieval
+from benchmarks.harness import RUNS, claim, interleaved, print_table, write_result
+from recsys.bundle_files import ENCODER_FILE, SMALLER_ENCODER_FILES, TOKENIZER_FILE
+from recsys.config import Finetune, Text
+from recsys.encoder import ItemEncoder
+from training.demo import DATA
+from training.encoder import TextEncoder
+from training.export import export_encoder
+from training.prepared import PreparedTexts
+from training.pretrained import encoder_folder
+
+TEMPERATURE = 20.0
+TOP = 500
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything."""
+
+    texts: int
+    texts_a_batch: int
+    matrix: int
+    copied_bytes: int
+    catalogues: tuple[int, ...]
+
+
+FULL = Sizes(200_000, 4096, 8192, 4 << 30, (1_000_000, 10_000_000))
+QUICK = Sizes(64, 32, 128, 1 << 20, (1000, 2000))
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Small, on the CPU as well, no claims: for the tests")
+@click.option("--json", "out", type=click.Path(path_type=Path), help="Where the result is written")
+def main(quick: bool, out: Path | None) -> None:
+    """Measure, print a table, write the result."""
+    on_gpu = torch.cuda.is_available()
+    if not on_gpu and not quick:
+        raise click.ClickException("torch finds no CUDA device; this benchmark needs a GPU, --quick runs without")
+    sizes, device = QUICK if quick else FULL, torch.device("cuda" if on_gpu else "cpu")
+    runs = 1 if quick else RUNS
+    ceilings = measure_ceilings(sizes, device, runs)
+    with TemporaryDirectory() as name:
+        text = measure_text(Path(name), sizes, device, ceilings["flops"], runs)
+        retrieve = {
+            str(items): measure_retrieval(Path(name), items, ceilings["bytes"], runs) for items in sizes.catalogues
+        }
+    claims = {}
+    if not quick:
+        claims = {
+            "finetune_of_ceiling": claim(text["finetune"]["of_ceiling"], 0.3, "of the operations"),
+            "encode_of_ceiling": claim(text["encode, torch"]["of_ceiling"], 0.3, "of the operations"),
+            "retrieve_1m_of_bandwidth": claim(retrieve["1000000"]["of_bandwidth"], 0.5, "of the bytes"),
+            "retrieve_10m_of_bandwidth": claim(retrieve["10000000"]["of_bandwidth"], 0.7, "of the bytes"),
+        }
+    rows = [(name, f"{found['texts_a_second']:,.0f} texts/s", found["of_ceiling"]) for name, found in text.items()]
+    rows += [
+        (f"retrieve {TOP} of {int(n):,}", f"{found['ms']:.2f} ms", found["of_bandwidth"])
+        for n, found in retrieve.items()
+    ]
+    print_table(f"The text model on {device.type}", ("what", "measured", "of the ceiling"), rows, claims)
+    if out is not None:
+        write_result(out, "gpu_text", claims, {"ceilings": ceilings, "text": text, "retrieve": retrieve})
+
+
+def measure_ceilings(sizes: Sizes, device: torch.device, runs: int) -> dict[str, float]:
+    """Operations a second of a matrix product in the precision that trains, and bytes a second read and written."""
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    matrix = torch.randn(sizes.matrix, sizes.matrix, device=device, dtype=dtype)
+    source = torch.zeros(sizes.copied_bytes, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    work = {"product": lambda: matrix @ matrix, "copy": lambda: target.copy_(source)}
+    seconds = interleaved({name: finished(run) for name, run in work.items()}, runs=runs)
+    return {"flops": 2 * sizes.matrix**3 / seconds["product"], "bytes": 2 * sizes.copied_bytes / seconds["copy"]}
+
+
+def measure_text(folder: Path, sizes: Sizes, device: torch.device, flops: float, runs: int) -> dict[str, Any]:
+    """Texts a second, and operations that these need of those that the device can do."""
+    titles = pl.read_parquet(DATA, columns=["Description"])["Description"].unique().sort().drop_nulls().to_list()
+    # Numbered, so that each is distinct.
+    texts = [f"{title} {at}" for at, title in zip(range(sizes.texts), cycle(titles), strict=False)]
+    encoder = TextEncoder(encoder_folder(None, folder), Text(), Finetune(method="full"))
+    export_encoder(encoder, folder, texts=texts[:64], ndcg=lambda vectors: 1.0)
+    tower = encoder.merged().to(device)
+    if device.type == "cuda":
+        tower.half()
+    tokens = encoder.tokens(texts)
+    by_length = sorted(range(len(texts)), key=lambda at: len(tokens[at]))
+    batches = [by_length[at : at + sizes.texts_a_batch] for at in range(0, len(texts), sizes.texts_a_batch)]
+
+    def encode() -> None:
+        with torch.inference_mode():
+            for batch in batches:
+                ids = pad_sequence([tokens[at] for at in batch], batch_first=True).to(device)
+                mask = (torch.arange(ids.shape[1]) < torch.tensor([len(tokens[at]) for at in batch])[:, None]).long()
+                tower(ids, mask.to(device))
+
+    file = SMALLER_ENCODER_FILES["fp16"] if device.type == "cuda" else ENCODER_FILE
+    ours = ItemEncoder(folder / file, folder / TOKENIZER_FILE, max_tokens=Text().max_tokens)
+    prepared = PreparedTexts(encoder, texts, device)
+    optimiser = torch.optim.AdamW(encoder.trained_parameters(), lr=1e-5)
+    batch = np.random.default_rng(0).choice(len(texts), sizes.texts_a_batch, replace=False).tolist()
+
+    def finetune() -> None:
+        vectors = prepared.encode(batch)
+        loss = nn.functional.cross_entropy(TEMPERATURE * vectors @ vectors.T, neighbours(len(batch), device))
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+
+    work = {"encode, torch": encode, "encode, ONNX Runtime": lambda: ours.encode(texts), "finetune": finetune}
+    seconds = interleaved({name: finished(run) for name, run in work.items()}, runs=runs)
+    weights = sum(module.weight.numel() for module in tower.modules() if isinstance(module, nn.Linear))
+    everything = sum(len(found) for found in tokens)
+    # Forward every weight is multiplied and added once a token; backward, once for the weights and once for the rest.
+    needed = dict.fromkeys(work, 2 * weights * everything)
+    needed["finetune"] = 6 * weights * sum(len(tokens[at]) for at in batch)
+    count = dict.fromkeys(work, len(texts)) | {"finetune": len(batch)}
+    return {
+        name: {"texts_a_second": count[name] / taken, "of_ceiling": needed[name] / taken / flops}
+        for name, taken in seconds.items()
+    }
+
+
+def measure_retrieval(folder: Path, items: int, bytes_a_second: float, runs: int) -> dict[str, float]:
+    """Milliseconds to find the TOP of a catalogue, and the bytes of its vectors against those that can be read."""
+    retrieval = ExhaustiveRetrieval(folder, items, top=min(TOP, items))
+    history = np.random.default_rng(1).standard_normal((1, retrieval.dimension)).astype(np.float32)
+    seconds = interleaved({"retrieve": lambda: retrieval.best(history)}, runs=runs)["retrieve"]
+    return {"ms": 1000 * seconds, "of_bandwidth": retrieval.bytes / seconds / bytes_a_second}
+
+
+def neighbours(count: int, device: torch.device) -> Tensor:
+    """What stands for the item chosen together with each: its neighbour."""
+    return torch.arange(count, device=device) ^ 1
+
+
+def finished(run: Callable[[], object]) -> Callable[[], None]:
+    """The same, returning when the device is done."""
+
+    def wait() -> None:
+        run()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+
+    return wait
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+import json
+
+from benchmarks.page import PAGE, RESULTS, page
+
+RESULT = {
+    "bench": "encode",
+    "machine": {"cpu": "AMD EPYC", "cores": 2, "gpu": None, "system": "Linux"},
+    "commit": "abc1234",
+    "claims": {"fp32_vs_peer": {"measured": 1.4567, "target": 1.3, "unit": "×"}},
+    "details": {},
+}
+
+
+def test_every_claim_stands_beside_its_target_and_machine():
+    text = page([RESULT])
+    assert "## encode\n\nAMD EPYC, 2 cores, commit abc1234\n" in text
+    assert "| fp32_vs_peer | 1.46 | 1.3 | × |\n" in text
+
+
+def test_the_page_in_the_repository_is_that_of_the_results():
+    assert PAGE.read_text() == page([json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))])
