@@ -23,6 +23,8 @@ from recsys.interest import Vectors
 from recsys.vectorcache import VectorCache, key_of_text
 from recsys.workspace import Workspace
 
+LONG_WORK: Final = 500
+"""More new texts than this show their progress."""
 SECONDS_BETWEEN_WRITES: Final = 5.0
 """Of work: what a killed run loses."""
 
@@ -68,7 +70,7 @@ def _encode(texts: dict[bytes, str], encoder: ItemEncoder, cache: VectorCache) -
     vectors = np.zeros((len(keys), encoder.dimension), dtype=np.float32)
     unwritten: list[tuple[bytes, NDArray[np.float32]]] = []
     written_at = time.monotonic()
-    for rows, found in encoder.batches(list(texts.values())):
+    for rows, found in encoder.batches(list(texts.values()), show_progress=len(keys) > LONG_WORK):
         vectors[rows] = found
         unwritten += zip((keys[row] for row in rows), found, strict=True)
         if time.monotonic() - written_at >= SECONDS_BETWEEN_WRITES:

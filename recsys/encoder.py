@@ -29,8 +29,6 @@ TOKENS_A_BATCH_CPU: Final = 512
 TOKENS_A_BATCH_GPU: Final = 65_536
 TEXTS_AT_ONCE: Final = 16_384
 """Texts whose tokens are in memory together, and that are sorted by length together."""
-LONG_WORK: Final = 500
-"""More texts than this show their progress."""
 
 
 class ItemEncoder:
@@ -60,20 +58,20 @@ class ItemEncoder:
                 digest.update(file_digest(file, "sha256").digest())
         return digest.hexdigest()
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
+    def encode(self, texts: Sequence[str], *, show_progress: bool = False) -> Vectors:
         """A unit vector for each text: float32 (n, dimension); zeros for one without any token."""
         distinct = list(dict.fromkeys(texts))
         vectors = np.zeros((len(distinct), self.dimension), dtype=np.float32)
-        for rows, found in self.batches(distinct):
+        for rows, found in self.batches(distinct, show_progress=show_progress):
             vectors[rows] = found
         if len(distinct) == len(texts):
             return vectors
         place = {text: at for at, text in enumerate(distinct)}
         return vectors[[place[text] for text in texts]]
 
-    def batches(self, texts: Sequence[str]) -> Iterator[tuple[Positions, Vectors]]:
+    def batches(self, texts: Sequence[str], *, show_progress: bool = False) -> Iterator[tuple[Positions, Vectors]]:
         """Every text once, in batches as they are done: positions int64 (b,) in `texts`, vectors (b, dimension)."""
-        with progress("encoding", len(texts)) if len(texts) > LONG_WORK else nullcontext(_silently) as advance:
+        with progress("encoding", len(texts)) if show_progress else nullcontext(_silently) as advance:
             for start in range(0, len(texts), TEXTS_AT_ONCE):
                 for rows, vectors in self._by_length(texts[start : start + TEXTS_AT_ONCE]):
                     yield start + rows, vectors
@@ -142,7 +140,7 @@ def _tokenizer(path: Path, max_tokens: int) -> Tokenizer:
 
 
 def _silently(steps: int = 1, *, note: str = "") -> None:
-    """Progress of work that is done at once."""
+    """Progress that nobody watches."""
 
 
 def _readable(text: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from recsys import embedding
 from recsys.bundle import Manifest, promote, publish
 from recsys.embedding import embed, embed_command
 from recsys.encoder import ItemEncoder
@@ -50,6 +51,14 @@ def test_only_new_and_changed_texts_are_encoded(encoder, cache):
     assert costs(["red", "apple", "red pear"], encoder, cache) == (3, 0)
     assert costs(["red", "apple", "red pear"], encoder, cache) == (0, 3)
     assert costs(["red", "red apple", "red pear"], encoder, cache) == (1, 2)
+
+
+def test_long_work_shows_its_progress_and_short_work_is_silent(encoder, cache, capsys, monkeypatch):
+    monkeypatch.setattr(embedding, "LONG_WORK", 2)
+    embed(["red", "pear"], encoder, cache)
+    assert capsys.readouterr().err == ""
+    embed([str(number) for number in range(3)], encoder, cache)
+    assert capsys.readouterr().err.startswith("encoding …\nencoding: ")
 
 
 def test_items_with_the_same_text_cost_one(encoder, cache):
@@ -95,8 +104,8 @@ from recsys.bundle_files import ENCODER_FILE, TOKENIZER_FILE
 from recsys.encoder import ItemEncoder
 
 class Slow(ItemEncoder):
-    def batches(self, texts):
-        for nth, batch in enumerate(super().batches(texts)):
+    def batches(self, texts, **options):
+        for nth, batch in enumerate(super().batches(texts, **options)):
             if nth == 3:
                 print("three batches are done", flush=True)
                 time.sleep(60)
