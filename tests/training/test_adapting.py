@@ -143,6 +143,15 @@ def test_lora_starts_with_the_weights_of_its_own_seed_whatever_was_drawn_before(
     assert not torch.equal(start(0, drawn_before=1), start(1, drawn_before=1))
 
 
+def test_the_seed_of_lora_is_nobody_elses(tiny_encoder):
+    drawn = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        encoder(tiny_encoder, method="lora")
+        drawn.append(torch.rand(1).item())
+    assert drawn[0] != drawn[1]
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_dropout_is_active_in_what_learns_while_it_learns_and_only_then(folder, method):
     own = encoder(folder, method=method, dropout=0.3)
