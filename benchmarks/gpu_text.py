@@ -24,17 +24,23 @@ from torch.nn.utils.rnn import pad_sequence
 
 from benchmarks.exhaustive import ExhaustiveRetrieval
 from benchmarks.harness import RUNS, claim, interleaved, print_table, write_result
-from recsys.bundle_files import ENCODER_FILE, SMALLER_ENCODER_FILES, TOKENIZER_FILE
+from benchmarks.online_retail import HISTORY_ITEMS
+from recsys.bundle_files import ENCODER_FILE, SCORER_FILE, SMALLER_ENCODER_FILES, TOKENIZER_FILE
 from recsys.config import Finetune, Text
 from recsys.encoder import ItemEncoder
+from recsys.interest import InterestScorer
+from recsys.state import UserState
 from training.demo import DATA
 from training.encoder import TextEncoder
 from training.export import export_encoder
+from training.export_scorer import export_scorer
 from training.prepared import PreparedTexts
 from training.pretrained import encoder_folder
+from training.user_tower import UserTower
 
 TEMPERATURE = 20.0
 TOP = 500
+CANDIDATES = 500
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,7 @@ def main(quick: bool, out: Path | None) -> None:
     ceilings = measure_ceilings(sizes, device, runs)
     with TemporaryDirectory() as name:
         text = measure_text(Path(name), sizes, device, ceilings["flops"], runs)
+        score = measure_scoring(Path(name), runs)
         retrieve = {
             str(items): measure_retrieval(Path(name), items, ceilings["bytes"], runs) for items in sizes.catalogues
         }
@@ -73,17 +80,21 @@ def main(quick: bool, out: Path | None) -> None:
         claims = {
             "finetune_of_ceiling": claim(text["finetune"]["of_ceiling"], 0.3, "of the operations"),
             "encode_of_ceiling": claim(text["encode, torch"]["of_ceiling"], 0.3, "of the operations"),
+            "score500_ms": claim(score, 2, "ms"),
             "retrieve_1m_of_bandwidth": claim(retrieve["1000000"]["of_bandwidth"], 0.5, "of the bytes"),
             "retrieve_10m_of_bandwidth": claim(retrieve["10000000"]["of_bandwidth"], 0.7, "of the bytes"),
         }
     rows = [(name, f"{found['texts_a_second']:,.0f} texts/s", found["of_ceiling"]) for name, found in text.items()]
+    rows.append((f"score {CANDIDATES} candidates", f"{score:.2f} ms", ""))
     rows += [
         (f"retrieve {TOP} of {int(n):,}", f"{found['ms']:.2f} ms", found["of_bandwidth"])
         for n, found in retrieve.items()
     ]
     print_table(f"The text model on {device.type}", ("what", "measured", "of the ceiling"), rows, claims)
     if out is not None:
-        write_result(out, "gpu_text", claims, {"ceilings": ceilings, "text": text, "retrieve": retrieve})
+        write_result(
+            out, "gpu_text", claims, {"ceilings": ceilings, "text": text, "score_ms": score, "retrieve": retrieve}
+        )
 
 
 def measure_ceilings(sizes: Sizes, device: torch.device, runs: int) -> dict[str, float]:
@@ -143,6 +154,22 @@ def measure_text(folder: Path, sizes: Sizes, device: torch.device, flops: float,
         name: {"texts_a_second": count[name] / taken, "of_ceiling": needed[name] / taken / flops}
         for name, taken in seconds.items()
     }
+
+
+def measure_scoring(folder: Path, runs: int) -> float:
+    """Milliseconds to score CANDIDATES for a user with a full history, as a server does."""
+    random = np.random.default_rng(0)
+    vectors = random.standard_normal((20 * CANDIDATES, ExhaustiveRetrieval.dimension), dtype=np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    tower = UserTower(["purchase"], {"purchase": 1.0}, TEMPERATURE)
+    export_scorer(tower, ExhaustiveRetrieval.dimension, folder / SCORER_FILE)
+    scorer = InterestScorer(folder / SCORER_FILE, vectors, history_items=HISTORY_ITEMS)
+    ages = np.arange(HISTORY_ITEMS, dtype=np.float64)
+    history = random.choice(len(vectors), HISTORY_ITEMS, replace=False)
+    user = UserState(ages, history, np.ones_like(ages), -ages, -ages, np.full(HISTORY_ITEMS, "purchase"))
+    candidates = random.choice(len(vectors), CANDIDATES, replace=False)
+    seconds = interleaved({"score": lambda: scorer.score(user, 0.0, candidates)}, runs=20 * runs)["score"]
+    return 1000 * seconds
 
 
 def measure_retrieval(folder: Path, items: int, bytes_a_second: float, runs: int) -> dict[str, float]:

@@ -7,7 +7,7 @@ from onnx import ModelProto
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from recsys.bundle_files import ENCODER_FILE, FP16_ENCODER_FILE, INT8_ENCODER_FILE, SCORER_FILE, TOKENIZER_FILE
+from recsys.bundle_files import ENCODER_FILE, FP16_ENCODER_FILE, INT8_ENCODER_FILE, TOKENIZER_FILE
 from recsys.config import Finetune, Text
 from recsys.encoder import ItemEncoder
 from recsys.errors import BundleError
@@ -15,10 +15,8 @@ from recsys.interest import onnx_session
 from tests.training.families import write_encoder
 from training import export
 from training.encoder import TextEncoder
-from training.export import TOLERANCE, check_against_torch, export_encoder, export_scorer
-from training.user_tower import LateInteraction
+from training.export import TOLERANCE, check_against_torch, export_encoder
 
-DIMENSION = 32
 TEXTS = [f"{colour} {thing}" for colour in ("red", "blue", "pale green") for thing in ("lamp", "mug of tea", "")]
 
 
@@ -29,10 +27,9 @@ def encoder(tiny_encoder: Path) -> TextEncoder:
 
 @pytest.fixture(scope="module")
 def exported(encoder: TextEncoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of both files."""
+    """A folder with the encoder in float32."""
     folder = tmp_path_factory.mktemp("onnx")
     assert export_encoder(encoder, folder)["fp32"]["difference"] <= TOLERANCE
-    assert export_scorer(DIMENSION, folder) <= TOLERANCE
     return folder
 
 
@@ -45,11 +42,6 @@ def run(path: Path, **inputs: Tensor) -> np.ndarray:
     return found
 
 
-def units(rows: int, seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return nn.functional.normalize(torch.randn(rows, DIMENSION, generator=generator), dim=1)
-
-
 @pytest.mark.parametrize(("rows", "length"), [(1, 2), (1, 512), (2, 9), (64, 3), (5, 40)])
 def test_the_encoder_in_onnx_gives_the_vectors_of_torch_for_any_number_and_length_of_texts(
     encoder, exported, rows, length
@@ -60,16 +52,6 @@ def test_the_encoder_in_onnx_gives_the_vectors_of_torch_for_any_number_and_lengt
     with torch.no_grad():
         expected = encoder(ids, mask).numpy()
     np.testing.assert_allclose(run(exported / ENCODER_FILE, input_ids=ids, attention_mask=mask), expected, atol=1e-4)
-
-
-@pytest.mark.parametrize(("history", "candidates"), [(1, 1), (1, 300), (40, 1), (40, 300)])
-def test_the_scorer_in_onnx_gives_the_signals_of_torch_for_any_history_and_number_of_candidates(
-    exported, history, candidates
-):
-    inputs = {"history": units(history, 1), "candidates": units(candidates, 2)}
-    last = (torch.arange(history) < 3).float()
-    expected = LateInteraction()(last=last, **inputs).numpy()
-    np.testing.assert_allclose(run(exported / SCORER_FILE, last=last, **inputs), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("family", ["bert", "xlm-roberta", "deberta-v2", "modernbert"])
@@ -113,18 +95,29 @@ def test_the_tokenizer_is_exported_with_its_limit(encoder, exported):
     assert len(tokenizer.encode(text).ids) == 12
 
 
-def test_a_file_that_computes_something_else_than_torch_is_refused(exported):
-    class OtherInteraction(LateInteraction):
-        def forward(self, history: Tensor, last: Tensor, candidates: Tensor) -> Tensor:
-            return super().forward(history, last, candidates) + 2 * TOLERANCE
+class Other(nn.Module):
+    """The encoder, and something else on top."""
 
-    inputs = {"history": units(2, 1), "last": torch.ones(2), "candidates": units(3, 2)}
-    assert check_against_torch(LateInteraction(), inputs, exported / SCORER_FILE) <= TOLERANCE
-    with pytest.raises(BundleError, match=r"scorer\.onnx: differs from torch by 0\.0002, expected at most 0\.0001"):
-        check_against_torch(OtherInteraction(), inputs, exported / SCORER_FILE)
+    def __init__(self, tower: nn.Module, change: float) -> None:
+        super().__init__()
+        self.tower, self.change = tower, change
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        return self.tower(input_ids, attention_mask) + self.change
 
 
-def test_a_file_that_computes_no_number_is_refused(exported):
-    inputs = {"history": units(1, 1), "last": torch.ones(1), "candidates": units(1, 2) * torch.nan}
+INPUTS = {"input_ids": torch.tensor([[1000, 1001, 1002]]), "attention_mask": torch.ones(1, 3, dtype=torch.int64)}
+
+
+def test_a_file_that_computes_something_else_than_torch_is_refused(encoder, exported):
+    tower = encoder.merged()
+    assert check_against_torch(tower, INPUTS, exported / ENCODER_FILE) <= TOLERANCE
+    with pytest.raises(
+        BundleError, match=r"item_encoder\.onnx: differs from torch by 0\.0002, expected at most 0\.0001"
+    ):
+        check_against_torch(Other(tower, 2 * TOLERANCE), INPUTS, exported / ENCODER_FILE)
+
+
+def test_a_file_that_computes_no_number_is_refused(encoder, exported):
     with pytest.raises(BundleError, match="differs from torch by nan"):
-        check_against_torch(LateInteraction(), inputs, exported / SCORER_FILE)
+        check_against_torch(Other(encoder.merged(), np.nan), INPUTS, exported / ENCODER_FILE)
