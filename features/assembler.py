@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from features.definitions import ITEM_FIELDS, USER_FIELDS
 from recsys.interest import Vectors
-from recsys.state import Floats, ItemState, Positions, UserState
+from recsys.state import SECONDS_A_DAY, Floats, ItemState, Positions, UserState
 
-SECONDS_A_DAY: Final = 86_400.0
 TIMES: Final = ("first_at", "last_at")
 
 ITEM_FEATURES: Final = tuple(f"item_{field.name}" for field in ITEM_FIELDS if field.name not in TIMES)

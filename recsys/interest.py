@@ -14,7 +14,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from recsys.bundle_files import GATHER_FILE
-from recsys.state import Positions, UserState
+from recsys.state import SECONDS_A_DAY, Positions, UserState
 
 Vectors = NDArray[np.float32]
 
@@ -26,8 +26,6 @@ occasion alone, and the cosine to the query, 0 without one."""
 TYPES: Final = "types"
 LABELS: Final = "labels"
 """Metadata of scorer.onnx: JSON lists of the interaction types and of the labels that it knows."""
-
-SECONDS_A_DAY: Final = 86_400.0
 
 CUDA: Final = "CUDAExecutionProvider"
 CPU: Final = "CPUExecutionProvider"
@@ -117,7 +115,7 @@ class InterestScorer:
         else:
             history, kinds = user.history[known], kinds[known]
             ages, occasions = (now - user.last_at[known]) / SECONDS_A_DAY, user.occasions[known]
-            last = user.in_last_occasion[known]
+            last = user.in_last_occasion[known].astype(np.float64)
         asked = np.zeros(self.vectors.shape[1]) if query is None else query
         binding = self._session.io_binding()
         for name, values in (
@@ -138,7 +136,14 @@ class InterestScorer:
 
 
 _NOTHING: Final = np.zeros(1)
-_NO_HISTORY: Final = (np.zeros(1, dtype=np.int64), _NOTHING, np.ones(1), np.zeros(1, dtype=np.int64), _NOTHING, _NOTHING)
+_NO_HISTORY: Final = (
+    np.zeros(1, dtype=np.int64),
+    _NOTHING,
+    np.ones(1),
+    np.zeros(1, dtype=np.int64),
+    _NOTHING,
+    _NOTHING,
+)
 
 
 class DeviceRows:

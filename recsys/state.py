@@ -5,6 +5,7 @@ from the online store for serving.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,7 +17,9 @@ Mask = NDArray[np.bool_]
 Names = NDArray[np.str_]
 
 
-POPULARITY = "users_28d"
+SECONDS_A_DAY: Final = 86_400.0
+
+POPULARITY: Final = "users_28d"
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,11 @@ class Workspace:
         """An imported table. Raises DataError when it is not there."""
         return pl.read_parquet(self._existing_table(table))
 
+    def read_impressions(self) -> pl.DataFrame | None:
+        """What was shown; None when none was imported."""
+        path = self.table_path("impressions")
+        return pl.read_parquet(path) if path.exists() else None
+
     def _existing_table(self, table: str) -> Path:
         path = self.table_path(table)
         if not path.exists():

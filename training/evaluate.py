@@ -25,7 +25,6 @@ from recsys.retrieval.merge import best
 from recsys.split import split_by_time
 from recsys.state import Floats, Mask, Positions, UserState
 from training import baselines
-from training.examples import assert_out_of_fold
 from training.pipeline import Pipeline
 from training.ranker import score_all
 from training.windows import Window
@@ -76,17 +75,16 @@ def measure(pipeline: Pipeline) -> dict[str, Any]:
         )
     known, _ = split_by_time(pipeline.interactions, pipeline.cut)
     text = pipeline.text
-    final = text.fold(pipeline.cut)
-    assert_out_of_fold(final.seen_until, pipeline.cut)
-    finetuned, pretrained = text.scorer(final.vectors), text.scorer(text.pretrained)
+    finetuned = text.scorer(pipeline.cut)
     simple: dict[str, tuple[baselines.Scores, Sequence[str]]] = {
         "popularity": (baselines.popularity(window.items), ("all", "new")),
         "personal_frequency": (baselines.personal_frequency(window.items), ("all",)),
     }
     if len(pipeline.catalogue) <= baselines.EASE_MAX_ITEMS:
         simple["ease"] = (baselines.ease(known, pipeline.catalogue), ("all", "new"))
-    simple["zero_shot_text"] = (baselines.by_text(pretrained), ("all", "new", "cold"))
-    simple["text_model"] = (baselines.by_text(finetuned), ("all", "new", "cold"))
+    simple["zero_shot_text"] = (baselines.zero_shot_text(text.pretrained), ("all", "new", "cold"))
+    simple["text_model"] = (baselines.by_text(finetuned, window.items.now), ("all", "new", "cold"))
+    simple["text_and_popularity"] = (baselines.by_text_and_popularity(finetuned, window.items), ("all", "new"))
     models: dict[str, dict[str, Any]] = {}
     for name, (scores, can_do) in simple.items():
         models[name] = {
@@ -107,8 +105,8 @@ def measure(pipeline: Pipeline) -> dict[str, Any]:
         {
             "step": point["step"],
             "loss": point["loss"],
-            "validation_ndcg@10": point["unseen"],
-            "held_out_ndcg@10": point["held_out"],
+            "validation_ndcg@10": point.get("unseen", point.get("asked")),
+            "held_out_ndcg@10": point.get("held_out"),
         }
         for point in text.about["curve"]
     ]

@@ -12,14 +12,17 @@ import torch
 from onnx import TensorProto, helper
 from torch import Tensor, nn
 
-from recsys.bundle_files import GATHER_FILE, SCORER_FILE
+from recsys.bundle_files import GATHER_FILE
 from recsys.interest import LABELS, TYPES
 from training.export import OPSET, export_module
 from training.user_tower import Signals, UserTower
 
 
-def export_scorer(tower: UserTower, dimension: int, folder: Path) -> float:
-    """Write both files; returns the largest difference to torch. Raises BundleError when it is too large."""
+def export_scorer(tower: UserTower, dimension: int, path: Path) -> float:
+    """Write scorer.onnx to `path` and gather.onnx beside it; returns the largest difference to torch.
+
+    Raises BundleError when it is too large.
+    """
     generator = torch.Generator().manual_seed(0)
 
     def unit(*shape: int) -> Tensor:
@@ -42,12 +45,11 @@ def export_scorer(tower: UserTower, dimension: int, folder: Path) -> float:
         name: {0: of_history} for name in ("history", "age_days", "occasions", "kind", "present", "last")
     }
     shapes |= {"query": {}, "has_query": {}, "candidates": {0: of_candidates}}
-    path = folder / SCORER_FILE
     difference = export_module(Signals(tower).eval(), inputs, shapes, "signals", path)
     model = onnx.load(path)
     helper.set_model_props(model, {TYPES: json.dumps(tower.types), LABELS: json.dumps(tower.labels)})
     onnx.save(model, path)
-    onnx.save(_gather(dimension), folder / GATHER_FILE)
+    onnx.save(_gather(dimension), path.with_name(GATHER_FILE))
     return difference
 
 

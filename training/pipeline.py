@@ -4,41 +4,33 @@ Reads   tables/
 Writes  features/, cache/
 """
 
-import json
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import lightgbm as lgb
 import numpy as np
 
-from features.assembler import BEHAVIOUR_FEATURES, FEATURES
+from features.assembler import feature_names
 from features.recommender import Recommender
 from features.store import BehaviourStore, weigh
-from recsys.bundle_files import RANKER_FILE, SCORER_FILE, VECTORS_FILE
+from recsys.bundle_files import RANKER_FILE
 from recsys.catalogue import Catalogue
 from recsys.errors import DataError
-from recsys.interest import InterestScorer, Vectors
+from recsys.interest import InterestScorer
 from recsys.progress import progress
 from recsys.schema import TIMESTAMP
 from recsys.split import cold_items, earlier_windows
 from recsys.state import ItemState, Mask
 from recsys.workspace import Workspace
 from training.encoder import TextEncoder
-from training.examples import assert_out_of_fold
-from training.export import export_encoder, export_scorer
-from training.finetune import Finetuned, Fold, finetune
+from training.finetune import Tables, finetune, forget_walk
 from training.pretrained import encoder_files, encoder_folder
 from training.ranker import RankerRows, ranker_rows, train_ranker
 from training.stages import Stages, hash_of_file, key_of
+from training.text_stage import TextModel, save_text_model
 from training.windows import Window, open_window
-
-PRETRAINED_FILE = "pretrained_vectors.npy"
-TEXT_FILE = "text.json"
 
 
 class Pipeline:
@@ -49,6 +41,7 @@ class Pipeline:
         self.workspace = workspace
         self.config = workspace.config
         self.stages = Stages(workspace)
+        self.impressions = workspace.read_impressions()
         self.interactions = weigh(workspace.read_table("interactions"), self.config.interaction_types)
         self.first, self.last = self._span()
         self.end = self.last + timedelta(microseconds=1)
@@ -71,13 +64,22 @@ class Pipeline:
         return key_of([tables, self.config.interaction_types])
 
     @cached_property
+    def text_key(self) -> str:
+        """A hash of all that the text model depends on."""
+        config, impressions = self.config, self.workspace.table_path("impressions")
+        encoder = [hash_of_file(self.encoder / name) for name in encoder_files(self.encoder)]
+        stages = [config.text, config.finetune, config.split.validation_days, self.windows, self.cut]
+        return key_of([self.data_key, hash_of_file(impressions), encoder, stages, bool(self.hidden.any())])
+
+    @cached_property
+    def ranker_key(self) -> str:
+        """A hash of all that a ranker without the text model depends on."""
+        return key_of([self.data_key, self.config.retrieval, self.config.ranker, self.cut])
+
+    @cached_property
     def key(self) -> str:
-        """A hash of all that the models depend on: features, configuration and cut."""
-        config, days = self.config, self.config.split.validation_days
-        holds_back = bool(self.hidden.any())
-        encoder = [hash_of_file(path) for path in encoder_files(self.encoder)]
-        stages = [config.text, config.finetune, config.retrieval, config.ranker]
-        return key_of([self.data_key, encoder, stages, days, self.cut, holds_back])
+        """A hash of all that the models together depend on."""
+        return key_of([self.text_key, self.ranker_key])
 
     @cached_property
     def encoder(self) -> Path:
@@ -109,23 +111,25 @@ class Pipeline:
         self.stages.seconds["features"] = time.monotonic() - started
 
     @cached_property
-    def text(self) -> "TextModel":
+    def text(self) -> TextModel:
         """The text model, fine-tuned and exported; computed on first use."""
 
         def build(folder: Path) -> None:
             encoder = TextEncoder(self.encoder, self.config.text, self.config.finetune)
             tuned = finetune(
                 encoder,
-                self.interactions,
+                Tables(self.interactions, self.impressions),
                 self.catalogue,
                 self.config,
                 cut=self.cut,
                 windows=self.windows,
                 hidden=self.hidden,
+                folder=folder,
             )
-            _save_text_model(encoder, tuned, [*self.windows, self.cut], folder)
+            save_text_model(encoder, tuned, self.catalogue, self.config, [*self.windows, self.cut], folder)
+            forget_walk(folder)
 
-        return TextModel(self.stages.run("text", self.key, build), self.config.finetune.history_items)
+        return TextModel(self.stages.run("text", self.text_key, build), self.config.finetune.history_items)
 
     def recommender(self, items: ItemState, scorer: InterestScorer | None) -> Recommender:
         """The path from users to candidates, over the items of a moment."""
@@ -144,11 +148,12 @@ class Pipeline:
                     "to learn to rank; import more, or set ranker.windows and ranker.window_days in recsys.toml"
                 )
             latest = parts.pop() if len(parts) > 1 else None
-            features = FEATURES if with_text else BEHAVIOUR_FEATURES
+            features = feature_names(self.text.signals if with_text else ())
             booster = train_ranker(RankerRows.joined(parts), latest, features, self.config.ranker)
             booster.save_model(folder / RANKER_FILE)
 
-        return lgb.Booster(model_file=self.stages.run(name, self.key, build) / RANKER_FILE)
+        key = self.key if with_text else self.ranker_key
+        return lgb.Booster(model_file=self.stages.run(name, key, build) / RANKER_FILE)
 
     def window(self, start: datetime, end: datetime | None) -> Window:
         """What is known at `start`, and what was chosen up to `end`."""
@@ -167,9 +172,7 @@ class Pipeline:
         ends = [*self.windows[1:], self.cut]
         scorer = None
         if with_text:
-            fold = self.text.fold(start)
-            assert_out_of_fold(fold.seen_until, start)
-            scorer = self.text.scorer(fold.vectors)
+            scorer = self.text.scorer(start)
         window = self.window(start, ends[at])
         return ranker_rows(self.recommender(window.items, scorer), window, seed=self.config.ranker.seed + at)
 
@@ -178,57 +181,3 @@ class Pipeline:
         if not isinstance(first, datetime) or not isinstance(last, datetime):
             raise DataError("interactions: the table is empty; import some with `recsys import`")
         return first, last
-
-
-@dataclass(frozen=True)
-class TextModel:
-    """The files of the text stage."""
-
-    folder: Path
-    history_items: int
-
-    def fold(self, moment: datetime) -> Fold:
-        """The vectors that may score what happened from a moment on: of a ranker's window, or of the cut."""
-        fold = self.about["folds"][moment.isoformat()]
-        return Fold(np.load(self.folder / fold["file"]), datetime.fromisoformat(fold["seen_until"]))
-
-    def scorer(self, vectors: Vectors) -> InterestScorer:
-        """The scorer over item vectors; two threads are slower than one for a single user."""
-        return InterestScorer(self.folder / SCORER_FILE, vectors, history_items=self.history_items)
-
-    @cached_property
-    def about(self) -> dict[str, Any]:
-        """text.json: folds, curve, validation, differences between ONNX and torch."""
-        found: dict[str, Any] = json.loads((self.folder / TEXT_FILE).read_text())
-        return found
-
-    @property
-    def pretrained(self) -> Vectors:
-        """The vectors without fine-tuning."""
-        return np.load(self.folder / PRETRAINED_FILE)  # type: ignore[no-any-return]
-
-
-def _save_text_model(encoder: TextEncoder, tuned: Finetuned, moments: Sequence[datetime], folder: Path) -> None:
-    """Write vectors of every fold, the ONNX files and text.json."""
-    folds = {}
-    for at, moment in enumerate(moments):
-        fold = tuned.fold(moment)
-        # The vectors of the cut are those that serve.
-        file = VECTORS_FILE if moment == moments[-1] else f"fold_{at}.npy"
-        folds[moment.isoformat()] = {"file": file, "seen_until": fold.seen_until.isoformat()}
-        np.save(folder / file, fold.vectors)
-    np.save(folder / PRETRAINED_FILE, tuned.pretrained)
-    with progress("exporting to ONNX", 2) as advance:
-        differences = {"item_encoder": export_encoder(encoder, folder)}
-        advance()
-        differences["scorer"] = export_scorer(encoder.dimension, folder)
-        advance()
-    about = {
-        "folds": folds,
-        "curve": tuned.curve,
-        "validation": tuned.validation,
-        "uses_pretrained": tuned.uses_pretrained,
-        "onnx_difference": differences,
-        "dimension": encoder.dimension,
-    }
-    (folder / TEXT_FILE).write_text(json.dumps(about, indent=1))

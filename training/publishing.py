@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from features.assembler import FEATURES
+from features.assembler import feature_names
 from recsys.bundle import Manifest, list_bundles, promote, publish
 from recsys.bundle_files import CATALOGUE_FILE, RANKER_FILE, SMALLER_ENCODER_FILES, TEXT_FILES
 from training.pipeline import Pipeline
@@ -60,7 +60,7 @@ def _manifest(pipeline: Pipeline, identity: str, report: dict[str, Any] | None) 
         trained_from=pipeline.first,
         trained_until=pipeline.cut,
         versions=_versions(),
-        features=list(FEATURES),
+        features=list(feature_names(pipeline.text.signals)),
         metrics={} if report is None else report["models"]["recsys"],
         text={
             "template": text.template,
@@ -69,7 +69,11 @@ def _manifest(pipeline: Pipeline, identity: str, report: dict[str, Any] | None) 
             "history_items": tune.history_items,
             "dimension": about["dimension"],
             "uses_pretrained": about["uses_pretrained"],
-            "onnx_difference": about["onnx_difference"],
+            "validation": about["validation"],
+            "texts": about["texts"],
+            "tower": about["tower"],
+            "encoders": about["encoders"],
+            "scorer_difference": about["scorer_difference"],
         },
     )
 

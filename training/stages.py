@@ -33,12 +33,13 @@ class Stages:
         """The folder of a stage; `build` fills it unless the same was built before.
 
         inputs  anything that msgspec can encode: all that the result depends on, but for the code
+        build   may find in the folder what a run that was killed had written there
         """
         folder = self.workspace.cache / f"{name}-{key_of(inputs)}"
         if not folder.exists():
             partial = folder.with_name(f".{folder.name}.partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
+            # What a killed run left there is of the same inputs: `build` may go on from it.
+            partial.mkdir(parents=True, exist_ok=True)
             started = time.monotonic()
             build(partial)
             (partial / SECONDS).write_text(str(time.monotonic() - started))

@@ -1,16 +1,19 @@
 """The user tower: how interesting an item is to a user with a history, or to one who asks for something, or both.
 
 A user is many interests, not one mean: each candidate is compared with every item of the history, and a soft maximum
-(log-sum-exp) over the history says how interesting it is. How much an item of the history weighs is learned: by its age,
-by how often it was chosen and by the type of the interaction, for each label (click, purchase, …) on its own.
+(log-sum-exp) over the history says how interesting it is. How much an item of the history weighs is learned: by its
+age, by how often it was chosen and by the type of the interaction, for each label (click, purchase, …) on its own.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
+
+from recsys.config import Config
 
 AGE_UNIT_DAYS = 7.0
 """Weights fall as (1 + age / a week) to a learned power: gaps between interactions run from minutes to years."""
@@ -45,6 +48,7 @@ class UserTower(nn.Module):
         super().__init__()
         self.types, self.labels, self.temperature = tuple(types), tuple(labels), temperature
         share = torch.tensor(list(labels.values()), dtype=torch.float32)
+        self.label_share: Tensor
         self.register_buffer("label_share", share / share.sum(), persistent=False)
         count = len(labels)
         self.age_power = nn.Parameter(torch.zeros(count))
@@ -53,6 +57,12 @@ class UserTower(nn.Module):
         # Who asks for something mostly wants just that: a query starts with three quarters of the say.
         self.query_gate = nn.Parameter(torch.full((count,), math.log(3.0)))
         self.query_gate_slope = nn.Parameter(torch.zeros(count))
+
+    @classmethod
+    def configured(cls, config: Config) -> Self:
+        """That of recsys.toml, untaught."""
+        labels = {name: config.interaction_types[name].weight for name in config.label_types}
+        return cls(sorted(config.interaction_types), labels, config.finetune.temperature)
 
     def log_weights(self, history: History) -> Tensor:
         """How much each item of a history weighs, as a logarithm that sums to 1: (labels, …, h)."""

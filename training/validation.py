@@ -1,10 +1,12 @@
-"""Does the text model get better? Measured on items that users chose for the first time in a later window.
+"""Does the text model get better? Measured on what users chose in a later window.
 
-Two numbers: over all unseen items, and over held-out items alone, of which the model learned from no interaction. The
-second falls when a model forgets how to read.
+Three kinds of case: items chosen for the first time, over the whole catalogue; of these the held-out items alone, of
+which the model learned from no interaction, so that a model that forgets how to read shows it; and what was chosen
+after typing a query.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -12,83 +14,111 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from features.aggregate import user_history
 from recsys.catalogue import Catalogue
+from recsys.config import Config
 from recsys.metrics import NDCG_AT, per_user_metrics
 from recsys.retrieval.merge import best
-from recsys.schema import ITEM_ID, TIMESTAMP, USER_ID
-from recsys.state import Mask, Positions
-from training.user_tower import LateInteraction
+from recsys.schema import EVENT_TYPE, ITEM_ID, QUERY, TIMESTAMP, USER_ID
+from recsys.state import Mask
+from training.histories import Log, PaddedPasts, Past
+from training.user_tower import History, UserTower
 
 MAX_USERS = 400
 NDCG = f"ndcg@{NDCG_AT}"
 
+Encode = Callable[[Sequence[str]], Tensor]
+"""Texts to unit vectors (n, d)."""
+
 
 @dataclass(frozen=True)
 class TextCase:
-    """A user: what is known, which items are ranked, and which of them the user then chose for the first time."""
+    """What is known of a user, which items are ranked, bool (n_items,), and which of them the user then chose."""
 
-    history: Positions
-    last: Mask
+    past: Past
     ranked: Mask
     relevant: frozenset[int]
+    query: str | None = None
 
 
 @dataclass(frozen=True)
 class TextValidation:
-    """The cases of a window: over all unseen items, and over held-out ones with a history that never held them."""
+    """The cases of a window, by kind."""
 
-    unseen: list[TextCase]
-    held_out: list[TextCase]
+    unseen: list[TextCase] = field(default_factory=list)
+    held_out: list[TextCase] = field(default_factory=list)
+    asked: list[TextCase] = field(default_factory=list)
 
-    def measure(self, vectors: Tensor) -> dict[str, float]:
-        """ndcg@10 of item vectors (n_items, d) on each kind of case; 0 where there is no case."""
-        return {"unseen": _ndcg(self.unseen, vectors), "held_out": _ndcg(self.held_out, vectors)}
+    def measure(self, vectors: Tensor, tower: UserTower, encode: Encode) -> dict[str, float]:
+        """ndcg@10 on each kind of case that there is, of item vectors (n_items, d)."""
+        with torch.no_grad():
+            return {
+                kind: ndcg_of(cases, vectors, tower, encode)
+                for kind, cases in (("unseen", self.unseen), ("held_out", self.held_out), ("asked", self.asked))
+                if cases
+            }
 
 
 def text_validation(
     interactions: pl.DataFrame,
     catalogue: Catalogue,
+    config: Config,
     start: datetime,
     *,
     days: int,
-    history_items: int,
     held_out: Mask,
     hidden: Mask,
 ) -> TextValidation:
     """The window of `days` from `start`. `hidden` items, bool (n_items,), are nowhere: not in a history, not ranked."""
-    window = interactions.filter(pl.col(TIMESTAMP).is_between(start, start + timedelta(days=days), closed="left"))
-    chosen = dict(window.group_by(USER_ID).agg(pl.col(ITEM_ID).unique()).iter_rows())
-    histories = user_history(interactions.filter(pl.col(USER_ID).is_in(list(chosen))), start)
+    validation = TextValidation()
+    end = start + timedelta(days=days)
+    log = Log.of(interactions.filter(pl.col(TIMESTAMP) < end), catalogue, config.interaction_types, without=hidden)
+    if log is None:
+        return validation
+    labels = pl.col(EVENT_TYPE).is_in(config.label_types)
+    window = interactions.filter(pl.col(TIMESTAMP).is_between(start, end, closed="left"), labels)
+    if QUERY not in window.columns:
+        window = window.with_columns(pl.lit(None, pl.String).alias(QUERY))
+    chosen = window.filter(pl.col(QUERY).is_null()).group_by(USER_ID).agg(pl.col(ITEM_ID).unique()).sort(USER_ID)
     # A sample of the users is as good for choosing a step, and quicker.
-    users = histories.sample(min(MAX_USERS, len(histories)), seed=0)
-    validation = TextValidation([], [])
-    for user, items, times in users.select(USER_ID, "history_items", "history_last_at").iter_rows():
-        history = np.array([catalogue.index[item] for item in items])
-        latest = np.array(times) == times[0]
-        wanted = {catalogue.index[item] for item in chosen[user]} - set(history.tolist())
+    for user, items in chosen.sample(min(MAX_USERS, len(chosen)), seed=0).iter_rows():
+        if user not in log.users:
+            continue
+        past = log.past(log.users[user], start.timestamp(), len(catalogue))
+        wanted = {catalogue.index[item] for item in items if item in catalogue.index} - set(past.items.tolist())
         for cases, never_seen, rankable in (
             (validation.unseen, hidden, ~hidden),
             (validation.held_out, hidden | held_out, held_out & ~hidden),
         ):
-            keep = ~never_seen[history]
+            keep = past.only(~never_seen[past.items]).latest(config.finetune.history_items)
             ranked = rankable.copy()
-            ranked[history] = False
+            ranked[past.items] = False
             relevant = frozenset(item for item in wanted if ranked[item])
-            if keep.any() and relevant:
-                known = history[keep][:history_items]
-                cases.append(TextCase(known, latest[keep][:history_items], ranked, relevant))
+            if len(keep.items) and relevant:
+                cases.append(TextCase(keep, ranked, relevant))
+    asked = window.filter(pl.col(QUERY).is_not_null(), pl.col(ITEM_ID).is_in(list(catalogue.index)))
+    asked = asked.sample(min(MAX_USERS, len(asked)), seed=0).sort(TIMESTAMP, USER_ID, ITEM_ID)
+    for user, item, time, query in asked.select(USER_ID, ITEM_ID, TIMESTAMP, QUERY).iter_rows():
+        at, position = log.users.get(user), catalogue.index[item]
+        past = Past.empty() if at is None else log.past(at, time.timestamp(), config.finetune.history_items)
+        if not hidden[position]:
+            validation.asked.append(TextCase(past, ~hidden, frozenset([position]), query))
     return validation
 
 
-def _ndcg(cases: list[TextCase], vectors: Tensor) -> float:
-    if not cases:
-        return 0.0
-    score = LateInteraction()
+def ndcg_of(cases: Sequence[TextCase], vectors: Tensor, tower: UserTower, encode: Encode | None = None) -> float:
+    """Mean ndcg@10 over cases; `encode` is needed for those with a query."""
+    device = vectors.device
+    texts = sorted({case.query for case in cases if case.query is not None})
+    queries = dict(zip(texts, encode(texts), strict=True)) if encode is not None and texts else {}
     top = []
-    with torch.no_grad():
-        for case in cases:
-            last = torch.from_numpy(case.last.astype(np.float32))
-            interest = score(vectors[torch.from_numpy(case.history)], last, vectors)[:, 0].double().numpy()
-            top.append(best(np.where(case.ranked, interest, -np.inf), NDCG_AT))
+    for case in cases:
+        past = PaddedPasts.of([case.past]).to(device)
+        history = History(vectors[past.items], past.age_days, past.occasions, past.kind, past.present)
+        if case.query is None:
+            scores = tower.interest(history, vectors)
+        else:
+            asked = torch.ones(1, device=device)
+            scores = tower.blended(history, vectors, queries[case.query].unsqueeze(0), asked)
+        interest = (tower.label_share.view(-1, 1, 1) * scores).sum(0)[0].double().cpu().numpy()
+        top.append(best(np.where(case.ranked, interest, -np.inf), NDCG_AT))
     return float(per_user_metrics(top, [case.relevant for case in cases])[NDCG].mean())
