@@ -50,12 +50,8 @@ class TextValidation:
 
     def measure(self, vectors: Tensor, tower: UserTower, encode: Encode) -> dict[str, float]:
         """ndcg@10 on each kind of case that there is, of item vectors (n_items, d)."""
-        with torch.no_grad():
-            return {
-                kind: ndcg_of(cases, vectors, tower, encode)
-                for kind, cases in (("unseen", self.unseen), ("held_out", self.held_out), ("asked", self.asked))
-                if cases
-            }
+        kinds = {"unseen": self.unseen, "held_out": self.held_out, "asked": self.asked}
+        return {kind: ndcg_of(cases, vectors, tower, encode) for kind, cases in kinds.items() if cases}
 
 
 def text_validation(
@@ -105,6 +101,7 @@ def text_validation(
     return validation
 
 
+@torch.no_grad()
 def ndcg_of(cases: Sequence[TextCase], vectors: Tensor, tower: UserTower, encode: Encode | None = None) -> float:
     """Mean ndcg@10 over cases; `encode` is needed for those with a query."""
     device = vectors.device
