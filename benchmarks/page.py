@@ -32,6 +32,8 @@ def page(results: Sequence[Mapping[str, Any]]) -> str:
     for result in results:
         machine = result["machine"]
         on = f"{machine['cpu']}, {machine['cores']} cores" + (f", {machine['gpu']}" if machine["gpu"] else "")
+        threads = result["details"].get("threads")
+        on += f", {threads} thread{'s' * (threads > 1)} used" if threads else ""
         parts += [
             f"\n## {result['bench']}\n",
             f"\n{on}, commit {result['commit']}\n",

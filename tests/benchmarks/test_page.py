@@ -7,13 +7,13 @@ RESULT = {
     "machine": {"cpu": "AMD EPYC", "cores": 2, "gpu": None, "system": "Linux"},
     "commit": "abc1234",
     "claims": {"fp32_vs_peer": {"measured": 1.4567, "target": 1.3, "unit": "×"}},
-    "details": {},
+    "details": {"threads": 1},
 }
 
 
 def test_every_claim_stands_beside_its_target_and_machine():
     text = page([RESULT])
-    assert "## encode\n\nAMD EPYC, 2 cores, commit abc1234\n" in text
+    assert "## encode\n\nAMD EPYC, 2 cores, 1 thread used, commit abc1234\n" in text
     assert "| fp32_vs_peer | 1.46 | 1.3 | × |\n" in text
 
 
