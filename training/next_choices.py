@@ -27,7 +27,7 @@ class Choices:
     pasts       of n users at the moment of the choice
     candidates  int64 (c,) for all of them, or (n, c) for each its own
     targets     float32 (labels, n, c), how much each candidate was chosen
-    offset      float32, as candidates: added to the logits, log p - log q; minus infinity for padding
+    offset      float32, as candidates: added to the logits, - log q of the sampling; minus infinity for padding
     queries     the text of each user, or None
     """
 
@@ -88,8 +88,7 @@ class NextChoices:
                 if kind in self._label_kinds:
                     worth = self._repeat_weight if item in had else 1.0
                     targets[self._label_kinds.index(kind), row, place[item]] = worth
-        # What popularity explains the text need not: log p. Then the correction of the sampling: - log q.
-        offset = np.log(self._share[candidates]) - np.log(included)
+        offset = -np.log(included)
         return Choices(
             PaddedPasts.of(pasts),
             torch.from_numpy(candidates),
