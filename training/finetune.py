@@ -229,6 +229,7 @@ def finetune(
     hidden: Mask,
     folder: Path,
     measured: Measured = lambda step, values: None,
+    trial: str | None = None,
 ) -> Finetuned:
     """Walk forward to the cut; the encoder is left as the model of the cut, or as it was when uses_pretrained.
 
@@ -236,6 +237,7 @@ def finetune(
     windows   the cuts that the ranker learns from, oldest first: each gets a Fold that saw nothing of it
     hidden    bool (n_items,), items whose interactions the model may never learn from
     folder    where checkpoints lie: with those of an interrupted walk over the same inputs it goes on there
+    trial     what to call a trial of settings: it ends when the number of steps is chosen, with the curve and no fold
     """
     # Hidden items go here, so that nothing below can look at them, not even to draw the users to measure on.
     hidden_ids = pl.Series([catalogue.item_ids[item] for item in np.flatnonzero(hidden)], dtype=pl.String)
@@ -259,10 +261,14 @@ def finetune(
         return result
     moments = [*windows, cut]
     walk = Walk(learner, folder, measured)
-    with progress("fine-tuning the text model", config.finetune.max_steps + STEPS_A_WINDOW * len(moments)) as advance:
+    window_steps = 0 if trial else STEPS_A_WINDOW * len(moments)
+    with progress(trial or "fine-tuning the text model", config.finetune.max_steps + window_steps) as advance:
         if walk.phase == 0:
             walk.fit(first, validation_from(first_validation), advance)
             walk.end_phase(first.seen_until)
+        if trial:
+            result.curve = walk.curve
+            return result
         advance(config.finetune.max_steps - int(walk.curve[-1]["step"] or 0))
         for phase, moment in enumerate(moments, start=1):
             if walk.phase == phase:
