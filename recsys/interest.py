@@ -29,6 +29,8 @@ LABELS: Final = "labels"
 
 CUDA: Final = "CUDAExecutionProvider"
 CPU: Final = "CPUExecutionProvider"
+GPU: Final = "cuda"
+"""What ONNX Runtime calls the memory of CUDA."""
 
 ONNX_ERRORS_ONLY: Final = 3
 
@@ -163,7 +165,7 @@ class DeviceRows:
     def values(self, values: Vectors) -> None:
         self._values = values
         if self._gather is not None:
-            self._on_device = onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(values), "cuda", 0)
+            self._on_device = onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(values), GPU, 0)
 
     def of(self, positions: Positions | None) -> onnxruntime.OrtValue:
         """The rows (n, d) of positions, or all of them."""
@@ -175,6 +177,6 @@ class DeviceRows:
         binding = self._gather.io_binding()
         binding.bind_ortvalue_input("vectors", self._on_device)
         binding.bind_cpu_input("positions", np.ascontiguousarray(positions))
-        binding.bind_output("rows", "cuda", 0)
+        binding.bind_output("rows", GPU, 0)
         self._gather.run_with_iobinding(binding)
         return binding.get_outputs()[0]

@@ -16,6 +16,7 @@ SCHEMA = {
     "timestamp": pl.Datetime("us", "UTC"),
     "value": pl.Float64,
     "weight": pl.Float32,
+    "event_type": pl.String,
 }
 
 
@@ -29,8 +30,8 @@ def seconds(number: float) -> float:
 
 
 def log(*rows: tuple) -> pl.DataFrame:
-    """Interactions in the order given: user, item, day or time, and optionally value (none) and weight (1)."""
-    full = [(*row, *(None, 1.0)[len(row) - 3 :]) for row in rows]
+    """Interactions in the order given: user, item, day or time, and optionally value (none), weight (1), type."""
+    full = [(*row, *(None, 1.0, "purchase")[len(row) - 3 :]) for row in rows]
     times = [(user, item, at if isinstance(at, datetime) else day(at), *rest) for user, item, at, *rest in full]
     return pl.DataFrame(times, schema=SCHEMA, orient="row")
 

@@ -127,7 +127,20 @@ def test_the_history_has_each_item_once_the_latest_first_with_occasions_and_time
         "history_occasions": [2, 1, 1],
         "history_first_at": [seconds(1), seconds(3), seconds(2)],
         "history_last_at": [seconds(4), seconds(3), seconds(2)],
+        "history_types": ["purchase", "purchase", "purchase"],
     }
+
+
+def test_the_type_of_an_item_in_a_history_is_the_one_of_the_highest_weight_and_of_equal_ones_the_first_by_name():
+    interactions = log(
+        ("ann", "tea", 1, None, 1.0, "purchase"),
+        ("ann", "tea", 5, None, 0.25, "view"),
+        ("ann", "jam", 2, None, 0.5, "wish"),
+        ("ann", "jam", 2, None, 0.5, "cart"),
+        ("ann", "jam", AS_OF, None, 1.0, "purchase"),
+    )
+    found = only_row(user_history(interactions, AS_OF))
+    assert dict(zip(found["history_items"], found["history_types"], strict=True)) == {"tea": "purchase", "jam": "cart"}
 
 
 def test_of_several_items_on_one_occasion_the_one_logged_last_comes_first():
@@ -187,6 +200,7 @@ rows = st.tuples(
     moments,
     st.none() | st.sampled_from([0.0, 1.5, 7.25]),
     st.sampled_from([0.5, 1.0]),
+    st.sampled_from(["cart", "view"]),
 )
 
 

@@ -1,13 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from features.assembler import BEHAVIOUR_FEATURES, FEATURES, assemble
+from features.assembler import BEHAVIOUR_FEATURES, assemble, feature_names
 from features.rows import ITEM_COLUMNS, USER_COLUMNS
 from recsys.interest import SIGNALS
 from recsys.state import ItemState, UserState
 from tests.features.log import seconds
 
+FEATURES = feature_names(SIGNALS)
 TEA, CUP, JAM, NEW = range(4)
 TEA_BEHAVIOUR = {
     "users_7d": 3,
@@ -49,9 +52,17 @@ USER = UserState(
     occasions=np.array([1.0, 3.0]),
     first_at=np.array([seconds(92), seconds(29)]),
     last_at=np.array([seconds(92), seconds(69)]),
+    types=np.array(["view", "purchase"]),
 )
 NOTHING = np.array([])
-NOBODY = UserState(np.full(len(USER_COLUMNS), np.nan), np.array([], dtype=np.int64), NOTHING, NOTHING, NOTHING)
+NOBODY = UserState(
+    np.full(len(USER_COLUMNS), np.nan),
+    NOTHING.astype(np.int64),
+    NOTHING,
+    NOTHING,
+    NOTHING,
+    NOTHING.astype(np.str_),
+)
 
 
 def row_of(candidate: int, *, user: UserState = USER, items: ItemState = ITEMS) -> dict[str, float]:
@@ -61,7 +72,7 @@ def row_of(candidate: int, *, user: UserState = USER, items: ItemState = ITEMS) 
 
 
 def test_every_column_of_an_item_that_the_user_chose_thrice():
-    signals = np.array([[0.875, 0.9375, 0.0625]], dtype=np.float32)
+    signals = np.array([[0.875, 0.9375, 0.0625, 0.5]], dtype=np.float32)
     (row,) = assemble(USER, ITEMS, np.array([TEA]), signals)
     assert dict(zip(FEATURES, row.tolist(), strict=True)) == {
         "item_users_7d": 3,
@@ -99,6 +110,7 @@ def test_every_column_of_an_item_that_the_user_chose_thrice():
         "text_interest": 0.875,
         "text_nearest": 0.9375,
         "text_last_occasion": 0.0625,
+        "text_query": 0.5,
     }
 
 
@@ -155,27 +167,37 @@ def test_a_user_whose_history_was_taken_away_keeps_the_behaviour():
 
 def test_a_user_who_only_interacts_without_value_is_no_reason_to_warn():
     behaviour = np.array(list((USER_BEHAVIOUR | {"value_mean": 0}).values()))
-    found = row_of(TEA, user=UserState(behaviour, USER.history, USER.occasions, USER.first_at, USER.last_at))
+    found = row_of(TEA, user=replace(USER, behaviour=behaviour))
     assert found["value_fit"] == np.inf
 
 
 def test_rows_are_the_candidates_in_the_order_given_and_columns_the_features():
     candidates = np.array([NEW, TEA, CUP, TEA])
-    signals = np.arange(12, dtype=np.float32).reshape(4, 3) / 16
+    signals = np.arange(16, dtype=np.float32).reshape(4, 4) / 16
     matrix = assemble(USER, ITEMS, candidates, signals)
     assert (matrix.dtype, matrix.shape) == (np.float32, (4, len(FEATURES)))
-    assert matrix[:, -3:].tolist() == signals.tolist()
+    assert matrix[:, -4:].tolist() == signals.tolist()
     for row, candidate in zip(matrix, candidates.tolist(), strict=True):
-        np.testing.assert_array_equal(row[:-3], list(row_of(candidate).values()))
+        np.testing.assert_array_equal(row[:-4], list(row_of(candidate).values()))
 
 
 def test_without_a_text_model_the_columns_are_those_of_behaviour():
     matrix = assemble(USER, ITEMS, np.array([TEA, CUP]), None)
     assert matrix.shape == (2, len(BEHAVIOUR_FEATURES))
-    assert (*BEHAVIOUR_FEATURES, *SIGNALS) == FEATURES
+    assert feature_names() == BEHAVIOUR_FEATURES
 
 
 def test_no_candidates_are_no_rows():
     none = np.array([], dtype=np.int64)
-    assert assemble(USER, ITEMS, none, np.empty((0, 3), dtype=np.float32)).shape == (0, len(FEATURES))
+    assert assemble(USER, ITEMS, none, np.empty((0, len(SIGNALS)), dtype=np.float32)).shape == (0, len(FEATURES))
     assert assemble(NOBODY, ITEMS, none, None).shape == (0, len(BEHAVIOUR_FEATURES))
+
+
+def test_the_signals_of_a_scorer_stand_behind_behaviour_however_many_it_has():
+    signals = np.arange(6, dtype=np.float32)[None] / 8
+    names = feature_names((*SIGNALS, "text_interest_view", "text_interest_purchase"))
+    (row,) = assemble(USER, ITEMS, np.array([TEA]), signals)
+    found = dict(zip(names, row.tolist(), strict=True))
+    assert [found[name] for name in names[-6:]] == [0, 0.125, 0.25, 0.375, 0.5, 0.625]
+    assert found["text_interest_purchase"] == 0.625
+    np.testing.assert_array_equal(row[:-6], list(row_of(TEA).values()))

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from features.assembler import BEHAVIOUR_FEATURES, FEATURES, assemble
+from features.assembler import BEHAVIOUR_FEATURES, assemble, feature_names
 from features.recommender import Recommender, by_score
 from features.rows import ITEM_COLUMNS, USER_COLUMNS
+from recsys.interest import SIGNALS
 from recsys.state import ItemState, UserState
 
 NOW = 1e9
@@ -21,15 +22,18 @@ USER = UserState(
     occasions=np.array([2.0, 1.0]),
     first_at=np.array([NOW - 90, NOW - 80]),
     last_at=np.array([NOW - 10, NOW - 20]),
+    types=np.array(["purchase", "view"]),
 )
-INTEREST = np.array([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6], [0.9, 0.8, 0.7], [0.2, 0.1, 0.0]], dtype=np.float32)
+INTEREST = np.array(
+    [[0.1, 0.2, 0.3, 0.0], [0.4, 0.5, 0.6, 0.0], [0.9, 0.8, 0.7, 0.0], [0.2, 0.1, 0.0, 0.0]], dtype=np.float32
+)
 
 
 class FixedInterest:
     """A scorer with the same interests for everybody; keeps what it was asked."""
 
-    def score(self, history, in_last_occasion, candidates=None):
-        self.asked = (history.tolist(), in_last_occasion.tolist())
+    def score(self, user, now, candidates=None, query=None):
+        self.asked = (user, now, query)
         return INTEREST if candidates is None else INTEREST[candidates]
 
 
@@ -44,15 +48,16 @@ def test_candidates_come_with_the_features_that_the_ranker_learned_from():
     assert sorted(positions.tolist()) == [0, 1, 2, 3]
     # Best by text, and never chosen.
     assert prepared.candidates.provenance(positions.tolist().index(2)) == ("interest_popular", "interest", "popular")
-    assert prepared.matrix.shape == (4, len(FEATURES))
+    assert prepared.matrix.shape == (4, len(feature_names(SIGNALS)))
     # The interest in each candidate stands in its own row.
     np.testing.assert_array_equal(prepared.matrix, assemble(USER, ITEMS, positions, INTEREST[positions]))
 
 
-def test_the_scorer_gets_the_history_and_its_latest_occasion():
+def test_the_scorer_gets_the_user_the_moment_of_the_items_and_the_query():
     engine = recommender()
-    signals = engine.signals(USER, np.array([2, 0]))
-    assert engine.scorer.asked == ([3, 1], [True, False])
+    query = np.ones(2, dtype=np.float32)
+    signals = engine.signals(USER, np.array([2, 0]), query)
+    assert engine.scorer.asked == (USER, NOW, query)
     assert signals.tolist() == INTEREST[[2, 0]].tolist()
 
 

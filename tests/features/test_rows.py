@@ -14,7 +14,17 @@ def test_the_values_of_a_row_stand_in_the_order_of_the_columns_and_null_is_nan()
 
 def test_items_of_a_history_are_positions_in_the_catalogue_and_unknown_ones_are_left_out():
     history = dict(
-        zip(HISTORY_COLUMNS, (["c", "gone", "a"], [3.0, 2.0, 1.0], [30.0, 20.0, 10.0], [33.0, 22.0, 11.0]), strict=True)
+        zip(
+            HISTORY_COLUMNS,
+            (
+                ["c", "gone", "a"],
+                [3.0, 2.0, 1.0],
+                [30.0, 20.0, 10.0],
+                [33.0, 22.0, 11.0],
+                ["buy", "see", "view"],
+            ),
+            strict=True,
+        )
     )
     user = user_state(BEHAVIOUR | history, catalogue_of("abc"))
     assert user.behaviour.tolist() == list(BEHAVIOUR.values())
@@ -22,6 +32,7 @@ def test_items_of_a_history_are_positions_in_the_catalogue_and_unknown_ones_are_
     assert user.occasions.tolist() == [3, 1]
     assert user.first_at.tolist() == [30, 10]
     assert user.last_at.tolist() == [33, 11]
+    assert user.types.tolist() == ["buy", "view"]
 
 
 def test_a_row_of_nulls_is_a_user_never_seen():
@@ -30,3 +41,4 @@ def test_a_row_of_nulls_is_a_user_never_seen():
     assert len(user.behaviour) == len(USER_COLUMNS)
     for part, dtype in ((user.history, np.int64), *((part, np.float64) for part in (user.occasions, user.last_at))):
         assert (part.shape, part.dtype) == ((0,), dtype)
+    assert (user.types.shape, user.types.dtype.kind) == ((0,), "U")

@@ -24,7 +24,7 @@ INTERACTIONS = log(
     ("ann", "c", 1, 2.0),
     ("ann", "a", 2, 1.1),
     ("bob", "a", 2, 3.3),
-    ("ann", "b", 12.34567, 0.7, 0.2),
+    ("ann", "b", 12.34567, 0.7, 0.2, "view"),
     ("ann", "a", 12.34567, None),
     ("bob", "b", 13, 1e-3),
     ("cat", "?", 14, 5.0),
@@ -139,6 +139,7 @@ def test_the_state_of_a_user_is_what_the_log_says(store):
     assert ann.first_at.tolist() == [seconds(2), seconds(12.34567), seconds(1)]
     assert ann.last_at.tolist() == [seconds(12.34567), seconds(12.34567), seconds(1)]
     assert ann.in_last_occasion.tolist() == [True, True, False]
+    assert ann.types.tolist() == ["purchase", "view", "purchase"]
 
 
 def test_users_come_in_the_order_given_and_as_often(store):

@@ -1,83 +1,199 @@
 import ctypes
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
 
-from recsys.bundle_files import SCORER_FILE
-from recsys.interest import SIGNALS, InterestScorer, execution_providers, has_nvidia_gpu, onnx_session
+from recsys import interest
+from recsys.bundle_files import GATHER_FILE, SCORER_FILE
+from recsys.interest import (
+    SIGNALS,
+    DeviceRows,
+    InterestScorer,
+    Vectors,
+    execution_providers,
+    has_nvidia_gpu,
+    onnx_session,
+    signal_names,
+)
+from recsys.state import UserState
 
 DIMENSION = 8
 ITEMS = 20
 TEMPERATURE = 15
+NOW = 1e9
+A_DAY = 86_400.0
+
+TYPES = ("cart", "purchase", "view")
+LABELS = {"purchase": 1.0, "view": 0.25}
+AGE_POWER = (0.5, 1.5)
+OCCASIONS_POWER = (0.75, -0.25)
+KIND_WEIGHT = ((0.0, 1.0, -1.0), (0.5, 0.0, 0.25))
+QUERY_GATE, QUERY_GATE_SLOPE = (1.0, 0.0), (-0.5, 0.25)
+"""Of each label, what a user tower may have learned."""
 
 random = np.random.default_rng(0)
-VECTORS = random.normal(size=(ITEMS, DIMENSION)).astype(np.float32)
+VECTORS = random.normal(size=(ITEMS + 1, DIMENSION)).astype(np.float32)
 VECTORS /= np.linalg.norm(VECTORS, axis=1, keepdims=True)
-HISTORY = np.array([3, 11, 4, 0, 19])
-LAST = np.array([True, True, False, False, False])
+VECTORS, QUERY = VECTORS[:ITEMS], VECTORS[ITEMS]
+
+
+def user_of(
+    history: Sequence[int],
+    *,
+    ages: Sequence[float] | None = None,
+    occasions: Sequence[float] | None = None,
+    types: Sequence[str] | None = None,
+) -> UserState:
+    """A user who chose these items, the latest first: unless told otherwise each once, on one occasion, as a view."""
+    n = len(history)
+    last_at = NOW - A_DAY * np.array([2.0] * n if ages is None else ages)
+    counts = np.array([1.0] * n if occasions is None else occasions)
+    names = np.array(["view"] * n if types is None else types, dtype=np.str_)
+    return UserState(np.array([]), np.array(history, dtype=np.int64), counts, last_at, last_at, names)
+
+
+USER = user_of(
+    [3, 11, 4, 0, 19],
+    ages=[0.5, 0.5, 3, 40, 400],
+    occasions=[1, 4, 1, 2, 9],
+    types=["view", "purchase", "cart", "view", "purchase"],
+)
+NOBODY = user_of([])
 
 
 @pytest.fixture(scope="module")
 def scorer_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from training.export import export_scorer
+    """The scorer of a tower that learned something for each of two labels."""
+    import torch
 
-    folder = tmp_path_factory.mktemp("scorer")
-    export_scorer(DIMENSION, folder)
-    return folder / SCORER_FILE
+    from training.export_scorer import export_scorer
+    from training.user_tower import UserTower
+
+    tower = UserTower(TYPES, LABELS, TEMPERATURE)
+    learned = (AGE_POWER, OCCASIONS_POWER, KIND_WEIGHT, QUERY_GATE, QUERY_GATE_SLOPE)
+    names = ("age_power", "occasions_power", "kind_weight", "query_gate", "query_gate_slope")
+    tower.load_state_dict({name: torch.tensor(values) for name, values in zip(names, learned, strict=True)})
+    path = tmp_path_factory.mktemp("scorer") / SCORER_FILE
+    export_scorer(tower, DIMENSION, path)
+    return path
 
 
-def literal_signals(history: np.ndarray, last: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-    """The formula word by word: the soft maximum is log(mean(exp(15 cosine))) / 15, and -1 … 1 becomes 0 … 1."""
+@pytest.fixture
+def scorer(scorer_file: Path) -> InterestScorer:
+    return InterestScorer(scorer_file, VECTORS, history_items=40)
+
+
+def soft_maximum(cosine: np.ndarray, weight: np.ndarray) -> float:
+    return float(np.log(np.sum(weight / weight.sum() * np.exp(TEMPERATURE * cosine))) / TEMPERATURE)
+
+
+def literal_signals(user: UserState, candidates: Sequence[int], query: Vectors | None = None) -> np.ndarray:
+    """The formula word by word: -1 … 1 becomes 0 … 1, and what is not there counts as -1."""
     rows = []
     for candidate in candidates:
-        cosine = np.array([VECTORS[candidate].astype(float) @ VECTORS[item] for item in history])
-        interest = np.log(np.mean(np.exp(TEMPERATURE * cosine))) / TEMPERATURE
-        of_last = np.log(np.mean(np.exp(TEMPERATURE * cosine[last]))) / TEMPERATURE
-        rows.append([(1 + value) / 2 for value in (interest, cosine.max(), of_last)])
+        vector = VECTORS[candidate].astype(float)
+        cosine = np.array([vector @ VECTORS[item] for item in user.history])
+        asked = -1.0 if query is None else float(vector @ query)
+        of_labels = []
+        for label in range(len(LABELS)):
+            weights = [
+                (1 + (NOW - last_at) / A_DAY / 7) ** -AGE_POWER[label]
+                * occasions ** OCCASIONS_POWER[label]
+                * np.exp(KIND_WEIGHT[label][TYPES.index(name)])
+                for last_at, occasions, name in zip(user.last_at, user.occasions, user.types, strict=True)
+            ]
+            gate = QUERY_GATE[label] + QUERY_GATE_SLOPE[label] * np.log(1 + len(cosine))
+            share = 0.0 if query is None else 1 / (1 + np.exp(-gate))
+            if len(cosine) == 0:
+                of_labels.append(asked)
+            else:
+                of_labels.append(share * asked + (1 - share) * soft_maximum(cosine, np.array(weights)))
+        of_last = cosine[user.in_last_occasion]
+        row = [
+            (1.0 * of_labels[0] + 0.25 * of_labels[1]) / 1.25,
+            cosine.max(initial=-1),
+            soft_maximum(of_last, np.ones(len(of_last))) if len(of_last) else -1.0,
+            asked,
+            *of_labels,
+        ]
+        rows.append([(1 + value) / 2 for value in row])
     return np.array(rows)
 
 
-def test_the_signals_are_the_formula_word_by_word(scorer_file):
-    scorer = InterestScorer(scorer_file, VECTORS, history_items=40)
+def test_with_several_labels_the_interest_for_each_of_them_is_a_signal_too(scorer):
+    assert signal_names(["purchase"]) == SIGNALS
+    assert scorer.signals == (*SIGNALS, "text_interest_purchase", "text_interest_view")
+
+
+@pytest.mark.parametrize("query", [None, QUERY], ids=["no query", "a query"])
+@pytest.mark.parametrize("user", [USER, user_of([7]), USER.without(VECTORS[:, 0] > 0)], ids=["many", "one", "some"])
+def test_the_signals_are_the_formula_word_by_word(scorer, user, query):
     candidates = np.array([5, 3, 12, 5])
-    signals = scorer.score(HISTORY, LAST, candidates)
-    assert (signals.dtype, signals.shape) == (np.float32, (4, len(SIGNALS)))
-    assert signals == pytest.approx(literal_signals(HISTORY, LAST, candidates), abs=1e-5)
+    signals = scorer.score(user, NOW, candidates, query)
+    assert (signals.dtype, signals.shape) == (np.float32, (4, len(scorer.signals)))
+    assert signals == pytest.approx(literal_signals(user, candidates.tolist(), query), abs=1e-5)
 
 
-def test_an_item_of_the_history_is_its_own_nearest(scorer_file):
-    signals = InterestScorer(scorer_file, VECTORS, history_items=40).score(HISTORY, LAST, HISTORY[:1])
+def test_a_query_alone_is_its_cosine_with_each_candidate(scorer):
+    signals = scorer.score(NOBODY, NOW, None, QUERY)
+    cosine = (1 + VECTORS @ QUERY) / 2
+    assert signals == pytest.approx(literal_signals(NOBODY, range(ITEMS), QUERY), abs=1e-5)
+    assert signals[:, SIGNALS.index("text_interest")] == pytest.approx(cosine, abs=1e-6)
+    assert signals[:, SIGNALS.index("text_query")] == pytest.approx(cosine, abs=1e-6)
+    assert not signals[:, [SIGNALS.index("text_nearest"), SIGNALS.index("text_last_occasion")]].any()
+
+
+def test_as_time_passes_the_items_of_a_history_change_their_weights(scorer):
+    one_year = 365 * A_DAY
+    later = replace(USER, last_at=USER.last_at - one_year)
+    assert scorer.score(USER, NOW + one_year) == pytest.approx(literal_signals(later, range(ITEMS)), abs=1e-5)
+    assert np.abs(scorer.score(USER, NOW + one_year) - scorer.score(USER, NOW)).max() > 1e-3
+
+
+def test_an_item_of_the_history_is_its_own_nearest(scorer):
+    signals = scorer.score(USER, NOW, USER.history[:1])
     assert signals[0, SIGNALS.index("text_nearest")] == pytest.approx(1)
 
 
-def test_without_candidates_the_whole_catalogue_is_scored(scorer_file):
-    scorer = InterestScorer(scorer_file, VECTORS, history_items=40)
-    everything = scorer.score(HISTORY, LAST)
-    assert everything == pytest.approx(scorer.score(HISTORY, LAST, np.arange(ITEMS)))
+def test_without_candidates_the_whole_catalogue_is_scored(scorer):
+    everything = scorer.score(USER, NOW)
+    assert everything == pytest.approx(scorer.score(USER, NOW, np.arange(ITEMS)))
     assert everything.min() >= 0
     assert everything.max() <= 1
 
 
 def test_only_the_latest_items_of_a_history_count(scorer_file):
-    scorer = InterestScorer(scorer_file, VECTORS, history_items=3)
-    assert scorer.score(HISTORY, LAST) == pytest.approx(
-        literal_signals(HISTORY[:3], LAST[:3], np.arange(ITEMS)), abs=1e-5
-    )
+    latest = user_of([3, 11, 4], ages=[0.5, 0.5, 3], occasions=[1, 4, 1], types=["view", "purchase", "cart"])
+    found = InterestScorer(scorer_file, VECTORS, history_items=3).score(USER, NOW)
+    assert found == pytest.approx(literal_signals(latest, range(ITEMS)), abs=1e-5)
 
 
-def test_a_user_without_a_history_gets_zeros(scorer_file):
-    scorer = InterestScorer(scorer_file, VECTORS, history_items=40)
-    nothing = np.array([], dtype=np.int64), np.array([], dtype=np.bool_)
-    for signals, rows in ((scorer.score(*nothing), ITEMS), (scorer.score(*nothing, np.array([1, 2])), 2)):
+def test_items_of_a_type_that_the_scorer_does_not_know_are_left_out_of_the_history(scorer):
+    types = ["view", "swipe", "cart", "view", "wink"]
+    known = replace(USER, types=np.array(types)).without(np.isin(np.arange(ITEMS), [11, 19]))
+    found = scorer.score(replace(USER, types=np.array(types)), NOW)
+    assert found == pytest.approx(literal_signals(known, range(ITEMS)), abs=1e-5)
+
+
+def test_the_latest_occasion_is_that_of_the_whole_history_and_is_empty_when_all_its_types_are_unknown(scorer):
+    user = replace(USER, types=np.array(["swipe", "wink", "cart", "view", "purchase"]))
+    assert not scorer.score(user, NOW)[:, SIGNALS.index("text_last_occasion")].any()
+
+
+@pytest.mark.parametrize("user", [NOBODY, replace(USER, types=np.array(["swipe"] * 5))], ids=["none", "unknown"])
+def test_a_user_without_a_history_of_known_types_gets_zeros(scorer, user):
+    for signals, rows in ((scorer.score(user, NOW), ITEMS), (scorer.score(user, NOW, np.array([1, 2])), 2)):
         assert signals.dtype == np.float32
-        assert signals.tolist() == [[0, 0, 0]] * rows
+        assert signals.tolist() == [[0] * len(scorer.signals)] * rows
 
 
-def test_no_candidates_are_no_rows(scorer_file):
-    scorer = InterestScorer(scorer_file, VECTORS, history_items=40)
-    assert scorer.score(HISTORY, LAST, np.array([], dtype=np.int64)).shape == (0, 3)
+@pytest.mark.parametrize("query", [None, QUERY], ids=["no query", "a query"])
+def test_no_candidates_are_no_rows(scorer, query):
+    assert scorer.score(USER, NOW, np.array([], dtype=np.int64), query).shape == (0, len(scorer.signals))
 
 
 def test_vectors_on_the_disk_score_as_those_in_memory(scorer_file, tmp_path):
@@ -85,9 +201,34 @@ def test_vectors_on_the_disk_score_as_those_in_memory(scorer_file, tmp_path):
     mapped = np.load(tmp_path / "vectors.npy", mmap_mode="r")
     on_disk, in_memory = (InterestScorer(scorer_file, vectors, history_items=40) for vectors in (mapped, VECTORS))
     for candidates in (None, np.array([7, 1])):
-        found = on_disk.score(HISTORY, LAST, candidates)
-        assert found.tolist() == in_memory.score(HISTORY, LAST, candidates).tolist()
+        assert on_disk.score(USER, NOW, candidates).tolist() == in_memory.score(USER, NOW, candidates).tolist()
     assert on_disk.vectors is mapped
+
+
+def test_other_vectors_may_take_the_place_of_those_that_a_scorer_began_with(scorer):
+    scorer.vectors = VECTORS[::-1]
+    turned = replace(USER, history=ITEMS - 1 - USER.history)
+    assert scorer.score(turned, NOW)[::-1] == pytest.approx(literal_signals(USER, range(ITEMS)), abs=1e-5)
+
+
+def test_rows_that_lie_on_a_device_are_picked_there(scorer_file, monkeypatch):
+    # The CPU stands for the GPU: what is bound, copied and gathered is the same.
+    monkeypatch.setattr(interest, "GPU", "cpu")
+    rows = DeviceRows(scorer_file.with_name(GATHER_FILE), VECTORS, on_gpu=True)
+    np.testing.assert_array_equal(rows.of(np.array([4, 19, 4])).numpy(), VECTORS[[4, 19, 4]])
+    np.testing.assert_array_equal(rows.of(None).numpy(), VECTORS)
+    rows.values = VECTORS[:7] * 2
+    np.testing.assert_array_equal(rows.of(np.array([6, 0])).numpy(), VECTORS[[6, 0]] * 2)
+    np.testing.assert_array_equal(rows.of(None).numpy(), VECTORS[:7] * 2)
+
+
+def test_a_scorer_with_its_rows_on_a_device_says_the_same(scorer_file, scorer, monkeypatch):
+    monkeypatch.setattr(interest, "GPU", "cpu")
+    monkeypatch.setattr(interest, "CUDA", "CPUExecutionProvider")
+    on_device = InterestScorer(scorer_file, VECTORS, history_items=40)
+    for user, candidates, query in ((USER, None, None), (USER, np.array([2, 9]), QUERY), (NOBODY, None, QUERY)):
+        expected = scorer.score(user, NOW, candidates, query)
+        assert on_device.score(user, NOW, candidates, query).tolist() == expected.tolist()
 
 
 def test_a_session_starts_without_noise(scorer_file, capfd):

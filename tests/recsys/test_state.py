@@ -12,6 +12,7 @@ USER = UserState(
     occasions=np.array([3.0, 1.0, 2.0]),
     first_at=np.array([10.0, 40.0, 20.0]),
     last_at=np.array([40.0, 40.0, 30.0]),
+    types=np.array(["view", "purchase", "view"]),
 )
 
 
@@ -38,6 +39,7 @@ def test_the_latest_occasion_holds_the_items_chosen_at_the_latest_moment():
 def test_without_some_items_the_rest_keeps_its_order_and_what_stands_beside_it():
     rest = USER.without(marked(2, 9))
     assert rest.history.tolist() == [7, 5]
+    assert rest.types.tolist() == ["view", "view"]
     assert rest.occasions.tolist() == [3, 2]
     assert rest.first_at.tolist() == [10, 20]
     assert rest.last_at.tolist() == [40, 30]
@@ -50,5 +52,5 @@ def test_without_the_items_of_the_latest_occasion_the_one_before_it_is_the_lates
 
 def test_a_user_without_a_history_has_no_latest_occasion():
     rest = USER.without(marked(7, 2, 5))
-    assert rest.history.tolist() == []
+    assert rest.history.tolist() == rest.types.tolist() == []
     assert rest.in_last_occasion.tolist() == []

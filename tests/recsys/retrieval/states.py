@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
+from recsys.interest import SIGNALS
 from recsys.retrieval import Query
 from recsys.state import ItemState, UserState
 
@@ -29,7 +30,7 @@ def user(history: Sequence[int] = (), occasions: Sequence[float] | None = None) 
     n = len(history)
     times = NOW - A_DAY * np.arange(1.0, n + 1)
     counts = np.ones(n) if occasions is None else np.array(occasions, dtype=np.float64)
-    return UserState(np.array([]), np.array(history, dtype=np.int64), counts, times, times)
+    return UserState(np.array([]), np.array(history, dtype=np.int64), counts, times, times, np.full(n, "purchase"))
 
 
 def query(
@@ -38,8 +39,9 @@ def query(
     """A request; `interest` by text in every item, None without a text model."""
     signals = None
     if interest is not None:
-        others = np.full(len(interest), 0.5)
-        signals = np.column_stack([interest, others, others]).astype(np.float32)
+        # Zeros all over say that there was neither a history nor a query to go by.
+        others = [np.array(interest) / 2] * (len(SIGNALS) - 1)
+        signals = np.column_stack([interest, *others]).astype(np.float32)
     mask = np.zeros(len(items), dtype=np.bool_)
     mask[list(exclude)] = True
     return Query(user, items, signals, mask)

@@ -58,9 +58,13 @@ def test_interest_with_popularity_weighs_a_unit_of_interest_against_log_populari
 
 
 @pytest.mark.parametrize("channel", [interest, interest_popular])
-def test_interest_needs_a_text_model_and_a_history(channel):
+def test_interest_needs_a_text_model_and_something_to_go_by(channel):
     assert channel(query(user([0]), items([1, 1]))).tolist() == [NEVER, NEVER]
-    assert channel(query(user(), items([1, 1]), interest=[0.5, 0.5])).tolist() == [NEVER, NEVER]
+    assert channel(query(user(), items([1, 1]), interest=[0.0, 0.0])).tolist() == [NEVER, NEVER]
+
+
+def test_of_a_user_without_a_history_the_interest_is_that_of_the_query():
+    assert interest(query(user(), items([1, 1]), interest=[0.5, 0.75])).tolist() == [0.5, 0.75]
 
 
 def test_cooccurrence_sums_the_neighbours_of_the_history():
