@@ -4,12 +4,14 @@ A row is a candidate, a column a feature of feature_names in that order; what is
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.definitions import ITEM_FIELDS, USER_FIELDS
+from features.topics import TOPIC_FEATURES, Topics
 from recsys.interest import Vectors
 from recsys.state import SECONDS_A_DAY, Floats, ItemState, Positions, UserState
 
@@ -36,15 +38,26 @@ BEHAVIOUR_FEATURES: Final = (*ITEM_FEATURES, *USER_FEATURES, *AGES, *CROSSES)
 
 
 def feature_names(signals: Sequence[str] = ()) -> tuple[str, ...]:
-    """The columns of the matrix: behaviour, then the signals of an interest scorer."""
-    return (*BEHAVIOUR_FEATURES, *signals)
+    """The columns of the matrix: behaviour and, with a text model, the signals of its scorer and the topics."""
+    return (*BEHAVIOUR_FEATURES, *signals, *TOPIC_FEATURES) if signals else BEHAVIOUR_FEATURES
 
 
-def assemble(user: UserState, items: ItemState, candidates: Positions, signals: Vectors | None) -> NDArray[np.float32]:
-    """float32 (n_candidates, n_features) in the order of feature_names.
+@dataclass(frozen=True)
+class OfText:
+    """What a text model adds to the matrix.
+
+    signals  float32 (n_candidates, n_signals), interest by text in each candidate
+    topics   of the moment of the items
+    """
+
+    signals: Vectors
+    topics: Topics
+
+
+def assemble(user: UserState, items: ItemState, candidates: Positions, text: OfText | None) -> NDArray[np.float32]:
+    """float32 (n_candidates, n_features) in the order of feature_names; `text` None: behaviour alone.
 
     candidates  int64 (n_candidates,)
-    signals     float32 (n_candidates, n_signals), interest by text in each candidate; None: behaviour alone
     """
     behaviour = items.behaviour[candidates]
     item = {field.name: behaviour[:, at] for at, field in enumerate(ITEM_FIELDS)}
@@ -52,9 +65,12 @@ def assemble(user: UserState, items: ItemState, candidates: Positions, signals: 
     columns = [item[field.name] for field in ITEM_FIELDS if field.name not in TIMES]
     columns += [user_values[field.name] for field in USER_FIELDS if field.name not in TIMES]
     columns += [(items.now - values[name]) / SECONDS_A_DAY for values in (item, user_values) for name in TIMES]
+    cooccurrence = _cooccurrence(user, items)
     columns += _crosses(user, items, candidates, item, user_values)
-    if signals is not None:
-        columns += list(signals.T)
+    columns += [values[candidates] for values in cooccurrence]
+    if text is not None:
+        columns += list(text.signals.T)
+        columns += text.topics.features(cooccurrence[0], candidates)
     matrix = np.empty((len(candidates), len(columns)), dtype=np.float32)
     for at, column in enumerate(columns):
         matrix[:, at] = column
@@ -64,7 +80,7 @@ def assemble(user: UserState, items: ItemState, candidates: Positions, signals: 
 def _crosses(
     user: UserState, items: ItemState, candidates: Positions, item: dict[str, Floats], user_values: dict[str, float]
 ) -> list[Floats]:
-    """The columns of CROSSES."""
+    """The columns of CROSSES but for the co-occurrence."""
     place = _places(user.history, candidates, len(items))
     was_chosen = place >= 0
 
@@ -88,7 +104,6 @@ def _crosses(
             days_since / gap,
             of_history(user.in_last_occasion.astype(np.float64), 0.0),
             np.where(was_chosen, place, np.nan),
-            *_cooccurrence(user, items, candidates),
         ]
 
 
@@ -99,11 +114,11 @@ def _places(history: Positions, candidates: Positions, n_items: int) -> Position
     return place[candidates]
 
 
-def _cooccurrence(user: UserState, items: ItemState, candidates: Positions) -> list[Floats]:
-    """Strength between each candidate and the history: sum, maximum, and sum over the latest occasion."""
+def _cooccurrence(user: UserState, items: ItemState) -> list[Floats]:
+    """Strength between every item and the history: sum, maximum, and sum over the latest occasion; (n_items,) each."""
     if len(user.history) == 0:
-        return [np.zeros(len(candidates)) for _ in range(3)]
+        return [np.zeros(len(items)) for _ in range(3)]
     rows = items.neighbours[user.history]
     last = items.neighbours[user.history[user.in_last_occasion]]
     dense = (rows.sum(axis=0), rows.max(axis=0).toarray(), last.sum(axis=0))
-    return [np.asarray(values, dtype=np.float64).ravel()[candidates] for values in dense]
+    return [np.asarray(values, dtype=np.float64).ravel() for values in dense]

@@ -6,10 +6,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from features.assembler import assemble
+from features.assembler import OfText, assemble
+from features.topics import Topics
 from recsys.interest import InterestScorer, Vectors
 from recsys.retrieval import CandidateSet, Query, retrieve
 from recsys.state import Floats, ItemState, Mask, Positions, UserState
+from recsys.text_neighbours import TextNeighbours
 
 
 class Ranker(Protocol):
@@ -27,30 +29,46 @@ class Prepared:
 
 
 @dataclass(frozen=True)
+class TextSide:
+    """What a text model knows of users and of items."""
+
+    scorer: InterestScorer
+    topics: Topics
+
+    @classmethod
+    def of(cls, scorer: InterestScorer, items: ItemState) -> "TextSide":
+        """Over the items of a moment, with the neighbours computed anew from the vectors of the scorer."""
+        return cls(scorer, Topics.of(TextNeighbours.of(scorer.vectors), items))
+
+
+@dataclass(frozen=True)
 class Recommender:
-    """The items of a moment, and the interest scorer; without a scorer neither text channels nor text features."""
+    """The items of a moment, and the text model; without it there are neither text channels nor text features."""
 
     items: ItemState
-    scorer: InterestScorer | None
+    text: TextSide | None
     limit: int
 
     def signals(
         self, user: UserState, candidates: Positions | None = None, query: Vectors | None = None
     ) -> Vectors | None:
-        """Interest by text in the candidates, or in the whole catalogue: float32 (n, signals); None without a scorer.
+        """Interest by text in the candidates, or in the catalogue: float32 (n, signals); None without a text model.
 
         query  float32 (d,), the unit vector of what the user asks for
         """
-        if self.scorer is None:
-            return None
-        return self.scorer.score(user, self.items.now, candidates, query)
+        return None if self.text is None else self.text.scorer.score(user, self.items.now, candidates, query)
 
     def prepare(self, user: UserState, exclude: Mask, signals: Vectors | None) -> Prepared:
         """The user's best candidates but the excluded, bool (n_items,); `signals` over the whole catalogue."""
         query = Query(user, self.items, signals, exclude)
         candidates = retrieve(query, limit=self.limit)
         of_candidates = None if signals is None else signals[candidates.positions]
-        return Prepared(candidates, assemble(user, self.items, candidates.positions, of_candidates))
+        return Prepared(candidates, self.assemble(user, candidates.positions, of_candidates))
+
+    def assemble(self, user: UserState, candidates: Positions, signals: Vectors | None) -> NDArray[np.float32]:
+        """The feature matrix of candidates; `signals` are theirs."""
+        of_text = None if self.text is None or signals is None else OfText(signals, self.text.topics)
+        return assemble(user, self.items, candidates, of_text)
 
     def seen(self, user: UserState) -> Mask:
         """The items of the user's history: bool (n_items,)."""

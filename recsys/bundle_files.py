@@ -9,9 +9,19 @@ SCORER_FILE: Final = "scorer.onnx"
 GATHER_FILE: Final = "gather.onnx"
 TOKENIZER_FILE: Final = "tokenizer.json"
 VECTORS_FILE: Final = "item_vectors.npy"
+NEIGHBOURS_FILE: Final = "text_neighbours.npy"
+NEIGHBOUR_WEIGHTS_FILE: Final = "text_neighbour_weights.npy"
 CATALOGUE_FILE: Final = "catalogue.parquet"
 RANKER_FILE: Final = "ranker.txt"
 
-TEXT_FILES: Final = (ENCODER_FILE, SCORER_FILE, GATHER_FILE, TOKENIZER_FILE, VECTORS_FILE)
+TEXT_FILES: Final = (
+    ENCODER_FILE,
+    SCORER_FILE,
+    GATHER_FILE,
+    TOKENIZER_FILE,
+    VECTORS_FILE,
+    NEIGHBOURS_FILE,
+    NEIGHBOUR_WEIGHTS_FILE,
+)
 SMALLER_ENCODER_FILES: Final = {"fp16": FP16_ENCODER_FILE, "int8": INT8_ENCODER_FILE}
 """By precision. A bundle has each only if it ranks as well as ENCODER_FILE; its manifest says why one is missing."""

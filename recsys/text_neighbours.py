@@ -1,36 +1,64 @@
-"""Which items are alike by their texts: for each item its nearest neighbours among the item vectors."""
+"""Which items are alike by their texts, and what is known of an item through those that are like it."""
+
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from recsys.bundle_files import NEIGHBOUR_WEIGHTS_FILE, NEIGHBOURS_FILE
 from recsys.interest import Vectors
+from recsys.state import Floats, Positions
 
-NEIGHBOURS = 100
+NEIGHBOURS = 50
 SHARPNESS = 15.0
+EVERYTHING = 0.02
+"""Weight of the mean over all items beside the neighbours: an item like no other is expected to be like the average."""
+
 ROWS_AT_ONCE = 1024  # bounds the memory of the product on a large catalogue
 
 
-def text_neighbours(vectors: Vectors) -> sp.csr_array:
-    """float32 (n_items, n_items): at most NEIGHBOURS a row, diagonal zero, each row's weights sum to 1.
+@dataclass(frozen=True)
+class TextNeighbours:
+    """For each item the nearest others by text, at most NEIGHBOURS, in no order.
 
-    vectors  float32 (n_items, d), unit length
-
-    Weights are exp(SHARPNESS * cosine): of near neighbours the nearest count, of far ones all alike.
+    near    int32 (n_items, k), positions
+    weight  float32 (n_items, k), exp(SHARPNESS * (cosine - 1)), in [0, 1]
     """
-    size = len(vectors)
-    nearest = min(NEIGHBOURS, size - 1)
-    if nearest < 1:
-        return sp.csr_array((size, size), dtype=np.float32)
-    weights: list[NDArray[np.float32]] = []
-    columns: list[NDArray[np.int64]] = []
-    for start in range(0, size, ROWS_AT_ONCE):
-        cosine = vectors[start : start + ROWS_AT_ONCE] @ vectors.T
-        rows = np.arange(len(cosine))
-        cosine[rows, start + rows] = -np.inf
-        near = np.sort(np.argpartition(-cosine, nearest - 1, axis=1)[:, :nearest], axis=1)
-        weight = np.exp(SHARPNESS * (np.take_along_axis(cosine, near, axis=1) - cosine.max(axis=1, keepdims=True)))
-        weights.append((weight / weight.sum(axis=1, keepdims=True)).astype(np.float32))
-        columns.append(near)
-    pointers = np.arange(size + 1) * nearest
-    return sp.csr_array((np.concatenate(weights).ravel(), np.concatenate(columns).ravel(), pointers), (size, size))
+
+    near: NDArray[np.int32]
+    weight: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, vectors: Vectors) -> "TextNeighbours":
+        """From unit vectors, float32 (n_items, d)."""
+        blocks = np.split(np.arange(len(vectors)), np.arange(ROWS_AT_ONCE, len(vectors), ROWS_AT_ONCE))
+        parts = [cls.of_rows(vectors, rows) for rows in blocks]
+        return cls(np.concatenate([part.near for part in parts]), np.concatenate([part.weight for part in parts]))
+
+    @classmethod
+    def load(cls, folder: Path) -> "TextNeighbours":
+        """Those of a bundle, mapped so that processes share them; what is written to them stays in memory."""
+        near, weight = (np.load(folder / name, mmap_mode="c") for name in (NEIGHBOURS_FILE, NEIGHBOUR_WEIGHTS_FILE))
+        return cls(near, weight)
+
+    def save(self, folder: Path) -> None:
+        np.save(folder / NEIGHBOURS_FILE, self.near)
+        np.save(folder / NEIGHBOUR_WEIGHTS_FILE, self.weight)
+
+    @classmethod
+    def of_rows(cls, vectors: Vectors, rows: Positions, count: int | None = None) -> "TextNeighbours":
+        """The neighbours of some items among all; `count` of each, else as many as `of` gives."""
+        cosine = vectors[rows] @ vectors.T
+        cosine[np.arange(len(rows)), rows] = -np.inf
+        count = min(NEIGHBOURS, len(vectors) - 1) if count is None else count
+        near = np.argpartition(-cosine, max(count - 1, 0), axis=1)[:, :count]
+        weight = np.exp(SHARPNESS * (np.take_along_axis(cosine, near, axis=1) - 1))
+        return cls(near.astype(np.int32), weight.astype(np.float32))
+
+    def smoothed(self, values: Floats, rows: Positions | None = None) -> Floats:
+        """Mean of float64 (n_items,) over the neighbours of each item, or of `rows`; nearer ones count more."""
+        near, weight = (self.near, self.weight) if rows is None else (self.near[rows], self.weight[rows])
+        total = (weight * values[near]).sum(axis=1) + EVERYTHING * values.mean()
+        found: Floats = total / (weight.sum(axis=1) + EVERYTHING)
+        return found

@@ -11,9 +11,10 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 
-from features.assembler import assemble, feature_names
-from features.recommender import Recommender, by_score
+from features.assembler import feature_names
+from features.recommender import Recommender, TextSide, by_score
 from features.store import BehaviourStore
+from features.topics import Topics
 from recsys.bundle import Bundle, champion, open_bundle
 from recsys.bundle_files import CATALOGUE_FILE, RANKER_FILE, SCORER_FILE, VECTORS_FILE
 from recsys.catalogue import Catalogue
@@ -25,6 +26,7 @@ from recsys.interest import InterestScorer, Vectors
 from recsys.itemtext import normalised
 from recsys.schema import TITLE, UPDATED_AT
 from recsys.state import Floats
+from recsys.text_neighbours import TextNeighbours
 from recsys.workspace import Workspace
 from serving.item_table import latest_items
 from serving.item_types import ItemChange, ItemVersion
@@ -60,9 +62,11 @@ class BundleEngine:
         catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
         self._store = store
         self._booster = lgb.Booster(model_file=bundle.path / RANKER_FILE)
-        self._items = LiveItems(catalogue, store.online_items(catalogue), vectors)
+        state = store.online_items(catalogue)
+        topics = Topics.of(TextNeighbours.load(bundle.path), state)
+        self._items = LiveItems(catalogue, state, vectors, topics)
         self._catalogue = self._items.catalogue
-        self._recommender = Recommender(self._items.state, self._scorer, candidates)
+        self._recommender = Recommender(state, TextSide(self._scorer, topics), candidates)
         self._followed: dict[str, int] = {}
 
     def rank(
@@ -80,7 +84,7 @@ class BundleEngine:
         user = self._store.online_user(user_id, self._catalogue)
         asked = self._encode_query(query)
         signals = self._recommender.signals(user, positions, asked)
-        matrix = assemble(user, self._recommender.items, positions, signals)
+        matrix = self._recommender.assemble(user, positions, signals)
         if len(user.history):
             scores = self._score(matrix)
         elif asked is not None:
@@ -131,7 +135,8 @@ class BundleEngine:
             else:
                 self._items.put(item.item_id, item.title, vector)
         self._scorer.vectors = self._items.vectors
-        self._recommender = replace(self._recommender, items=self._items.state)
+        text = TextSide(self._scorer, self._items.topics)
+        self._recommender = replace(self._recommender, items=self._items.state, text=text)
 
     def replay(self, logged: Iterable[tuple[int, ItemVersion]], cache_path: Path) -> None:
         """Follow what an event log has of items, but for those that the bundle has in that form or a later one.

@@ -10,10 +10,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from features.topics import Topics, topic_columns
 from recsys.catalogue import Catalogue
 from recsys.interest import Vectors
 from recsys.schema import TITLE
 from recsys.state import ItemState, Mask
+from recsys.text_neighbours import TextNeighbours
 
 Array = NDArray[Any]
 
@@ -24,8 +26,9 @@ MIN_ROOM: Final = 1024
 class LiveItems:
     """A catalogue that changes. Not thread-safe."""
 
-    def __init__(self, catalogue: Catalogue, state: ItemState, vectors: Vectors) -> None:
-        """vectors  float32 (n_items, d), unit length; written to when an item changes: map a file with mode "c"."""
+    def __init__(self, catalogue: Catalogue, state: ItemState, vectors: Vectors, topics: Topics) -> None:
+        """vectors  float32 (n_items, d), unit length; written to when an item changes, as are the arrays of `topics`:
+        map files with mode "c"."""
         self.catalogue: Final = Catalogue(list(catalogue.item_ids), dict(catalogue.index), catalogue.table)
         """item_ids and index follow every change; table is that of the bundle. Items taken out stay: histories name
         them."""
@@ -33,6 +36,8 @@ class LiveItems:
         self._room = len(catalogue)
         self._vectors = vectors
         self._behaviour = state.behaviour
+        self._near, self._weight = topics.neighbours.near, topics.neighbours.weight
+        self._topic_columns = topics.columns
         self._gone = np.zeros(self._room, dtype=np.bool_)
         self._row_ends = state.neighbours.indptr
         self._state = state
@@ -65,6 +70,12 @@ class LiveItems:
             self._state = ItemState(known.now, known.columns, self._behaviour[:size], neighbours)
         return self._state
 
+    @property
+    def topics(self) -> Topics:
+        """What is known of like items: views, as `vectors`."""
+        size = len(self)
+        return Topics(TextNeighbours(self._near[:size], self._weight[:size]), self._topic_columns[:size])
+
     def title(self, position: int) -> str:
         return self._titles[position]
 
@@ -82,6 +93,10 @@ class LiveItems:
         self._titles[position] = title
         self._vectors[position] = vector
         self._gone[position] = False
+        row = np.array([position])
+        found = TextNeighbours.of_rows(self.vectors, row, count=self._near.shape[1])
+        self._near[position], self._weight[position] = found.near[0], found.weight[0]
+        self._topic_columns[position] = topic_columns(self.topics.neighbours, self.state, row)[0]
 
     def remove(self, item_id: str) -> None:
         """Take an item out, if it is there."""
@@ -95,6 +110,9 @@ class LiveItems:
         self._vectors = _grown(self._vectors, used, self._room)
         self._behaviour = _grown(self._behaviour, used, self._room)
         self._behaviour[used:] = np.nan
+        self._near = _grown(self._near, used, self._room)
+        self._weight = _grown(self._weight, used, self._room)
+        self._topic_columns = _grown(self._topic_columns, used, self._room)
         self._gone = _grown(self._gone, used, self._room)
         self._row_ends = _grown(self._row_ends, used + 1, self._room + 1)
 

@@ -13,10 +13,11 @@ import lightgbm as lgb
 import numpy as np
 
 from features.assembler import feature_names
-from features.recommender import Recommender
+from features.recommender import Recommender, TextSide
 from features.store import BehaviourStore, weigh
 from recsys.bundle_files import RANKER_FILE
 from recsys.catalogue import Catalogue
+from recsys.config import Finetune
 from recsys.errors import DataError
 from recsys.interest import InterestScorer
 from recsys.progress import progress
@@ -25,7 +26,7 @@ from recsys.split import cold_items, earlier_windows
 from recsys.state import ItemState, Mask
 from recsys.workspace import Workspace
 from training.encoder import TextEncoder
-from training.finetune import Tables, finetune, forget_walk
+from training.finetune import Measured, Tables, finetune, forget_walk, unwatched
 from training.pretrained import encoder_files, encoder_folder
 from training.ranker import RankerRows, ranker_rows, train_ranker
 from training.stages import Stages, hash_of_file, key_of
@@ -36,8 +37,12 @@ from training.windows import Window, open_window
 class Pipeline:
     """The models of one project as of one cut: they know nothing of what happened at or after it."""
 
-    def __init__(self, workspace: Workspace, *, cut: datetime | None) -> None:
-        """`cut` None: learn from everything; then nothing is held back, and no item is kept from the text model."""
+    def __init__(self, workspace: Workspace, *, cut: datetime | None, measured: Measured = unwatched) -> None:
+        """`cut` None: learn from everything; then nothing is held back, and no item is kept from the text model.
+
+        `measured` is told what fine-tuning measures.
+        """
+        self.measured = measured
         self.workspace = workspace
         self.config = workspace.config
         self.stages = Stages(workspace)
@@ -66,9 +71,13 @@ class Pipeline:
     @cached_property
     def text_key(self) -> str:
         """A hash of all that the text model depends on."""
+        return self.text_key_with(self.config.finetune)
+
+    def text_key_with(self, finetune: Finetune) -> str:
+        """The text_key under other settings of fine-tuning."""
         config, impressions = self.config, self.workspace.table_path("impressions")
         encoder = [hash_of_file(self.encoder / name) for name in encoder_files(self.encoder)]
-        stages = [config.text, config.finetune, config.split.validation_days, self.windows, self.cut]
+        stages = [config.text, finetune, config.split.validation_days, self.windows, self.cut]
         return key_of([self.data_key, hash_of_file(impressions), encoder, stages, bool(self.hidden.any())])
 
     @cached_property
@@ -125,6 +134,7 @@ class Pipeline:
                 windows=self.windows,
                 hidden=self.hidden,
                 folder=folder,
+                measured=self.measured,
             )
             save_text_model(encoder, tuned, self.catalogue, self.config, [*self.windows, self.cut], folder)
             forget_walk(folder)
@@ -133,7 +143,8 @@ class Pipeline:
 
     def recommender(self, items: ItemState, scorer: InterestScorer | None) -> Recommender:
         """The path from users to candidates, over the items of a moment."""
-        return Recommender(items, scorer, self.config.retrieval.candidates)
+        text = None if scorer is None else TextSide.of(scorer, items)
+        return Recommender(items, text, self.config.retrieval.candidates)
 
     def ranker(self, *, with_text: bool) -> lgb.Booster:
         """The ranker with the text model's channels and features, or without; computed on first use."""

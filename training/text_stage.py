@@ -24,6 +24,7 @@ from recsys.config import Config
 from recsys.interest import InterestScorer, Vectors, signal_names
 from recsys.itemtext import ItemText
 from recsys.progress import progress
+from recsys.text_neighbours import TextNeighbours
 from training.encoder import TextEncoder
 from training.examples import assert_out_of_fold
 from training.export import export_encoder
@@ -108,6 +109,7 @@ def save_text_model(
             advance()
         served = tuned.fold(moments[-1])
         difference = keep(moments[-1].isoformat(), served, VECTORS_FILE, SCORER_FILE)
+        TextNeighbours.of(np.asarray(served.vectors)).save(folder)
         advance()
         texts = ItemText.configured(config.text, encoder.tokenizer).of_table(catalogue.table)
         last = tuned.last_window.unseen

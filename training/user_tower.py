@@ -18,6 +18,9 @@ from recsys.config import Config
 AGE_UNIT_DAYS = 7.0
 """Weights fall as (1 + age / a week) to a learned power: gaps between interactions run from minutes to years."""
 
+CLOSE, CLOSE_SHARPNESS = 0.75, 40.0
+"""Cosine from which on an item counts as a close one, and how sharp that limit is."""
+
 ABSENT = -1e4
 """Log weight of what is not there; finite, because the soft maximum of nothing but minus infinity is no number."""
 
@@ -110,7 +113,7 @@ class Signals(nn.Module):
         has_query: Tensor,
         candidates: Tensor,
     ) -> Tensor:
-        """(n, signals), each in [0, 1].
+        """(n, signals), each in [0, 1] but for the count of close items.
 
         history (h, d) and beside it (h,): age_days, occasions, kind int64, present, last (1 for the latest occasion);
         query (d,), has_query () 1 or 0; candidates (n, d). Without a history one row with present 0 stands for it.
@@ -126,5 +129,7 @@ class Signals(nn.Module):
         asked = torch.where(has_query > 0, candidates @ query, -torch.ones_like(nearest))
         interest = (self.tower.label_share.unsqueeze(1) * labels).sum(0)
         of_labels = labels.unbind(0) if len(self.tower.labels) > 1 else ()
-        signals = torch.stack((interest, nearest, recent, asked, *of_labels), dim=1)
-        return (signals.clamp(-1, 1) + 1) / 2
+        cosines = (torch.stack((interest, nearest, recent, asked, *of_labels), dim=1).clamp(-1, 1) + 1) / 2
+        # A soft threshold, so that a rounding error cannot change the count by one.
+        close = (present * torch.sigmoid(CLOSE_SHARPNESS * (cosine - CLOSE))).sum(1, keepdim=True)
+        return torch.cat((cosines[:, :4], close, cosines[:, 4:]), dim=1)

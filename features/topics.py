@@ -1,0 +1,42 @@
+"""What is known of an item through the items whose texts are like its own: most of all when few chose it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from recsys.state import Floats, ItemState, Positions
+from recsys.text_neighbours import TextNeighbours
+
+TOPIC_FEATURES: Final = (
+    "topic_users_28d",  # distinct users of the like items in the last 28 days, mean
+    "topic_trend",  # of the last week against the last four, 1 = steady
+    "users_against_topic",  # the item's own users against those of the like items, logarithm of the ratio
+    "topic_cooccurrence",  # strength between the like items and the history
+)
+PRIOR_USERS: Final = 0.1
+
+
+@dataclass(frozen=True)
+class Topics:
+    """The like items of each item, and what is known of them at a moment: columns float64 (n_items, 3)."""
+
+    neighbours: TextNeighbours
+    columns: Floats
+
+    @classmethod
+    def of(cls, neighbours: TextNeighbours, items: ItemState) -> "Topics":
+        return cls(neighbours, topic_columns(neighbours, items))
+
+    def features(self, cooccurrence: Floats, candidates: Positions) -> list[Floats]:
+        """TOPIC_FEATURES of the candidates; `cooccurrence` of every item with the history, float64 (n_items,)."""
+        return [*self.columns[candidates].T, self.neighbours.smoothed(cooccurrence, candidates)]
+
+
+def topic_columns(neighbours: TextNeighbours, items: ItemState, rows: Positions | None = None) -> Floats:
+    """All TOPIC_FEATURES but the last, of every item or of some: float64 (n, 3)."""
+    own = items.popularity if rows is None else items.popularity[rows]
+    month = neighbours.smoothed(items.popularity, rows)
+    week = neighbours.smoothed(np.nan_to_num(items.column("users_7d")), rows)
+    trend = (week + PRIOR_USERS) / (month / 4 + PRIOR_USERS)
+    return np.stack([month, trend, np.log1p(own) - np.log1p(month)], axis=1)
