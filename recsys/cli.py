@@ -25,6 +25,13 @@ CONFIG_OPTION = click.option(
 """Of every command that works on a project."""
 
 OUR_PACKAGES = ("recsys", "features", "training", "serving")
+EXTRAS = {
+    "tensorboardX": ("tensorboard", "track a training"),
+    "mlflow": ("mlflow", "track a training"),
+    "wandb": ("wandb", "track a training"),
+    "optuna": ("tune", "search for settings"),
+}
+"""Which extra has a package, and what for; the others are in the training extra."""
 
 
 class Commands(click.Group):
@@ -58,7 +65,8 @@ def what_to_install(error: ModuleNotFoundError) -> str:
     """What a person can do about a missing module."""
     if is_ours(error):
         return f"our own module {error.name} is missing; the installation is damaged, install recsys again"
-    return f"the package {error.name} is not installed; install recsys[train] to train and evaluate"
+    extra, purpose = EXTRAS.get((error.name or "").partition(".")[0], ("train", "train and evaluate"))
+    return f"the package {error.name} is not installed; install recsys[{extra}] to {purpose}"
 
 
 def unavailable(name: str, short: str, message: str) -> click.Command:

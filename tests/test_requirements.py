@@ -19,6 +19,8 @@ FILES = {
     "requirements/gpu.txt": ["gpu"],
     "requirements/train.txt": ["train"],
 }
+OPTIONAL = ["tune", "tensorboard", "mlflow", "wandb"]
+"""Extras of training that are imported only by who asks for them."""
 LINUX = {"sys_platform": "linux", "platform_machine": "x86_64"}
 OTHERS = [
     {"sys_platform": "darwin", "platform_machine": "arm64"},
@@ -77,7 +79,7 @@ def test_what_serves_is_installed_without_a_training_framework():
 
 
 @pytest.mark.parametrize(
-    ("package", "extras"), [("recsys", []), ("features", []), ("serving", []), ("training", ["train"])]
+    ("package", "extras"), [("recsys", []), ("features", []), ("serving", []), ("training", ["train", *OPTIONAL])]
 )
 def test_every_package_that_is_imported_is_a_direct_dependency(package: str, extras: list[str]):
     allowed = {canonicalize_name(requirement.name) for requirement in direct(extras)}

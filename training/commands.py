@@ -1,4 +1,4 @@
-"""The commands `recsys train` and `recsys evaluate`."""
+"""The commands `recsys train`, `recsys tune` and `recsys evaluate`."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,9 +11,17 @@ from recsys.cli import CONFIG_OPTION
 @click.command()
 @CONFIG_OPTION
 @click.option("--all-data", is_flag=True, help="Learn from everything: nothing is held back, and nothing is measured")
-def train(config_path: Path, all_data: bool) -> None:
+@click.option(
+    "--track",
+    "trackers",
+    multiple=True,
+    type=click.Choice(["tensorboard", "mlflow", "wandb"]),
+    help="Send settings, losses and metrics there; may be given several times",
+)
+def train(config_path: Path, all_data: bool, trackers: tuple[str, ...]) -> None:
     """Train on all before split.test_start, measure on what follows, publish the bundle as champion."""
     # Here, so that neither the help nor a mistake in recsys.toml waits for the training framework.
+    from recsys.bundle import MANIFEST
     from recsys.workspace import Workspace
 
     workspace = Workspace.open(config_path).with_tables()
@@ -21,15 +29,41 @@ def train(config_path: Path, all_data: bool) -> None:
     from training.pipeline import Pipeline
     from training.publishing import bundle_id, publish_models
     from training.report import print_table
+    from training.tracking import Watch
 
-    pipeline = Pipeline(workspace, cut=None if all_data else workspace.config.split.test_start)
-    report = None
-    if pipeline.cut < pipeline.end:
-        report = evaluate_models(pipeline, bundle=bundle_id(pipeline))
-        print_table(report)
-    else:
-        pipeline.compute_features()
-    print(f"champion: {publish_models(pipeline, report)}")
+    watch = Watch(trackers, workspace.root)
+    cut = None if all_data else workspace.config.split.test_start
+    pipeline = Pipeline(workspace, cut=cut, measured=watch.measured)
+    with watch.run(workspace.config, bundle_id(pipeline)):
+        report = None
+        if pipeline.cut < pipeline.end:
+            report = evaluate_models(pipeline, bundle=bundle_id(pipeline))
+            print_table(report)
+        else:
+            pipeline.compute_features()
+        bundle = publish_models(pipeline, report)
+        watch.finish(pipeline.text.about, report, [bundle / MANIFEST])
+    print(f"champion: {bundle}")
+
+
+@click.command()
+@CONFIG_OPTION
+@click.option("--trials", type=click.IntRange(min=1), default=20, show_default=True, help="Those of earlier runs count")
+@click.option("--timeout-minutes", type=click.FloatRange(min=0), help="No trial begins later than this")
+def tune(config_path: Path, trials: int, timeout_minutes: float | None) -> None:
+    """Search for the [finetune] settings that serve best before split.test_start; goes on where it was stopped."""
+    from recsys.workspace import Workspace
+
+    workspace = Workspace.open(config_path).with_tables()
+    from training.pipeline import Pipeline
+    from training.tune import search
+    from training.tune_page import print_found, write_page
+
+    pipeline = Pipeline(workspace, cut=workspace.config.split.test_start)
+    found = search(pipeline, trials=trials, timeout_minutes=timeout_minutes)
+    write_page(found, workspace.root / "tuning.html")
+    print_found(found)
+    print(f"trials: {workspace.root / 'tuning.html'}")
 
 
 @click.command()

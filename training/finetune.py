@@ -55,6 +55,11 @@ Curve = list[dict[str, float | None]]
 Measured = Callable[[int, Mapping[str, float]], None]
 """Is told the step and what was measured there, for whoever watches from elsewhere."""
 
+
+def unwatched(step: int, values: Mapping[str, float]) -> None:
+    """Nobody watches."""
+
+
 EVER = datetime.min.replace(tzinfo=UTC)
 """seen_until of the pretrained model, which saw no interaction at all."""
 
@@ -228,7 +233,7 @@ def finetune(
     windows: Sequence[datetime],
     hidden: Mask,
     folder: Path,
-    measured: Measured = lambda step, values: None,
+    measured: Measured = unwatched,
     trial: str | None = None,
 ) -> Finetuned:
     """Walk forward to the cut; the encoder is left as the model of the cut, or as it was when uses_pretrained.

@@ -12,6 +12,7 @@ from typing import Any, Final
 from jinja2 import Environment, StrictUndefined
 
 from training.report_plots import channel_bars, importance_bars, model_bars, training_curves
+from training.report_svg import PALETTE
 
 TASKS: Final = {
     "all": ("All items", "Every item may be recommended, also what the user had before."),
@@ -105,6 +106,7 @@ def render_page(report: Mapping[str, Any]) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(resources.files("training").joinpath("report.html.jinja").read_text("utf-8"))
     return template.render(
+        palette=PALETTE,
         report=report,
         headline=headline(found),
         verdicts=found,

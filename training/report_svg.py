@@ -29,6 +29,20 @@ VARIABLES: Final = {
     BASELINE: "var(--baseline)",
     SECOND: "var(--second)",
 }
+PALETTE: Final = Markup("""\
+:root {
+  --page: #f6f5f2; --card: #fdfdfc; --ink: #1b1b19; --muted: #63625d; --grid: #e3e2dd;
+  --ours: #2a6fc9; --ours-soft: #9dc0ec; --baseline: #c3c1ba; --second: #c2571f; --good: #1c7a43; --bad: #b3311f;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --page: #161615; --card: #1f1f1d; --ink: #f0efeb; --muted: #a5a49d; --grid: #363632;
+    --ours: #5a9cf0; --ours-soft: #2f527f; --baseline: #5b5a55; --second: #e5875a; --good: #63c28b; --bad: #f08a78;
+  }
+}
+""")
+"""What the variables are, for the style of a page."""
+
 STYLE: Final[dict[RcKeyType, Any]] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "recsys",  # the same report gives the same bytes
