@@ -67,8 +67,7 @@ class MLflow:
 
     def measured(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
-            # MLflow refuses an @ in a name.
-            self._client.log_metric(self._run, name.replace("@", "_at_"), value, step=step)
+            self._client.log_metric(self._run, name, value, step=step)
 
     def finish(self, metrics: Mapping[str, float], artifacts: Sequence[Path], *, failed: bool) -> None:
         self.measured(0, metrics)

@@ -89,4 +89,5 @@ def final_metrics(about: Mapping[str, Any], report: Mapping[str, Any] | None) ->
             found |= {
                 f"test/{model}/{task}/{name}": value for name, value in values.items() if not name.endswith("_ci")
             }
-    return found
+    # MLflow refuses an @ in a name.
+    return {name.replace("@", "_at_"): value for name, value in found.items()}

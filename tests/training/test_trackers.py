@@ -52,12 +52,12 @@ def test_tensorboard_files_hold_parameters_measurements_final_metrics_and_kept_f
     tracker = TensorBoard(tmp_path)
     tracker.start("shop", "run-1", {"finetune.learning_rate": 0.001})
     tracker.measured(10, {"finetune/loss": 2.5, "finetune/unseen": 0.125})
-    tracker.finish({"test/recsys/all/ndcg@10": 0.5}, [manifest], failed=False)
+    tracker.finish({"test/recsys/all/ndcg_at_10": 0.5}, [manifest], failed=False)
     scalars, texts = scalars_and_texts(tmp_path / "tensorboard" / "run-1")
     assert scalars == {
         ("finetune/loss", 10): 2.5,
         ("finetune/unseen", 10): 0.125,
-        ("test/recsys/all/ndcg@10", 0): 0.5,
+        ("test/recsys/all/ndcg_at_10", 0): 0.5,
     }
     assert "| finetune.learning_rate | 0.001 |" in texts["parameters"]
     assert "bundle_id" in texts["manifest.json"]
@@ -70,7 +70,7 @@ def test_mlflow_gets_a_run_in_the_experiment_of_the_project(tmp_path: Path, monk
     tracker = MLflow(tmp_path / "tracking")
     tracker.start("shop", "run-1", {"finetune.seed": 3})
     tracker.measured(10, {"finetune/loss": 2.5})
-    tracker.finish({"test/recsys/all/ndcg@10": 0.5}, [tmp_path / "manifest.json"], failed=True)
+    tracker.finish({"test/recsys/all/ndcg_at_10": 0.5}, [tmp_path / "manifest.json"], failed=True)
     names = [name.removeprefix("MlflowClient").lstrip(".") for name, _, _ in calls]
     assert names == [
         "",

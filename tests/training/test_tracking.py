@@ -107,5 +107,5 @@ def test_the_final_metrics_are_validation_and_test_without_intervals():
         "uses_pretrained": 0.0,
         "validation/pretrained/unseen": 0.1,
         "validation/finetuned/unseen": 0.2,
-        "test/recsys/all/ndcg@10": 0.5,
+        "test/recsys/all/ndcg_at_10": 0.5,
     }
