@@ -27,7 +27,9 @@ def listwise(scores: Tensor, targets: Tensor) -> Tensor:
     total = targets.sum(-1, keepdim=True)
     counts = (total > 0).to(scores.dtype).squeeze(-1)
     # Times zero rather than left out, so that the shapes do not depend on the data.
-    losses = -(targets / total.clamp_min(1e-12) * torch.log_softmax(scores, -1)).sum(-1) * counts
+    # Padding has the score minus infinity, and zero times that is no number.
+    log_share = torch.log_softmax(scores, -1).where(targets > 0, 0.0)
+    losses = -(targets / total.clamp_min(1e-12) * log_share).sum(-1) * counts
     return losses.sum() / counts.sum().clamp_min(1)
 
 

@@ -54,13 +54,32 @@ def catalogue_of(*item_ids: str, titles: Sequence[str] | None = None) -> Catalog
     return Catalogue.load(pl.DataFrame({"item_id": item_ids, "title": titles or item_ids}))
 
 
-def chosen(*rows: tuple[str, str, float], event_type: str = "purchase") -> pl.DataFrame:
+def chosen(
+    *rows: tuple[str, str, float],
+    event_type: str = "purchase",
+    query: str | None = None,
+    request_id: str | None = None,
+    types: dict[str, InteractionType] = TYPES,
+) -> pl.DataFrame:
     """Interactions of (user, item, days since DAY_0) rows, weighed as a Pipeline does."""
     columns = {"user_id": [row[0] for row in rows], "item_id": [row[1] for row in rows]}
     times = {"event_type": [event_type] * len(rows), "timestamp": [at(row[2]) for row in rows]}
-    schema = columns_of("interactions")
-    table = pl.DataFrame({**columns, **times, "value": [None] * len(rows)}, schema_overrides=schema)
-    return weigh(table, TYPES)
+    same = {
+        name: [value] * len(rows) for name, value in (("value", None), ("query", query), ("request_id", request_id))
+    }
+    return weigh(pl.DataFrame({**columns, **times, **same}, schema_overrides=columns_of("interactions")), types)
+
+
+def shown(*rows: tuple[str, str, float, str], query: str | None = None) -> pl.DataFrame:
+    """Impressions of (request, user, days since DAY_0, items of one letter each in the order shown) rows."""
+    columns = {
+        "request_id": [row[0] for row in rows],
+        "user_id": [row[1] for row in rows],
+        "timestamp": [at(row[2]) for row in rows],
+        "items": [list(row[3]) for row in rows],
+        "query": [query] * len(rows),
+    }
+    return pl.DataFrame(columns, schema_overrides=columns_of("impressions"))
 
 
 def items_state(n_items: int, *, day: float = 0, **columns: Sequence[float]) -> ItemState:
@@ -76,7 +95,8 @@ def user_of(occasions: Mapping[int, float]) -> UserState:
     last_at = at(0).timestamp() - 86_400.0 * np.arange(len(occasions))
     history = np.array(list(occasions), dtype=np.int64)
     counts = np.array(list(occasions.values()), dtype=np.float64)
-    return UserState(np.full(len(USER_COLUMNS), np.nan), history, counts, last_at, last_at)
+    types = np.full(len(history), "purchase")
+    return UserState(np.full(len(USER_COLUMNS), np.nan), history, counts, last_at, last_at, types)
 
 
 def config_of(*, validation_days: int = 14, **finetune: Any) -> Config:
