@@ -16,34 +16,32 @@ from typing import Any
 
 import click
 import msgspec
-import numpy as np
 import polars as pl
 
 from benchmarks.harness import Claim, claim, print_table, write_result
 from examples.complete_journey import tables as complete_journey
 from recsys.config import Config
 from recsys.importing import import_tables
-from recsys.metrics import NDCG_AT, RECALL_AT, per_user_metrics
-from recsys.retrieval.merge import best
+from recsys.metrics import NDCG_AT
 from recsys.schema import USER_ID
 from recsys.workspace import Workspace
-from training.baselines import by_text_and_popularity
 from training.demo import CONFIG, DATA
-from training.evaluate import cases_of, measure
+from training.evaluate import measure
 from training.pipeline import Pipeline
 
 METRIC = f"ndcg@{NDCG_AT}"
+TEXT_POPULARITY = "text + log popularity new"
 ROWS = {
     "text_model cold": ("text_model", "cold"),
     "zero_shot_text cold": ("zero_shot_text", "cold"),
     "popularity new": ("popularity", "new"),
+    TEXT_POPULARITY: ("text_and_popularity", "new"),
     "recsys new": ("recsys", "new"),
     "recsys_no_text new": ("recsys_no_text", "new"),
     "recsys all": ("recsys", "all"),
     "recsys_no_text all": ("recsys_no_text", "all"),
 }
 QUICK_SHARE = 10
-TEXT_POPULARITY = "text + log popularity new"
 TARGETS = {
     "online_retail": {
         "text_cold_vs_zero_shot": 1.10,
@@ -97,18 +95,7 @@ def rows_of(pipeline: Pipeline) -> dict[str, float]:
     """ndcg@10 of each row for the models of one seed."""
     pipeline.compute_features()
     models = measure(pipeline)["models"]
-    found = {row: models[model][task][METRIC] for row, (model, task) in ROWS.items()}
-    return {**found, TEXT_POPULARITY: text_popularity(pipeline)}
-
-
-def text_popularity(pipeline: Pipeline) -> float:
-    """ndcg@10 on `new` of the retrieval channel that adds interest by text and log popularity, with no ranker."""
-    window = pipeline.window(pipeline.cut, None)
-    scorer = pipeline.text.scorer(pipeline.text.fold(pipeline.cut).vectors)
-    scores = by_text_and_popularity(scorer, window.items)
-    cases = cases_of(window, pipeline.hidden)["new"]
-    top = [best(np.where(case.exclude, -np.inf, scores(case.user)), max(RECALL_AT)) for case in cases]
-    return float(per_user_metrics(top, [case.relevant for case in cases])[METRIC].mean())
+    return {row: models[model][task][METRIC] for row, (model, task) in ROWS.items()}
 
 
 def claims_of(dataset: str, mean: dict[str, float]) -> dict[str, Claim]:

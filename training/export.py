@@ -54,7 +54,8 @@ def export_encoder(
     inputs = {"input_ids": ids, "attention_mask": mask}
     shapes = {name: {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC} for name in inputs}
     tower, path = encoder.merged(), folder / ENCODER_FILE
-    difference = export_module(tower, inputs, shapes, "vectors", path)
+    write_onnx(tower, inputs, shapes, list(inputs), "vectors", path)
+    difference = check_against_torch(tower, inputs, path)
     plain = onnx.load(path)
 
     def fused(fuse: Callable[[ModelProto], ModelProto]) -> ModelProto | None:
@@ -87,16 +88,21 @@ def export_encoder(
     return figures | write_checked(folder, writers, max_tokens=truncation["max_length"], texts=texts, ndcg=ndcg)
 
 
-def export_module(
-    module: nn.Module, inputs: Mapping[str, Tensor], shapes: Mapping[str, object], output: str, path: Path
-) -> float:
-    """Write a module as ONNX with these dynamic axes; returns the largest difference to torch, at most TOLERANCE."""
+def write_onnx(
+    module: nn.Module,
+    inputs: Mapping[str, Any],
+    shapes: Mapping[str, object],
+    names: Sequence[str],
+    output: str,
+    path: Path,
+) -> None:
+    """Write a module as ONNX with these dynamic axes; `names` are those of the inputs, one by one."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with quiet():
         program = torch.onnx.export(
             module,
             kwargs=dict(inputs),
-            input_names=list(inputs),
+            input_names=list(names),
             output_names=[output],
             dynamic_shapes=dict(shapes),
             opset_version=OPSET,
@@ -105,7 +111,6 @@ def export_module(
         )
         assert program is not None
         program.save(str(path), external_data=False)
-    return check_against_torch(module, inputs, path)
 
 
 def check_against_torch(module: nn.Module, inputs: Mapping[str, Tensor], path: Path) -> float:

@@ -28,7 +28,7 @@ from recsys.text_neighbours import TextNeighbours
 from training.encoder import TextEncoder
 from training.examples import assert_out_of_fold
 from training.export import export_encoder
-from training.export_scorer import export_scorer
+from training.export_scorer import ScorerExport
 from training.finetune import Finetuned, Fold
 from training.user_tower import UserTower
 from training.validation import ndcg_of
@@ -93,13 +93,14 @@ def save_text_model(
 ) -> None:
     """Write every file; `moments` are the windows of the ranker and, last, the cut."""
     tower = UserTower.configured(config)
+    scorers = ScorerExport(tower, encoder.dimension)
     folds: dict[str, KeptFold] = {}
 
     def keep(name: str, fold: Fold, vectors: str, scorer: str) -> float:
         tower.load_state_dict(fold.tower)
         np.save(folder / vectors, fold.vectors)
         folds[name] = KeptFold(vectors, scorer, fold.seen_until)
-        return export_scorer(tower, encoder.dimension, folder / scorer)
+        return scorers.write(tower, folder / scorer)
 
     with progress("exporting to ONNX", len(moments) + 2) as advance:
         keep(PRETRAINED, tuned.pretrained, f"{PRETRAINED}.npy", f"scorer_{PRETRAINED}.onnx")
@@ -139,10 +140,10 @@ def tower_figures(tower: UserTower, fold: Fold) -> dict[str, dict[str, Any]]:
     tower.load_state_dict(fold.tower)
     return {
         label: {
-            "age_power": float(tower.age_power[at]),
-            "occasions_power": float(tower.occasions_power[at]),
+            "age_power": tower.age_power[at].item(),
+            "occasions_power": tower.occasions_power[at].item(),
             "type_weight": dict(zip(tower.types, tower.kind_weight[at].exp().tolist(), strict=True)),
-            "query_share": float(torch.sigmoid(tower.query_gate[at])),
+            "query_share": torch.sigmoid(tower.query_gate[at]).item(),
         }
         for at, label in enumerate(tower.labels)
     }
