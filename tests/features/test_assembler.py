@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from features.assembler import BEHAVIOUR_FEATURES, assemble, feature_names
+from features.assembler import BEHAVIOUR_FEATURES, OfText, assemble, feature_names
 from features.rows import ITEM_COLUMNS, USER_COLUMNS
+from features.topics import TOPIC_FEATURES, Topics
 from recsys.interest import SIGNALS
 from recsys.state import ItemState, UserState
+from recsys.text_neighbours import EVERYTHING, TextNeighbours
 from tests.features.log import seconds
 
 FEATURES = feature_names(SIGNALS)
@@ -54,6 +56,9 @@ USER = UserState(
     last_at=np.array([seconds(92), seconds(69)]),
     types=np.array(["view", "purchase"]),
 )
+# Each item is like one other: tea like jam, cup like tea, jam like cup, the new one like jam.
+LIKE = TextNeighbours(np.array([[JAM], [TEA], [CUP], [JAM]], dtype=np.int32), np.ones((4, 1), dtype=np.float32))
+TOPICS = Topics(LIKE, np.array([[10.0, 1.5, 0.25], [20.0, 2.5, 0.5], [30.0, 3.5, 0.75], [40.0, 4.5, 1.0]]))
 NOTHING = np.array([])
 NOBODY = UserState(
     np.full(len(USER_COLUMNS), np.nan),
@@ -72,8 +77,8 @@ def row_of(candidate: int, *, user: UserState = USER, items: ItemState = ITEMS) 
 
 
 def test_every_column_of_an_item_that_the_user_chose_thrice():
-    signals = np.array([[0.875, 0.9375, 0.0625, 0.5]], dtype=np.float32)
-    (row,) = assemble(USER, ITEMS, np.array([TEA]), signals)
+    signals = np.array([[0.875, 0.9375, 0.0625, 0.5, 3.0]], dtype=np.float32)
+    (row,) = assemble(USER, ITEMS, np.array([TEA]), OfText(signals, TOPICS))
     assert dict(zip(FEATURES, row.tolist(), strict=True)) == {
         "item_users_7d": 3,
         "item_users_28d": 12,
@@ -111,6 +116,12 @@ def test_every_column_of_an_item_that_the_user_chose_thrice():
         "text_nearest": 0.9375,
         "text_last_occasion": 0.0625,
         "text_query": 0.5,
+        "text_close": 3,
+        "topic_users_28d": 10,
+        "topic_trend": 1.5,
+        "users_against_topic": 0.25,
+        # Jam goes with the history at 1, the four items on the mean at (0.125 + 0.5 + 1 + 0) / 4.
+        "topic_cooccurrence": pytest.approx((1 + EVERYTHING * 0.40625) / (1 + EVERYTHING)),
     }
 
 
@@ -173,12 +184,14 @@ def test_a_user_who_only_interacts_without_value_is_no_reason_to_warn():
 
 def test_rows_are_the_candidates_in_the_order_given_and_columns_the_features():
     candidates = np.array([NEW, TEA, CUP, TEA])
-    signals = np.arange(16, dtype=np.float32).reshape(4, 4) / 16
-    matrix = assemble(USER, ITEMS, candidates, signals)
+    signals = np.arange(20, dtype=np.float32).reshape(4, 5) / 16
+    matrix = assemble(USER, ITEMS, candidates, OfText(signals, TOPICS))
     assert (matrix.dtype, matrix.shape) == (np.float32, (4, len(FEATURES)))
-    assert matrix[:, -4:].tolist() == signals.tolist()
+    behaviour, topics = len(BEHAVIOUR_FEATURES), len(TOPIC_FEATURES)
+    assert matrix[:, behaviour:-topics].tolist() == signals.tolist()
+    assert matrix[:, -topics].tolist() == [40, 10, 20, 10]
     for row, candidate in zip(matrix, candidates.tolist(), strict=True):
-        np.testing.assert_array_equal(row[:-4], list(row_of(candidate).values()))
+        np.testing.assert_array_equal(row[:behaviour], list(row_of(candidate).values()))
 
 
 def test_without_a_text_model_the_columns_are_those_of_behaviour():
@@ -189,15 +202,17 @@ def test_without_a_text_model_the_columns_are_those_of_behaviour():
 
 def test_no_candidates_are_no_rows():
     none = np.array([], dtype=np.int64)
-    assert assemble(USER, ITEMS, none, np.empty((0, len(SIGNALS)), dtype=np.float32)).shape == (0, len(FEATURES))
+    text = OfText(np.empty((0, len(SIGNALS)), dtype=np.float32), TOPICS)
+    assert assemble(USER, ITEMS, none, text).shape == (0, len(FEATURES))
     assert assemble(NOBODY, ITEMS, none, None).shape == (0, len(BEHAVIOUR_FEATURES))
 
 
-def test_the_signals_of_a_scorer_stand_behind_behaviour_however_many_it_has():
-    signals = np.arange(6, dtype=np.float32)[None] / 8
-    names = feature_names((*SIGNALS, "text_interest_view", "text_interest_purchase"))
-    (row,) = assemble(USER, ITEMS, np.array([TEA]), signals)
+def test_the_signals_of_a_scorer_stand_between_behaviour_and_topics_however_many_it_has():
+    signals = np.arange(3, dtype=np.float32)[None] / 8
+    names = feature_names(("text_interest", "text_interest_view", "text_interest_purchase"))
+    (row,) = assemble(USER, ITEMS, np.array([TEA]), OfText(signals, TOPICS))
     found = dict(zip(names, row.tolist(), strict=True))
-    assert [found[name] for name in names[-6:]] == [0, 0.125, 0.25, 0.375, 0.5, 0.625]
-    assert found["text_interest_purchase"] == 0.625
-    np.testing.assert_array_equal(row[:-6], list(row_of(TEA).values()))
+    assert [found[name] for name in names[-7:-4]] == [0, 0.125, 0.25]
+    assert found["text_interest_purchase"] == 0.25
+    assert names[-4:] == TOPIC_FEATURES
+    np.testing.assert_array_equal(row[:-7], list(row_of(TEA).values()))

@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from features.assembler import BEHAVIOUR_FEATURES, assemble, feature_names
-from features.recommender import Recommender, by_score
+from features.assembler import BEHAVIOUR_FEATURES, OfText, assemble, feature_names
+from features.recommender import Recommender, TextSide, by_score
 from features.rows import ITEM_COLUMNS, USER_COLUMNS
+from features.topics import Topics
 from recsys.interest import SIGNALS
 from recsys.state import ItemState, UserState
+from recsys.text_neighbours import TextNeighbours
 
 NOW = 1e9
 USERS = {"users_28d": [8.0, 4.0, 2.0, 1.0]}  # item 0 is the most popular
@@ -25,12 +27,14 @@ USER = UserState(
     types=np.array(["purchase", "view"]),
 )
 INTEREST = np.array(
-    [[0.1, 0.2, 0.3, 0.0], [0.4, 0.5, 0.6, 0.0], [0.9, 0.8, 0.7, 0.0], [0.2, 0.1, 0.0, 0.0]], dtype=np.float32
+    [[0.1, 0.2, 0.3, 0, 1], [0.4, 0.5, 0.6, 0, 2], [0.9, 0.8, 0.7, 0, 3], [0.2, 0.1, 0.0, 0, 4]], dtype=np.float32
 )
 
 
 class FixedInterest:
     """A scorer with the same interests for everybody; keeps what it was asked."""
+
+    vectors = np.array([[1, 0], [0, 1], [0.6, 0.8], [0.8, 0.6]], dtype=np.float32)
 
     def score(self, user, now, candidates=None, query=None):
         self.asked = (user, now, query)
@@ -38,7 +42,7 @@ class FixedInterest:
 
 
 def recommender(*, with_text: bool = True, limit: int = 10) -> Recommender:
-    return Recommender(ITEMS, FixedInterest() if with_text else None, limit)
+    return Recommender(ITEMS, TextSide.of(FixedInterest(), ITEMS) if with_text else None, limit)
 
 
 def test_candidates_come_with_the_features_that_the_ranker_learned_from():
@@ -50,14 +54,15 @@ def test_candidates_come_with_the_features_that_the_ranker_learned_from():
     assert prepared.candidates.provenance(positions.tolist().index(2)) == ("interest_popular", "interest", "popular")
     assert prepared.matrix.shape == (4, len(feature_names(SIGNALS)))
     # The interest in each candidate stands in its own row.
-    np.testing.assert_array_equal(prepared.matrix, assemble(USER, ITEMS, positions, INTEREST[positions]))
+    text = OfText(INTEREST[positions], engine.text.topics)
+    np.testing.assert_array_equal(prepared.matrix, assemble(USER, ITEMS, positions, text))
 
 
 def test_the_scorer_gets_the_user_the_moment_of_the_items_and_the_query():
     engine = recommender()
     query = np.ones(2, dtype=np.float32)
     signals = engine.signals(USER, np.array([2, 0]), query)
-    assert engine.scorer.asked == (USER, NOW, query)
+    assert engine.text.scorer.asked == (USER, NOW, query)
     assert signals.tolist() == INTEREST[[2, 0]].tolist()
 
 
@@ -86,6 +91,13 @@ def test_what_was_seen_is_the_history_and_nothing_is_no_item():
     engine = recommender()
     assert engine.seen(USER).tolist() == [False, True, False, True]
     assert engine.nothing().tolist() == [False] * 4
+
+
+def test_topics_are_those_of_the_items_of_the_moment_and_the_vectors_of_the_scorer():
+    topics = recommender().text.topics
+    expected = Topics.of(TextNeighbours.of(FixedInterest.vectors), ITEMS)
+    assert topics.columns.tolist() == expected.columns.tolist()
+    assert topics.neighbours.weight.tolist() == expected.neighbours.weight.tolist()
 
 
 @pytest.mark.parametrize("scores", [[0.5, 2.0, 0.5, 3.0, 2.0], np.array([0.5, 2.0, 0.5, 3.0, 2.0])])

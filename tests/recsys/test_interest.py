@@ -11,6 +11,7 @@ from recsys import interest
 from recsys.bundle_files import GATHER_FILE, SCORER_FILE
 from recsys.interest import (
     SIGNALS,
+    STANDARDISED,
     DeviceRows,
     InterestScorer,
     Vectors,
@@ -26,6 +27,7 @@ ITEMS = 20
 TEMPERATURE = 15
 NOW = 1e9
 A_DAY = 86_400.0
+CLOSE, CLOSE_SHARPNESS = 0.75, 40.0
 
 TYPES = ("cart", "purchase", "view")
 LABELS = {"purchase": 1.0, "view": 0.25}
@@ -92,7 +94,14 @@ def soft_maximum(cosine: np.ndarray, weight: np.ndarray) -> float:
 
 
 def literal_signals(user: UserState, candidates: Sequence[int], query: Vectors | None = None) -> np.ndarray:
-    """The formula word by word: -1 … 1 becomes 0 … 1, and what is not there counts as -1."""
+    """The formula word by word, of a catalogue smaller than the sample that the interest is compared with."""
+    everything = literal_rows(user, range(ITEMS), query)[:, 0]
+    found = literal_rows(user, candidates, query)
+    return np.column_stack([found, (found[:, 0] - everything.mean()) / everything.std()])
+
+
+def literal_rows(user: UserState, candidates: Sequence[int], query: Vectors | None) -> np.ndarray:
+    """But for the last signal: -1 … 1 becomes 0 … 1, and what is not there counts as -1."""
     rows = []
     for candidate in candidates:
         vector = VECTORS[candidate].astype(float)
@@ -120,13 +129,15 @@ def literal_signals(user: UserState, candidates: Sequence[int], query: Vectors |
             asked,
             *of_labels,
         ]
-        rows.append([(1 + value) / 2 for value in row])
+        close = (1 / (1 + np.exp(-CLOSE_SHARPNESS * (cosine - CLOSE)))).sum()
+        row = [(1 + value) / 2 for value in row]
+        rows.append([*row[:4], close, *row[4:]])
     return np.array(rows)
 
 
 def test_with_several_labels_the_interest_for_each_of_them_is_a_signal_too(scorer):
-    assert signal_names(["purchase"]) == SIGNALS
-    assert scorer.signals == (*SIGNALS, "text_interest_purchase", "text_interest_view")
+    assert signal_names(["purchase"]) == (*SIGNALS, STANDARDISED)
+    assert scorer.signals == (*SIGNALS, "text_interest_purchase", "text_interest_view", STANDARDISED)
 
 
 @pytest.mark.parametrize("query", [None, QUERY], ids=["no query", "a query"])
@@ -135,13 +146,13 @@ def test_the_signals_are_the_formula_word_by_word(scorer, user, query):
     candidates = np.array([5, 3, 12, 5])
     signals = scorer.score(user, NOW, candidates, query)
     assert (signals.dtype, signals.shape) == (np.float32, (4, len(scorer.signals)))
-    assert signals == pytest.approx(literal_signals(user, candidates.tolist(), query), abs=1e-5)
+    assert signals == pytest.approx(literal_signals(user, candidates.tolist(), query), abs=1e-4)
 
 
 def test_a_query_alone_is_its_cosine_with_each_candidate(scorer):
     signals = scorer.score(NOBODY, NOW, None, QUERY)
     cosine = (1 + VECTORS @ QUERY) / 2
-    assert signals == pytest.approx(literal_signals(NOBODY, range(ITEMS), QUERY), abs=1e-5)
+    assert signals == pytest.approx(literal_signals(NOBODY, range(ITEMS), QUERY), abs=1e-4)
     assert signals[:, SIGNALS.index("text_interest")] == pytest.approx(cosine, abs=1e-6)
     assert signals[:, SIGNALS.index("text_query")] == pytest.approx(cosine, abs=1e-6)
     assert not signals[:, [SIGNALS.index("text_nearest"), SIGNALS.index("text_last_occasion")]].any()
@@ -150,7 +161,7 @@ def test_a_query_alone_is_its_cosine_with_each_candidate(scorer):
 def test_as_time_passes_the_items_of_a_history_change_their_weights(scorer):
     one_year = 365 * A_DAY
     later = replace(USER, last_at=USER.last_at - one_year)
-    assert scorer.score(USER, NOW + one_year) == pytest.approx(literal_signals(later, range(ITEMS)), abs=1e-5)
+    assert scorer.score(USER, NOW + one_year) == pytest.approx(literal_signals(later, range(ITEMS)), abs=1e-4)
     assert np.abs(scorer.score(USER, NOW + one_year) - scorer.score(USER, NOW)).max() > 1e-3
 
 
@@ -160,23 +171,34 @@ def test_an_item_of_the_history_is_its_own_nearest(scorer):
 
 
 def test_without_candidates_the_whole_catalogue_is_scored(scorer):
-    everything = scorer.score(USER, NOW)
-    assert everything == pytest.approx(scorer.score(USER, NOW, np.arange(ITEMS)))
-    assert everything.min() >= 0
-    assert everything.max() <= 1
+    assert scorer.score(USER, NOW) == pytest.approx(scorer.score(USER, NOW, np.arange(ITEMS)), abs=1e-6)
+
+
+@pytest.mark.parametrize("candidates", [None, np.array([6, 13])])
+def test_the_standardised_interest_is_against_a_sample_spread_over_the_catalogue(scorer, monkeypatch, candidates):
+    monkeypatch.setattr(interest, "SAMPLE", 3)
+    of_all = scorer.score(USER, NOW)[:, 0]
+    sample = of_all[[0, 9, 19]]
+    found = scorer.score(USER, NOW, candidates)
+    assert found[:, -1] == pytest.approx((found[:, 0] - sample.mean()) / sample.std(), rel=1e-3)
+
+
+def test_in_a_catalogue_of_items_that_are_all_alike_nothing_stands_out(scorer):
+    scorer.vectors = np.repeat(VECTORS[:1], ITEMS, axis=0)
+    assert scorer.score(USER, NOW)[:, -1] == pytest.approx(np.zeros(ITEMS), abs=0.2)
 
 
 def test_only_the_latest_items_of_a_history_count(scorer_file):
     latest = user_of([3, 11, 4], ages=[0.5, 0.5, 3], occasions=[1, 4, 1], types=["view", "purchase", "cart"])
     found = InterestScorer(scorer_file, VECTORS, history_items=3).score(USER, NOW)
-    assert found == pytest.approx(literal_signals(latest, range(ITEMS)), abs=1e-5)
+    assert found == pytest.approx(literal_signals(latest, range(ITEMS)), abs=1e-4)
 
 
 def test_items_of_a_type_that_the_scorer_does_not_know_are_left_out_of_the_history(scorer):
     types = ["view", "swipe", "cart", "view", "wink"]
     known = replace(USER, types=np.array(types)).without(np.isin(np.arange(ITEMS), [11, 19]))
     found = scorer.score(replace(USER, types=np.array(types)), NOW)
-    assert found == pytest.approx(literal_signals(known, range(ITEMS)), abs=1e-5)
+    assert found == pytest.approx(literal_signals(known, range(ITEMS)), abs=1e-4)
 
 
 def test_the_latest_occasion_is_that_of_the_whole_history_and_is_empty_when_all_its_types_are_unknown(scorer):
@@ -208,7 +230,7 @@ def test_vectors_on_the_disk_score_as_those_in_memory(scorer_file, tmp_path):
 def test_other_vectors_may_take_the_place_of_those_that_a_scorer_began_with(scorer):
     scorer.vectors = VECTORS[::-1]
     turned = replace(USER, history=ITEMS - 1 - USER.history)
-    assert scorer.score(turned, NOW)[::-1] == pytest.approx(literal_signals(USER, range(ITEMS)), abs=1e-5)
+    assert scorer.score(turned, NOW)[::-1] == pytest.approx(literal_signals(USER, range(ITEMS)), abs=1e-4)
 
 
 def test_rows_that_lie_on_a_device_are_picked_there(scorer_file, monkeypatch):

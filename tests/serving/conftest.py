@@ -15,5 +15,5 @@ def made_scorer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from training.user_tower import UserTower
 
     folder = tmp_path_factory.mktemp("made_scorer")
-    export_scorer(UserTower(["click"], {"click": 1.0}, temperature=15.0), len(WORDS), folder)
+    export_scorer(UserTower(["click"], {"click": 1.0}, temperature=15.0), len(WORDS), folder / SCORER_FILE)
     return folder / SCORER_FILE
