@@ -1,7 +1,8 @@
 """Retrieve, assemble, score: the one path from a user to a ranked list, for evaluation and for serving."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from features.assembler import OfText, assemble
 from features.topics import Topics
 from recsys.interest import InterestScorer, Vectors
 from recsys.retrieval import CandidateSet, Query, retrieve
+from recsys.retrieval.interest import INTEREST_WEIGHT
 from recsys.state import Floats, ItemState, Mask, Positions, UserState
 from recsys.text_neighbours import TextNeighbours
 
@@ -17,7 +19,21 @@ from recsys.text_neighbours import TextNeighbours
 class Ranker(Protocol):
     """A score for each row of a feature matrix; lightgbm.Booster is one."""
 
-    def predict(self, data: NDArray[np.float32]) -> Floats: ...
+    def predict(self, data: NDArray[np.float32], **options: Any) -> Any: ...
+
+
+class UntrainedRanker:
+    """Where there was nothing to learn to rank from: interest by text and log popularity, as a channel retrieves."""
+
+    def __init__(self, features: Sequence[str]) -> None:
+        """`features`: the names of the columns of the matrix."""
+        self._interest = features.index("text_interest") if "text_interest" in features else None
+        self._users = features.index("item_users_28d")
+
+    def predict(self, data: NDArray[np.float32], **options: Any) -> Floats:
+        """float64 (n,) of a matrix (n, n_features); the options are for other rankers."""
+        popularity: Floats = np.log1p(np.nan_to_num(data[:, self._users].astype(np.float64)))
+        return popularity if self._interest is None else INTEREST_WEIGHT * data[:, self._interest] + popularity
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ class Source(Stage, frozen=True, kw_only=True):
 
     format: Literal["files", "online_retail"] = "files"
     """files: Parquet, JSON lines or CSV in our columns; online_retail: the UCI data set as published."""
-    interactions: str
-    """What users did, and when."""
+    interactions: str | None = None
+    """What users did, and when; without it the engine goes by the texts of the items alone."""
     items: str | None = None
     """What the items are; without it they are the ids in interactions."""
     impressions: str | None = None
@@ -186,6 +186,9 @@ def load_config(path: Path) -> Config:
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}; correct that line, docs/configuration.md lists every key") from error
+    source = config.source
+    if source.interactions is None and (source.items is None or source.format != "files"):
+        raise ConfigError(f"{path}: [source] names neither interactions nor items; name one of them, or both")
     if not config.label_types:
         raise ConfigError(
             f"{path}: no interaction type has label = true among {sorted(config.interaction_types)}; "

@@ -59,6 +59,8 @@ def import_tables(workspace: Workspace) -> ImportSummary:
         known_items = None if items is None else items.get_column(ITEM_ID).unique()
         tables[table], summary.tables[table] = _read_table(workspace, source, table, known_items)
     _check(workspace, summary)
+    if "interactions" not in tables:
+        tables["interactions"] = finished("interactions", [], typed=True)
     if "items" not in tables:
         tables["items"] = derived_items(tables["interactions"])
     _write(workspace, tables, summary)
@@ -74,6 +76,7 @@ def open_source(workspace: Workspace) -> Source:
                 "recsys.toml: [source] names items, users or impressions, but format online_retail finds its tables "
                 "in the file under interactions; remove the other paths"
             )
+        assert config.interactions is not None, "load_config refuses this format without them"
         return OnlineRetail(workspace.source_path(config.interactions))
     return FileSource.of(workspace.root, config)
 
@@ -153,7 +156,9 @@ def _write(workspace: Workspace, tables: dict[str, pl.DataFrame], summary: Impor
 def _place(workspace: Workspace, table: str) -> Path:
     """Where the rows of a table came from."""
     config = workspace.config.source
-    return workspace.source_path(getattr(config, table) or config.interactions)
+    path = getattr(config, table) or config.interactions
+    assert path is not None, "load_config refuses a source without any table"
+    return workspace.source_path(path)
 
 
 @contextmanager

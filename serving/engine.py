@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from features.assembler import feature_names
-from features.recommender import Recommender, TextSide, by_score
+from features.recommender import Recommender, TextSide, UntrainedRanker, by_score
 from features.store import BehaviourStore
 from features.topics import Topics
 from recsys.bundle import Bundle, champion, open_bundle
@@ -61,7 +61,8 @@ class BundleEngine:
         self._interest_column = features.index("text_interest")
         catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
         self._store = store
-        self._booster = lgb.Booster(model_file=bundle.path / RANKER_FILE)
+        ranker = bundle.path / RANKER_FILE
+        self._ranker = lgb.Booster(model_file=ranker) if ranker.exists() else UntrainedRanker(features)
         state = store.online_items(catalogue)
         topics = Topics.of(TextNeighbours.load(bundle.path), state)
         self._items = LiveItems(catalogue, state, vectors, topics)
@@ -85,10 +86,11 @@ class BundleEngine:
         asked = self._encode_query(query)
         signals = self._recommender.signals(user, positions, asked)
         matrix = self._recommender.assemble(user, positions, signals)
-        if len(user.history):
-            scores = self._score(matrix)
-        elif asked is not None:
+        if asked is not None:
+            # The ranker never saw a query in training; the interest blends query and history.
             scores = self._interest(matrix)
+        elif len(user.history):
+            scores = self._score(matrix)
         else:
             # What the ranker never saw in training: a user without a history.
             scores = self._recommender.items.popularity[positions]
@@ -106,10 +108,10 @@ class BundleEngine:
         asked = self._encode_query(query)
         prepared = self._recommender.prepare(user, excluded, self._recommender.signals(user, query=asked))
         found = prepared.candidates
-        if len(user.history):
-            scores = self._score(prepared.matrix)
-        elif asked is not None:
+        if asked is not None:
             scores = self._interest(prepared.matrix)
+        elif len(user.history):
+            scores = self._score(prepared.matrix)
         else:
             # The merge takes popular and fresh items in turn; a score that falls with the rank keeps its order.
             scores = 1.0 / np.arange(1, len(found) + 1)
@@ -172,7 +174,7 @@ class BundleEngine:
 
     def _score(self, matrix: np.ndarray) -> Floats:
         """The ranker's scores. More threads than one cost more than they bring on a few hundred rows."""
-        return np.asarray(self._booster.predict(matrix, num_threads=1), dtype=np.float64)
+        return np.asarray(self._ranker.predict(matrix, num_threads=1), dtype=np.float64)
 
     def _interest(self, matrix: np.ndarray) -> Floats:
         """The interest by text: it knows of queries more than the ranker, which learned from few or none."""

@@ -16,7 +16,7 @@ import lightgbm as lgb
 import msgspec
 import numpy as np
 
-from features.recommender import Prepared, Recommender, by_score
+from features.recommender import Prepared, Ranker, Recommender, UntrainedRanker, by_score
 from recsys.errors import DataError
 from recsys.metrics import RECALL_AT, per_user_metrics, summarise
 from recsys.progress import progress
@@ -152,7 +152,7 @@ def _measure_scores(name: str, task: str, scores: Callable[[UserState], Floats],
 
 
 def _measure_recommender(
-    name: str, task: str, recommender: Recommender, booster: lgb.Booster, cases: list[Case]
+    name: str, task: str, recommender: Recommender, booster: Ranker, cases: list[Case]
 ) -> tuple[Any, list[Prepared]]:
     top: list[Positions] = []
     prepared: list[Prepared] = []
@@ -173,7 +173,9 @@ def _summary(top: list[Positions], cases: list[Case]) -> Any:
     return summarise(per_user_metrics(top, [case.relevant for case in cases])) if cases else None
 
 
-def _importance(booster: lgb.Booster) -> dict[str, float]:
+def _importance(booster: lgb.Booster | UntrainedRanker) -> dict[str, float]:
+    if isinstance(booster, UntrainedRanker):
+        return {}
     gains = booster.feature_importance("gain").tolist()
     return dict(sorted(zip(booster.feature_name(), gains, strict=True), key=lambda pair: -pair[1]))
 

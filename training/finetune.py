@@ -10,12 +10,11 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import torch
 from torch import Tensor
 
 from recsys.catalogue import Catalogue
@@ -24,7 +23,7 @@ from recsys.interest import Vectors
 from recsys.itemtext import ItemText
 from recsys.progress import Advance, progress
 from recsys.schema import ITEM_ID
-from recsys.split import earlier_windows, split_by_time
+from recsys.split import split_by_time
 from recsys.state import Mask
 from training.checkpoint import load_checkpoint, named, part, save_checkpoint
 from training.encoder import TextEncoder
@@ -96,7 +95,7 @@ class Finetuned:
 
     def fold(self, window: datetime) -> Fold:
         """The vectors that may score rows of a window of the ranker."""
-        return self.pretrained if self.uses_pretrained else self.folds[window]
+        return self.pretrained if self.uses_pretrained else self.folds.get(window, self.pretrained)
 
 
 @dataclass(frozen=True)
@@ -252,7 +251,6 @@ def finetune(
     untaught = part(learner.weights(), "tower")
     result = Finetuned(Fold(learner.pretrained.cpu().numpy(), untaught, EVER), counts=learner.prepared.counts)
     days = config.split.validation_days
-    (first_validation,) = earlier_windows(windows[0], count=1, days=days)
     held_out = held_out_items(len(catalogue), hidden, config.finetune.seed)
 
     def lesson_until(moment: datetime, without: Mask) -> Lesson | None:
@@ -261,15 +259,20 @@ def finetune(
     def validation_from(start: datetime) -> TextValidation:
         return text_validation(known, catalogue, config, start, days=days, held_out=held_out, hidden=hidden)
 
-    first = lesson_until(first_validation, hidden | held_out)
+    # The walk begins where there is enough to learn before, and then a window to validate on.
+    moments = [*windows, cut]
+    span = timedelta(days=days)
+    lessons = ((moment, lesson_until(moment - span, hidden | held_out)) for moment in moments)
+    start, first = next(((moment, found) for moment, found in lessons if found is not None), (cut, None))
     if config.finetune.max_steps == 0 or first is None:
         return result
-    moments = [*windows, cut]
+    moments = [moment for moment in moments if moment >= start]
+    first_validation = validation_from(start - span)
     walk = Walk(learner, folder, measured)
     window_steps = 0 if trial else STEPS_A_WINDOW * len(moments)
     with progress(trial or "fine-tuning the text model", config.finetune.max_steps + window_steps) as advance:
         if walk.phase == 0:
-            walk.fit(first, validation_from(first_validation), advance)
+            walk.fit(first, first_validation, advance)
             walk.end_phase(first.seen_until)
         if trial:
             result.curve = walk.curve
@@ -283,15 +286,14 @@ def finetune(
                 walk.end_phase(following.seen_until)
     result.curve = walk.curve
     result.folds = {moment: walk.fold(phase) for phase, moment in enumerate(moments, start=1)}
-    last = result.last_window = validation_from(windows[-1])
     final = learner.weights()
-    for name, weights, fold in (
-        ("finetuned", walk.previous_weights, walk.fold(len(windows))),
-        ("pretrained", walk.start_weights, result.pretrained),
-    ):
+    # The last window that was validated on and not seen before: the one before the cut, unless the walk is short.
+    is_short = len(moments) == 1
+    result.last_window = first_validation if is_short else validation_from(moments[-2])
+    before_it = walk.best_weights if is_short else walk.previous_weights
+    for name, weights in (("finetuned", before_it), ("pretrained", walk.start_weights)):
         learner.load_weights(weights)
-        vectors = torch.from_numpy(np.array(fold.vectors)).to(learner.device)
-        found = last.measure(vectors, learner.tower, learner.encode_queries)
+        found = result.last_window.measure(learner.vectors(), learner.tower, learner.encode_queries)
         # The items that were held out at first have been learned from by now.
         result.validation[name] = {kind: value for kind, value in found.items() if kind != "held_out"}
     if not result.uses_pretrained:

@@ -4,8 +4,9 @@ Reads   tables/
 Writes  features/, cache/
 """
 
+import sys
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import lightgbm as lgb
 import numpy as np
 
 from features.assembler import feature_names
-from features.recommender import Recommender, TextSide
+from features.recommender import Recommender, TextSide, UntrainedRanker
 from features.store import BehaviourStore, weigh
 from recsys.bundle_files import RANKER_FILE
 from recsys.catalogue import Catalogue
@@ -33,6 +34,9 @@ from training.stages import Stages, hash_of_file, key_of
 from training.text_stage import TextModel, save_text_model
 from training.windows import Window, open_window
 
+BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
+"""Where a log without any interaction begins and ends."""
+
 
 class Pipeline:
     """The models of one project as of one cut: they know nothing of what happened at or after it."""
@@ -50,7 +54,8 @@ class Pipeline:
         self.interactions = weigh(workspace.read_table("interactions"), self.config.interaction_types)
         self.first, self.last = self._span()
         self.end = self.last + timedelta(microseconds=1)
-        self.cut = self.end if cut is None else cut
+        # With nothing to learn from there is nothing to hold back.
+        self.cut = self.end if cut is None or self.first == BEFORE_ALL else cut
         if not self.first < self.cut <= self.end:
             raise DataError(
                 f"interactions: they run from {self.first} to {self.last}, the cut is {self.cut}; "
@@ -100,13 +105,7 @@ class Pipeline:
         """The cuts of the ranker's windows, oldest first: of those configured, the ones with a past to learn from."""
         config = self.config.ranker
         starts = earlier_windows(self.cut, count=config.windows, days=config.window_days)
-        usable = [start for start in starts if start - timedelta(days=config.window_days) >= self.first]
-        if not usable:
-            raise DataError(
-                f"interactions: {(self.cut - self.first).days} days lie before the cut {self.cut}; expected at least "
-                f"{2 * config.window_days} to train a ranker, set ranker.window_days lower or import more"
-            )
-        return usable
+        return [start for start in starts if start - timedelta(days=config.window_days) >= self.first]
 
     def compute_features(self) -> None:
         """Snapshots of the features at every window, at the cut and at the end of the data, where there is none yet."""
@@ -146,25 +145,23 @@ class Pipeline:
         text = None if scorer is None else TextSide.of(scorer, items)
         return Recommender(items, text, self.config.retrieval.candidates)
 
-    def ranker(self, *, with_text: bool) -> lgb.Booster:
+    def ranker(self, *, with_text: bool) -> lgb.Booster | UntrainedRanker:
         """The ranker with the text model's channels and features, or without; computed on first use."""
         name = "ranker" if with_text else "ranker_no_text"
+        features = feature_names(self.text.signals if with_text else ())
 
         def build(folder: Path) -> None:
             found = [self._rows(at, start, with_text=with_text) for at, start in enumerate(self.windows)]
             parts = [rows for rows in found if rows is not None]
             if not parts:
-                raise DataError(
-                    f"interactions: nothing retrieved from {self.windows[0]:%Y-%m-%d} on was chosen: there is nothing "
-                    "to learn to rank; import more, or set ranker.windows and ranker.window_days in recsys.toml"
-                )
+                print(f"{name}: nothing to learn from yet, items go by text and popularity", file=sys.stderr)
+                return
             latest = parts.pop() if len(parts) > 1 else None
-            features = feature_names(self.text.signals if with_text else ())
             booster = train_ranker(RankerRows.joined(parts), latest, features, self.config.ranker)
             booster.save_model(folder / RANKER_FILE)
 
-        key = self.key if with_text else self.ranker_key
-        return lgb.Booster(model_file=self.stages.run(name, key, build) / RANKER_FILE)
+        path = self.stages.run(name, self.key if with_text else self.ranker_key, build) / RANKER_FILE
+        return lgb.Booster(model_file=path) if path.exists() else UntrainedRanker(features)
 
     def window(self, start: datetime, end: datetime | None) -> Window:
         """What is known at `start`, and what was chosen up to `end`."""
@@ -190,5 +187,5 @@ class Pipeline:
     def _span(self) -> tuple[datetime, datetime]:
         first, last = self.interactions[TIMESTAMP].min(), self.interactions[TIMESTAMP].max()
         if not isinstance(first, datetime) or not isinstance(last, datetime):
-            raise DataError("interactions: the table is empty; import some with `recsys import`")
+            return BEFORE_ALL, BEFORE_ALL
         return first, last

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from features.assembler import feature_names
+from features.recommender import UntrainedRanker
 from recsys.bundle import Manifest, list_bundles, promote, publish
 from recsys.bundle_files import CATALOGUE_FILE, RANKER_FILE, SMALLER_ENCODER_FILES, TEXT_FILES
 from training.pipeline import Pipeline
@@ -47,7 +48,9 @@ def _fill(pipeline: Pipeline, folder: Path) -> None:
     smaller = [name for name in SMALLER_ENCODER_FILES.values() if (text / name).exists()]
     for name in (*TEXT_FILES, *smaller):
         shutil.copyfile(text / name, folder / name)
-    pipeline.ranker(with_text=True).save_model(folder / RANKER_FILE)
+    ranker = pipeline.ranker(with_text=True)
+    if not isinstance(ranker, UntrainedRanker):
+        ranker.save_model(folder / RANKER_FILE)
     pipeline.catalogue.table.write_parquet(folder / CATALOGUE_FILE)
 
 

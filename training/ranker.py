@@ -13,7 +13,7 @@ import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
-from features.recommender import Prepared, Recommender
+from features.recommender import Prepared, Ranker, Recommender
 from recsys.config import Ranker as RankerConfig
 from recsys.progress import progress
 from training.windows import Window
@@ -125,7 +125,7 @@ def _ndcg(env: lgb.callback.CallbackEnv) -> str:
     return f"ndcg@10 {env.evaluation_result_list[0][2]:.4f}" if env.evaluation_result_list else ""
 
 
-def score_all(booster: lgb.Booster, prepared: Sequence[Prepared]) -> list[NDArray[np.float64]]:
+def score_all(ranker: Ranker, prepared: Sequence[Prepared]) -> list[NDArray[np.float64]]:
     """The scores of several users' candidates in one call, which is much faster than one call each."""
-    scores = np.asarray(booster.predict(np.concatenate([one.matrix for one in prepared])))
+    scores = np.asarray(ranker.predict(np.concatenate([one.matrix for one in prepared])))
     return np.split(scores, np.cumsum([len(one.candidates) for one in prepared])[:-1])
