@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from recsys.config import Finetune
 from recsys.errors import DataError
-from recsys.interest import Vectors
 from training.checkpoint import named, part
 from training.encoder import TextEncoder
 from training.examples import ChosenTogether
@@ -42,10 +41,6 @@ class Lesson:
     next: NextChoices | None
     shown: ShownChoices | None
     seen_until: datetime
-
-    @property
-    def is_empty(self) -> bool:
-        return self.together is None and self.next is None and self.shown is None
 
 
 class Learner:
@@ -106,8 +101,10 @@ class Learner:
 
     def vectors(self) -> Tensor:
         """The catalogue as the encoder reads it now: (n_items, d) on the device; remembered from here on."""
-        self._memory = self.prepared.encode_all()
-        return self._memory
+        found = self.prepared.encode_all()
+        # Apart: the next steps write into what is remembered.
+        self._memory = found.clone()
+        return found
 
     def encode_queries(self, queries: Sequence[str]) -> Tensor:
         """Unit vectors (n, d) of texts that users typed, on the device, with gradients where there are any."""
@@ -129,6 +126,9 @@ class Learner:
             "memory": self._memory.cpu(),
             "torch_random": torch.get_rng_state(),
         }
+        if self.device.type == "cuda":
+            # Dropout draws there.
+            tensors["cuda_random"] = torch.cuda.get_rng_state(self.device)
         for at, values in moments.items():
             tensors |= named(f"optimiser.{at}", {name: value.cpu() for name, value in values.items()})
         return tensors, {"random": self._random.bit_generator.state}
@@ -138,6 +138,8 @@ class Learner:
         self.load_weights(part(tensors, "weights"))
         self._memory = tensors["memory"].to(self.device)
         torch.set_rng_state(tensors["torch_random"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["cuda_random"], self.device)
         self._random.bit_generator.state = state["random"]
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in part(tensors, "optimiser").items():
@@ -154,8 +156,8 @@ class Learner:
         fresh = [torch.from_numpy(batch)]
         if shown is not None:
             fresh.append(shown.candidates.flatten())
-        if after is not None and any(after.queries):
-            # Of those who asked for something the text of what they chose is to learn as well.
+        if after is not None and (lesson.together is None or any(after.queries)):
+            # Of those who asked for something the text of what they chose is to learn as well; and something must.
             fresh.append(after.candidates[after.targets.sum((0, 1)) > 0])
         items = torch.unique(torch.cat(fresh))
         vectors = self.prepared.encode(items)
@@ -199,7 +201,3 @@ class Learner:
         losses = torch.stack([listwise(logits[label], targets[label]) for label in range(len(targets))])
         found: Tensor = (self.tower.label_share * losses).sum()
         return found
-
-    def numpy_vectors(self) -> Vectors:
-        """`vectors` for whoever knows no torch."""
-        return self.vectors().cpu().numpy()
