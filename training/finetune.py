@@ -8,7 +8,8 @@ training. A walk that was killed goes on from its last checkpoint.
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -140,7 +141,8 @@ class Walk:
             self.step += 1
             advance(note=f"loss {self.losses[-1]:.3f}")
             if self.step % STEPS_A_MEASUREMENT == 0 or self.step == config.max_steps:
-                found = self._measure(validation, learner.vectors())
+                with self.as_served():
+                    found = self._measure(validation, learner.vectors())
                 loss = float(np.mean(self.losses))
                 self.curve.append({"step": self.step, "loss": loss, **found})
                 self.measured(self.step, {"loss": loss, **found})
@@ -162,7 +164,27 @@ class Walk:
             self.step += 1
             advance(note=f"up to {moment:%Y-%m-%d}  loss {loss:.3f}")
             self._checkpoint()
-        np.save(self._vectors_file(self.phase), self.learner.vectors().cpu().numpy())
+        with self.as_served():
+            np.save(self._vectors_file(self.phase), self.learner.vectors().cpu().numpy())
+
+    @contextmanager
+    def as_served(self) -> Iterator[None]:
+        """Inside, the encoder's weights lie between the pretrained and the learned ones; learning goes on from these.
+
+        Wortsman et al., "Robust fine-tuning of zero-shot models", 2022.
+        """
+        learned = self.learner.weights()
+        self.learner.load_weights(self.served(learned))
+        yield
+        self.learner.load_weights(learned)
+
+    def served(self, learned: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What serves of learned weights: the encoder's are interpolated, the user tower's stay."""
+        share, start = self.learner.config.interpolation, self.start_weights
+        return {
+            name: torch.lerp(start[name], weight, share) if name.startswith("encoder.") else weight
+            for name, weight in learned.items()
+        }
 
     def end_phase(self, seen_until: datetime) -> None:
         """What was learned until now saw interactions until then."""
@@ -286,11 +308,11 @@ def finetune(
                 walk.end_phase(following.seen_until)
     result.curve = walk.curve
     result.folds = {moment: walk.fold(phase) for phase, moment in enumerate(moments, start=1)}
-    final = learner.weights()
+    final = walk.served(learner.weights())
     # The last window that was validated on and not seen before: the one before the cut, unless the walk is short.
     is_short = len(moments) == 1
     result.last_window = first_validation if is_short else validation_from(moments[-2])
-    before_it = walk.best_weights if is_short else walk.previous_weights
+    before_it = walk.served(walk.best_weights if is_short else walk.previous_weights)
     for name, weights in (("finetuned", before_it), ("pretrained", walk.start_weights)):
         learner.load_weights(weights)
         found = result.last_window.measure(learner.vectors(), learner.tower, learner.encode_queries)
@@ -336,7 +358,7 @@ def lesson(
             without=without,
             history_items=tune.history_items,
         )
-    if len(together.items) == 0 and not any(log.query) and not shown:
+    if len(together.items) == 0 and not shown and not (len(following) and any(log.query)):
         return None
     return Lesson(
         together if len(together.items) else None,
