@@ -105,8 +105,9 @@ def measure(pipeline: Pipeline) -> dict[str, Any]:
         {
             "step": point["step"],
             "loss": point["loss"],
-            "validation_ndcg@10": point.get("unseen", point.get("asked")),
+            "validation_ndcg@10": point.get("unseen"),
             "held_out_ndcg@10": point.get("held_out"),
+            "asked_ndcg@10": point.get("asked"),
         }
         for point in text.about["curve"]
     ]
@@ -115,6 +116,7 @@ def measure(pipeline: Pipeline) -> dict[str, Any]:
         "models": models,
         **ours,
         **({"curves": {"text": curve}} if curve else {}),
+        "text": {key: text.about[key] for key in ("uses_pretrained", "validation", "texts", "tower", "encoders")},
     }
 
 

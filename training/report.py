@@ -63,9 +63,38 @@ CurvePoint = TypedDict(
         "loss": AtLeastZero | None,
         "validation_ndcg@10": Share | None,
         "held_out_ndcg@10": Share | None,
+        "asked_ndcg@10": NotRequired[Share | None],
     },
 )
-"""Training so far: validation_ndcg@10 on known items after the training cut, held_out_ndcg@10 on items kept from it."""
+"""Training so far: validation_ndcg@10 on what users chose after the training cut, held_out_ndcg@10 on items kept from
+it, asked_ndcg@10 on what they chose after typing a query."""
+
+
+class Tower(TypedDict):
+    """What the user tower learned for one label: see training.user_tower."""
+
+    age_power: float
+    occasions_power: float
+    type_weight: dict[str, AtLeastZero]
+    query_share: Share
+
+
+class TextCounts(TypedDict):
+    """Items; those without a text; those whose text was cut off."""
+
+    items: Count
+    empty: Count
+    cut: Count
+
+
+class TextFigures(TypedDict):
+    """The text model: which one serves, and why. Of each encoder at least {"kept"} or, in float32, {"difference"}."""
+
+    uses_pretrained: bool
+    validation: dict[str, dict[str, Share]]
+    texts: TextCounts
+    tower: dict[str, Tower]
+    encoders: dict[str, dict[str, Any]]
 
 
 class Channel(TypedDict):
@@ -88,6 +117,7 @@ class Report(TypedDict):
     curves: NotRequired[dict[str, list[CurvePoint]]]
     importance: NotRequired[dict[str, AtLeastZero]]
     channels: NotRequired[dict[str, Channel]]
+    text: NotRequired[TextFigures]
 
 
 TABLE_COLUMNS: Final = (

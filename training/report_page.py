@@ -13,6 +13,7 @@ from jinja2 import Environment, StrictUndefined
 
 from training.report_plots import channel_bars, importance_bars, model_bars, training_curves
 from training.report_svg import PALETTE
+from training.report_text import text_in_words
 
 TASKS: Final = {
     "all": ("All items", "Every item may be recommended, also what the user had before."),
@@ -26,6 +27,7 @@ MODELS: Final = {
     "ease": "linear item-to-item model, no text",
     "zero_shot_text": "pretrained text model as it is",
     "text_model": "text model trained on behaviour",
+    "text_and_popularity": "text_model's interest plus log popularity",
     "recsys_no_text": "ranker on behaviour alone",
     "recsys": "ranker on behaviour and text",
 }
@@ -108,6 +110,7 @@ def render_page(report: Mapping[str, Any]) -> str:
     return template.render(
         palette=PALETTE,
         report=report,
+        text_model=text_in_words(report["text"]) if "text" in report else None,
         headline=headline(found),
         verdicts=found,
         best=best_values(report),
@@ -117,6 +120,11 @@ def render_page(report: Mapping[str, Any]) -> str:
         baselines=BASELINES,
         task_plots={task: model_bars(models, task) for task in shown},
         curve_plots={name: training_curves(points) for name, points in report.get("curves", {}).items() if points},
+        asked_curves=[
+            name
+            for name, points in report.get("curves", {}).items()
+            if any(point.get("asked_ndcg@10") is not None for point in points)
+        ],
         importance_plot=importance_bars(top_gains, total=sum(gains.values())) if gains else None,
         channel_plot=channel_bars(report["channels"]) if report.get("channels") else None,
         total_seconds=sum(report["seconds"].values()),

@@ -7,7 +7,12 @@ from markupsafe import Markup
 
 from training.report_svg import BASELINE, MUTED, OURS, OURS_SOFT, SECOND, as_svg, draw_bars, label_bars, panels
 
-COLOURS_OF_MODELS: Final = {"recsys": OURS, "recsys_no_text": OURS_SOFT, "text_model": OURS_SOFT}
+COLOURS_OF_MODELS: Final = {
+    "recsys": OURS,
+    "recsys_no_text": OURS_SOFT,
+    "text_model": OURS_SOFT,
+    "text_and_popularity": OURS_SOFT,
+}
 PLOTTED_METRICS: Final = ("ndcg@10", "recall@100")
 
 
@@ -30,11 +35,16 @@ def model_bars(models: Mapping[str, Any], task: str) -> Markup:
 
 
 def training_curves(points: Sequence[Mapping[str, Any]]) -> Markup:
-    """Loss, and quality on known and on held-out items, over the training steps."""
+    """Loss, and quality on known and on held-out items and on queries, over the training steps."""
     with panels(2, rows=7) as (figure, (loss, quality)):
-        lines = ((loss, "loss", OURS), (quality, "validation_ndcg@10", OURS), (quality, "held_out_ndcg@10", SECOND))
+        lines = (
+            (loss, "loss", OURS),
+            (quality, "validation_ndcg@10", OURS),
+            (quality, "held_out_ndcg@10", SECOND),
+            (quality, "asked_ndcg@10", MUTED),
+        )
         for panel, key, colour in lines:
-            drawn = [point for point in points if point[key] is not None]
+            drawn = [point for point in points if point.get(key) is not None]
             steps, values = [point["step"] for point in drawn], [point[key] for point in drawn]
             panel.plot(steps, values, color=colour, linewidth=2, marker="o", markersize=3)
         for panel, title in ((loss, "loss"), (quality, "ndcg@10")):

@@ -26,8 +26,8 @@ def print_found(found: Found, *, console: Console | None = None) -> None:
     """The best trials that fit, and the section of the best one."""
     console = console or Console()
     table = Table(title=f"the best of {len(found.trials)} trials", title_justify="left")
-    for name in ("trial", "× pretrained", *_searched(found)):
-        table.add_column(name, justify="right")
+    for name in ("trial", "×_pretrained", *_searched(found)):
+        table.add_column(name.replace("_", "\n"), justify="right")
     for row in _rows(found)[:SHOWN]:
         table.add_row(*row)
     console.print(table)
