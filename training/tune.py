@@ -143,7 +143,7 @@ def _suggested(trial: "optuna.Trial", now: Finetune, layers: int) -> Finetune:
         now,
         learning_rate=trial.suggest_float("learning_rate", min(2e-5, rate), max(5e-3, rate), log=True),
         temperature=trial.suggest_float("temperature", min(5.0, temperature), max(50.0, temperature), log=True),
-        history_items=trial.suggest_int("history_items", min(5, history), max(100, history), log=True),
+        history_items=trial.suggest_int("history_items", min(5, history), max(200, history), log=True),
         anchor=trial.suggest_float("anchor", 0.0, max(2.0, now.anchor)),
     )
     if now.method == "last_layers":

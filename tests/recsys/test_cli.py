@@ -92,3 +92,12 @@ def test_the_help_lists_the_commands():
     result = CliRunner().invoke(cli.recsys, ["--help"])
     assert result.exit_code == 0
     assert {"import", "init"} <= {line.split()[0] for line in result.output.splitlines() if line.startswith("  ")}
+
+
+@pytest.mark.parametrize(
+    ("package", "extra"),
+    [("optuna", "tune"), ("tensorboardX", "tensorboard"), ("mlflow.tracking", "mlflow"), ("torch", "train")],
+)
+def test_each_optional_package_names_its_own_extra(package, extra):
+    message = cli.what_to_install(ModuleNotFoundError(name=package))
+    assert f"{package} is not installed; install recsys[{extra}] to " in message

@@ -10,7 +10,7 @@ from recsys.workspace import Workspace
 from tests.training.project import shop_project
 from training import tune as module
 from training.pipeline import Pipeline
-from training.tune import Found, Trial, search
+from training.tune import SEARCHED, Found, Trial, search
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +30,10 @@ def pipeline_of(workspace: Workspace, **finetune: int) -> Pipeline:
     return pipeline
 
 
-def test_the_first_trial_has_the_settings_of_recsys_toml_and_each_further_one_others(usual):
+def test_the_first_trial_has_the_settings_of_recsys_toml_and_each_further_one_others(usual, workspace):
     assert [trial.number for trial in usual.trials] == [1, 2, 3]
-    first = usual.trials[0].settings
-    assert first == {
-        "learning_rate": 1e-3,
-        "trained_layers": 2,
-        "temperature": 15.0,
-        "history_items": 40,
-        "anchor": 0.5,
-    }
+    configured = workspace.config.finetune
+    assert usual.trials[0].settings == {name: getattr(configured, name) for name in SEARCHED}
     assert len({json.dumps(trial.settings, sort_keys=True) for trial in usual.trials}) == 3
     assert all(trial.settings["trained_layers"] in (1, 2) for trial in usual.trials)  # the encoder has two
 
@@ -101,7 +95,7 @@ def test_with_nothing_to_learn_the_message_says_what_to_change(workspace):
 
 def test_the_section_can_be_pasted_and_has_every_key_that_is_not_the_default():
     trials = [
-        Trial(1, {"learning_rate": 4e-4, "history_items": 40}, 1.1, False),
+        Trial(1, {"learning_rate": 4e-4, "history_items": 30}, 1.1, False),
         Trial(2, {"learning_rate": 0.00123456, "history_items": 12}, 1.2, True),
     ]
     found = Found("shop", Finetune(method="lora", max_steps=10), trials)
