@@ -1,60 +1,107 @@
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
 from msgspec.structs import replace
-from torch import nn
 
-from recsys.config import Config, Finetune, Text
+from recsys.config import Config, Text
 from recsys.split import cold_items
 from tests.training.project import at, catalogue_of, chosen, config_of, shop_tables
 from training import finetune as module
 from training import validation
 from training.encoder import TextEncoder
-from training.examples import chosen_together
 from training.finetune import (
+    CHECKPOINT_FILE,
     EVER,
+    MIN_INTERACTIONS,
     PATIENCE,
     STEPS_A_MEASUREMENT,
-    TEMPERATURE,
+    STEPS_A_WINDOW,
     Finetuned,
-    Finetuner,
-    contrast,
-    drift,
+    Fold,
+    Tables,
+    Walk,
     finetune,
+    forget_walk,
     held_out_items,
+    lesson,
     relative_gain,
+    unwatched,
 )
+from training.learner import Learner, Lesson
 from training.prepared import PreparedTexts
+from training.user_tower import UserTower
 from training.validation import TextValidation, text_validation
 
 INTERACTIONS, CATALOGUE = shop_tables()
 TITLES = CATALOGUE.table["title"].to_list()
 COLD = cold_items(CATALOGUE.item_ids)
+COLD_IDS = [CATALOGUE.item_ids[item] for item in np.flatnonzero(COLD)]
 WINDOWS, CUT = [at(77), at(91)], at(105)
 MOMENTS = [*WINDOWS, CUT]
+DAYS = 21
 # The last validation begins 14 days before the cut: without the cut it would reach beyond it.
-CONFIG = config_of(validation_days=21, max_steps=10, batch_items=30, learning_rate=1e-2)
+CONFIG = config_of(validation_days=DAYS, max_steps=STEPS_A_MEASUREMENT, batch_items=30, learning_rate=1e-2)
+NOTHING = np.zeros(len(CATALOGUE), dtype=np.bool_)
 
 
-def replaced(**finetune: int) -> Config:
+def replaced(**finetune: float) -> Config:
     return replace(CONFIG, finetune=replace(CONFIG.finetune, **finetune))
 
 
 def tuned(
-    tiny_encoder: Path, interactions: pl.DataFrame = INTERACTIONS, config: Config = CONFIG
+    tiny_encoder: Path,
+    interactions: pl.DataFrame = INTERACTIONS,
+    config: Config = CONFIG,
+    *,
+    impressions: pl.DataFrame | None = None,
+    folder: Path | None = None,
+    measured: module.Measured = unwatched,
+    trial: str | None = None,
 ) -> tuple[Finetuned, TextEncoder]:
+    """A walk of the shop, by default in a folder that goes with it."""
     encoder = TextEncoder(tiny_encoder, Text(max_tokens=16), config.finetune)
-    found = finetune(encoder, interactions, CATALOGUE, config, cut=CUT, windows=WINDOWS, hidden=COLD)
+    with TemporaryDirectory() as temporary:
+        found = finetune(
+            encoder,
+            Tables(interactions, impressions),
+            CATALOGUE,
+            config,
+            cut=CUT,
+            windows=WINDOWS,
+            hidden=COLD,
+            folder=folder or Path(temporary),
+            measured=measured,
+            trial=trial,
+        )
     return found, encoder
 
 
 def all_vectors(found: Finetuned) -> np.ndarray:
     return np.stack([found.folds[moment].vectors for moment in MOMENTS])
+
+
+def assert_same_fold(found: Fold, expected: Fold) -> None:
+    np.testing.assert_array_equal(found.vectors, expected.vectors)
+    assert found.tower.keys() == expected.tower.keys()
+    assert all(torch.equal(weight, expected.tower[name]) for name, weight in found.tower.items())
+
+
+def assert_same_walk(found: Finetuned, expected: Finetuned) -> None:
+    assert found.folds.keys() == expected.folds.keys()
+    for moment, fold in found.folds.items():
+        assert_same_fold(fold, expected.folds[moment])
+        assert fold.seen_until == expected.folds[moment].seen_until
+    assert (found.curve, found.validation) == (expected.curve, expected.validation)
 
 
 def with_other_items(interactions: pl.DataFrame, rows: pl.Expr, among: list[str], seed: int = 1) -> pl.DataFrame:
@@ -75,7 +122,7 @@ class Scripted:
         self.unseen = iter(unseen)
         self.shown: list[torch.Tensor] = []
 
-    def measure(self, vectors: torch.Tensor) -> dict[str, float]:
+    def measure(self, vectors: torch.Tensor, *_: object) -> dict[str, float]:
         self.shown.append(vectors.clone())
         return {"unseen": next(self.unseen), "held_out": 0.0}
 
@@ -84,26 +131,31 @@ def unheeded(steps: int = 1, *, note: str = "") -> None: ...
 
 
 def test_learning_changes_the_vectors_from_window_to_window(usual):
-    vectors = np.stack([usual.pretrained, *all_vectors(usual)])
-    assert [point["step"] for point in usual.curve] == [0, 10]
+    vectors = np.stack([usual.pretrained.vectors, *all_vectors(usual)])
+    assert [point["step"] for point in usual.curve] == [0, STEPS_A_MEASUREMENT]
     assert all(np.abs(later - earlier).max() > 1e-3 for earlier, later in pairwise(vectors))
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=2), 1, rtol=1e-5)
 
 
-def test_the_same_seed_gives_the_same_vectors_and_another_one_others(usual, tiny_encoder):
-    again, _ = tuned(tiny_encoder)
-    np.testing.assert_array_equal(all_vectors(again), all_vectors(usual))
-    assert again.curve == usual.curve
+def test_the_user_tower_learns_from_window_to_window(usual):
+    towers = [usual.pretrained.tower, *(usual.folds[moment].tower for moment in MOMENTS)]
+    assert not towers[0]["age_power"].any()
+    assert all(not torch.equal(later["age_power"], earlier["age_power"]) for earlier, later in pairwise(towers))
+
+
+def test_the_same_seed_gives_the_same_model_and_another_one_another(usual, tiny_encoder):
+    assert_same_walk(tuned(tiny_encoder)[0], usual)
     other, _ = tuned(tiny_encoder, config=replaced(seed=1))
     assert np.abs(all_vectors(other) - all_vectors(usual)).max() > 1e-3
+
+
+# Out of fold
 
 
 def test_nothing_at_or_after_the_cut_is_learned_from(usual, tiny_encoder):
     after = pl.col("timestamp") >= CUT
     for changed in (with_other_items(INTERACTIONS, after, CATALOGUE.item_ids), INTERACTIONS.filter(~after)):
-        found, _ = tuned(tiny_encoder, changed)
-        np.testing.assert_array_equal(all_vectors(found), all_vectors(usual))
-        assert (found.curve, found.validation) == (usual.curve, usual.validation)
+        assert_same_walk(tuned(tiny_encoder, changed)[0], usual)
 
 
 def test_what_happens_just_before_the_cut_is_learned_from(usual, tiny_encoder):
@@ -114,36 +166,57 @@ def test_what_happens_just_before_the_cut_is_learned_from(usual, tiny_encoder):
 
 
 @pytest.mark.parametrize("window", WINDOWS)
-def test_the_vectors_that_score_a_window_learned_nothing_from_it(usual, tiny_encoder, window):
+def test_the_fold_that_scores_a_window_learned_nothing_from_it(usual, tiny_encoder, window):
     found, _ = tuned(tiny_encoder, with_other_items(INTERACTIONS, pl.col("timestamp") >= window, CATALOGUE.item_ids))
-    np.testing.assert_array_equal(found.folds[window].vectors, usual.folds[window].vectors)
+    assert_same_fold(found.folds[window], usual.folds[window])
+
+
+def logged_impressions() -> pl.DataFrame:
+    """An hour before each purchase the item among five others."""
+    bought = INTERACTIONS.filter(pl.col("event_type") == "purchase")
+    others = np.random.default_rng(0).choice(CATALOGUE.item_ids, (len(bought), 5)).tolist()
+    return pl.DataFrame(
+        {
+            "request_id": [f"r{at}" for at in range(len(bought))],
+            "user_id": bought["user_id"],
+            "timestamp": bought["timestamp"] - timedelta(hours=1),
+            "items": [[item, *rest] for item, rest in zip(bought["item_id"], others, strict=True)],
+        }
+    )
+
+
+def test_what_was_shown_is_learned_from_but_nothing_at_or_after_the_window_that_a_fold_scores(usual, tiny_encoder):
+    impressions = logged_impressions()
+    whole, _ = tuned(tiny_encoder, impressions=impressions)
+    assert np.abs(all_vectors(whole)[0] - all_vectors(usual)[0]).max() > 1e-3
+    early, _ = tuned(tiny_encoder, impressions=impressions.filter(pl.col("timestamp") < WINDOWS[1]))
+    for window in WINDOWS:
+        assert_same_fold(early.folds[window], whole.folds[window])
+    assert np.abs(all_vectors(early)[2] - all_vectors(whole)[2]).max() > 1e-3
 
 
 def test_no_interaction_with_a_hidden_item_is_learned_from_nor_decides_on_whom_to_measure(tiny_encoder, monkeypatch):
     # Fewer than there are, so that a sample is drawn.
     monkeypatch.setattr(validation, "MAX_USERS", 20)
     usual, _ = tuned(tiny_encoder)
-    hidden_ids = [item for item, is_cold in zip(CATALOGUE.item_ids, COLD, strict=True) if is_cold]
-    is_hidden = pl.col("item_id").is_in(hidden_ids)
+    is_hidden = pl.col("item_id").is_in(COLD_IDS)
     days = [day + 0.5 for day in range(105)]
-    robots = chosen(*((f"robot-{day % 7}", item, day) for item in hidden_ids for day in days))
+    robots = chosen(*((f"robot-{day % 7}", item, day) for item in COLD_IDS for day in days))
     for changed in (
-        with_other_items(INTERACTIONS, is_hidden, hidden_ids),
+        with_other_items(INTERACTIONS, is_hidden, COLD_IDS),
         INTERACTIONS.filter(~is_hidden),
         pl.concat([INTERACTIONS, robots], how="diagonal"),
     ):
-        found, _ = tuned(tiny_encoder, changed)
-        np.testing.assert_array_equal(all_vectors(found), all_vectors(usual))
-        assert (found.curve, found.validation) == (usual.curve, usual.validation)
+        assert_same_walk(tuned(tiny_encoder, changed)[0], usual)
 
 
 def test_each_fold_knows_the_latest_interaction_that_it_was_learned_from(usual):
-    learned = INTERACTIONS.filter(~pl.col("item_id").is_in(np.array(CATALOGUE.item_ids)[COLD].tolist()))["timestamp"]
+    learned = INTERACTIONS.filter(~pl.col("item_id").is_in(COLD_IDS))["timestamp"]
     for moment in MOMENTS:
         assert usual.folds[moment].seen_until == learned.filter(learned < moment).max() < moment
 
 
-@pytest.mark.parametrize("leaking", [WINDOWS[0] - timedelta(days=CONFIG.split.validation_days), WINDOWS[0]])
+@pytest.mark.parametrize("leaking", [WINDOWS[0] - timedelta(days=DAYS), WINDOWS[0]])
 def test_seen_until_tells_when_an_earlier_part_of_the_walk_saw_too_much(tiny_encoder, monkeypatch, leaking):
     honest = module.split_by_time
 
@@ -156,7 +229,7 @@ def test_seen_until_tells_when_an_earlier_part_of_the_walk_saw_too_much(tiny_enc
     assert found.folds[WINDOWS[1]].seen_until > WINDOWS[-1]
 
 
-def test_a_model_that_saw_a_window_ranks_it_far_better_than_one_that_did_not(tiny_encoder, monkeypatch):
+def test_a_model_that_saw_a_window_ranks_it_far_better_than_one_that_did_not(tiny_encoder, monkeypatch, tmp_path):
     """Why folds matter: what goes together in the window is drawn at random, so nothing but the window explains it."""
     random = np.random.default_rng(0)
     words = [
@@ -172,149 +245,275 @@ def test_a_model_that_saw_a_window_ranks_it_far_better_than_one_that_did_not(tin
     interactions = chosen(*rows)
     nothing = np.zeros(len(words), dtype=np.bool_)
     monkeypatch.setattr(module, "STEPS_A_WINDOW", 60)
+    config = config_of(max_steps=1, learning_rate=1e-2, interpolation=1.0)
     found = finetune(
-        TextEncoder(tiny_encoder, Text(max_tokens=16), Finetune(trained_layers=2)),
-        interactions,
+        TextEncoder(tiny_encoder, Text(max_tokens=16), config.finetune),
+        Tables(interactions),
         catalogue,
-        config_of(max_steps=1, learning_rate=1e-2),
+        config,
         cut=at(50),
         windows=[at(40)],
         hidden=nothing,
+        folder=tmp_path,
     )
-    window = text_validation(
-        interactions, catalogue, at(40), days=10, history_items=40, held_out=nothing, hidden=nothing
-    )
+    window = text_validation(interactions, catalogue, config, at(40), days=10, held_out=nothing, hidden=nothing)
+    untaught = UserTower.configured(config)
     out_of_fold, memorised = (
-        window.measure(torch.from_numpy(found.folds[moment].vectors))["unseen"] for moment in (at(40), at(50))
+        validation.ndcg_of(window.unseen, torch.from_numpy(np.array(found.folds[moment].vectors)), untaught)
+        for moment in (at(40), at(50))
     )
     assert memorised > 0.6
     assert out_of_fold < 0.4
 
 
-@pytest.mark.parametrize("too_little", ["no steps", "few interactions", "nobody chose two items"])
-def test_with_nothing_to_learn_from_the_pretrained_vectors_stay(tiny_encoder, too_little):
+# Too little to learn from
+
+
+def encoded(encoder: TextEncoder) -> np.ndarray:
+    return PreparedTexts(encoder, TITLES).encode_all().numpy()
+
+
+@pytest.mark.parametrize("too_little", ["no steps", "few interactions", "nobody chose two items", "no interaction"])
+def test_with_nothing_to_learn_from_the_pretrained_model_stays(tiny_encoder, too_little):
     interactions, config = INTERACTIONS, CONFIG
     if too_little == "no steps":
         config = replaced(max_steps=0)
     elif too_little == "few interactions":
-        # 99 before the validation that precedes the first window, one fewer than needed.
-        before = pl.col("timestamp") < WINDOWS[0] - timedelta(days=CONFIG.split.validation_days)
-        is_open = ~pl.col("item_id").is_in(np.array(CATALOGUE.item_ids)[COLD].tolist())
-        interactions = pl.concat([INTERACTIONS.filter(before, is_open).head(99), INTERACTIONS.filter(~before)])
+        # Before the last validation that there could be, one fewer than needed.
+        before, is_open = pl.col("timestamp") < CUT - timedelta(days=DAYS), ~pl.col("item_id").is_in(COLD_IDS)
+        few = INTERACTIONS.filter(before, is_open).tail(MIN_INTERACTIONS - 1)
+        interactions = pl.concat([few, INTERACTIONS.filter(~before)])
+    elif too_little == "no interaction":
+        interactions = INTERACTIONS.clear()
     else:
-        ids = pl.int_range(pl.len()).cast(pl.String)
-        interactions = INTERACTIONS.with_columns(user_id=ids)
+        interactions = INTERACTIONS.with_columns(user_id=pl.int_range(pl.len()).cast(pl.String))
     found, encoder = tuned(tiny_encoder, interactions, config)
     assert found.uses_pretrained
     assert (found.curve, found.folds) == ([], {})
     for moment in MOMENTS:
         assert found.fold(moment).seen_until == EVER
-        np.testing.assert_array_equal(found.fold(moment).vectors, found.pretrained)
-    left = PreparedTexts(encoder, TITLES).encode_all().numpy()
-    np.testing.assert_array_equal(left, found.pretrained)
+        assert_same_fold(found.fold(moment), found.pretrained)
+    np.testing.assert_array_equal(encoded(encoder), found.pretrained.vectors)
+    assert not found.pretrained.tower["age_power"].any()
 
 
-def test_when_learning_made_it_worse_vectors_and_encoder_are_the_pretrained_ones(tiny_encoder, monkeypatch):
-    # The first validation is asked of the pretrained vectors and after 10 steps, the last one of both.
-    values = iter([0.1, 0.2, 0.3, 0.2])
+def test_what_is_learned_from_is_what_there_is():
+    def lesson_of(interactions: pl.DataFrame) -> Lesson | None:
+        return lesson(interactions, None, CATALOGUE, CONFIG, CUT, NOTHING)
+
+    found = lesson_of(INTERACTIONS)
+    assert found is not None
+    assert found.together is not None
+    assert found.next is not None
+    assert found.shown is None
+    assert found.seen_until == INTERACTIONS["timestamp"].max()
+    alone = INTERACTIONS.with_columns(user_id=pl.int_range(pl.len()).cast(pl.String))
+    assert lesson_of(alone) is None
+    found = lesson_of(alone.with_columns(query=pl.lit("a lamp")))
+    assert found is not None
+    assert found.together is None
+    assert found.next is not None
+    # Queries that nobody chose anything after teach nothing.
+    asked = pl.when(pl.col("event_type") == "view").then(pl.lit("a lamp"))
+    assert lesson_of(alone.with_columns(query=asked)) is None
+
+
+@pytest.mark.parametrize(("first_day", "taught"), [(70 - 14, [WINDOWS[1], CUT]), (70, [CUT])])
+def test_the_walk_begins_with_the_first_window_that_there_is_enough_before(
+    tiny_encoder, monkeypatch, first_day, taught
+):
+    monkeypatch.setattr(Finetuned, "uses_pretrained", False)
+    found, _ = tuned(tiny_encoder, INTERACTIONS.filter(pl.col("timestamp") >= at(first_day)))
+    assert list(found.folds) == taught
+    for moment in MOMENTS:
+        if moment in taught:
+            assert EVER < found.fold(moment).seen_until < moment
+        else:
+            assert_same_fold(found.fold(moment), found.pretrained)
+    assert found.validation.keys() == {"pretrained", "finetuned"}
+    assert found.last_window.unseen
+
+
+# Which model is taken
+
+
+def test_when_learning_made_it_worse_the_model_is_the_pretrained_one(tiny_encoder, monkeypatch):
+    # The first validation is asked of the pretrained vectors and after the steps, the last one of both.
+    values = iter([0.1, 0.2, 0.2, 0.3])
     monkeypatch.setattr(TextValidation, "measure", lambda *_: {"unseen": next(values), "held_out": 0.0})
     found, encoder = tuned(tiny_encoder)
-    assert found.validation == {"pretrained": 0.3, "finetuned": 0.2}
+    assert found.validation == {"pretrained": {"unseen": 0.3}, "finetuned": {"unseen": 0.2}}
     assert found.uses_pretrained
-    np.testing.assert_array_equal(found.fold(CUT).vectors, found.pretrained)
-    left = PreparedTexts(encoder, TITLES).encode_all().numpy()
-    np.testing.assert_array_equal(left, found.pretrained)
-    assert np.abs(found.folds[CUT].vectors - found.pretrained).max() > 1e-3
+    assert_same_fold(found.fold(CUT), found.pretrained)
+    np.testing.assert_array_equal(encoded(encoder), found.pretrained.vectors)
+    assert np.abs(found.folds[CUT].vectors - found.pretrained.vectors).max() > 1e-3
 
 
 def test_the_encoder_is_left_as_the_model_of_the_cut(tiny_encoder, monkeypatch):
     monkeypatch.setattr(Finetuned, "uses_pretrained", False)
     found, encoder = tuned(tiny_encoder)
-    left = PreparedTexts(encoder, TITLES).encode_all().numpy()
-    np.testing.assert_allclose(left, found.fold(CUT).vectors, atol=1e-6)
+    np.testing.assert_allclose(encoded(encoder), found.fold(CUT).vectors, atol=1e-6)
 
 
-def started(tiny_encoder: Path, config: Config) -> tuple[Finetuner, module.ChosenTogether]:
-    encoder = TextEncoder(tiny_encoder, Text(max_tokens=16), Finetune(trained_layers=1))
-    together = chosen_together(INTERACTIONS, CATALOGUE, held_out=COLD)
-    return Finetuner(encoder, TITLES, config), together
+def test_the_last_window_is_measured_with_a_model_that_did_not_see_it(usual):
+    assert usual.last_window.unseen
+    for name, fold in (("pretrained", usual.pretrained), ("finetuned", usual.folds[WINDOWS[-1]])):
+        tower = UserTower.configured(CONFIG)
+        tower.load_state_dict(fold.tower)
+        expected = validation.ndcg_of(usual.last_window.unseen, torch.from_numpy(np.array(fold.vectors)), tower)
+        assert usual.validation[name] == {"unseen": pytest.approx(expected)}
 
 
-def test_training_stops_when_two_measurements_bring_nothing_new_and_keeps_the_best_weights(tiny_encoder):
-    tuner, together = started(tiny_encoder, config_of(max_steps=100, batch_items=20))
-    scripted = Scripted(0.10, 0.12, 0.15, 0.14, 0.15, 0.99)
-    curve = tuner.fit(together, scripted, unheeded)
-    assert PATIENCE == 2
-    assert [point["step"] for point in curve] == [step * STEPS_A_MEASUREMENT for step in range(5)]
-    torch.testing.assert_close(tuner.prepared.encode_all(), scripted.shown[2], rtol=0, atol=0)
+def test_what_was_typed_is_measured_too_where_it_is_logged(tiny_encoder):
+    titles = dict(zip(CATALOGUE.item_ids, TITLES, strict=True))
+    query = pl.when(pl.col("event_type") == "purchase").then(pl.col("item_id").replace_strict(titles))
+    found, _ = tuned(tiny_encoder, INTERACTIONS.with_columns(query=query))
+    assert "asked" in found.curve[0]
+    # A title is found by itself.
+    assert found.validation["pretrained"]["asked"] > 0.9
 
 
-def test_when_no_measurement_beats_the_pretrained_model_its_weights_are_kept(tiny_encoder):
-    tuner, together = started(tiny_encoder, config_of(max_steps=100, batch_items=20))
-    tuner.fit(together, Scripted(0.2, 0.1, 0.2), unheeded)
-    torch.testing.assert_close(tuner.prepared.encode_all(), tuner.pretrained, rtol=0, atol=0)
+def test_whoever_watches_is_told_what_was_measured_and_when(tiny_encoder, usual):
+    told: list[tuple[int, dict[str, float]]] = []
+    tuned(tiny_encoder, measured=lambda step, values: told.append((step, dict(values))))
+    assert [step for step, _ in told] == [0, STEPS_A_MEASUREMENT]
+    assert [{"step": step, "loss": None, **values} for step, values in told] == usual.curve
 
 
-def test_the_last_step_is_measured_even_when_it_is_no_tenth_one(tiny_encoder):
-    tuner, together = started(tiny_encoder, config_of(max_steps=13, batch_items=20))
-    curve = tuner.fit(together, Scripted(0.1, 0.2, 0.3), unheeded)
-    assert [point["step"] for point in curve] == [0, 10, 13]
+def test_a_trial_ends_with_the_curve_when_the_number_of_steps_is_chosen(tiny_encoder, usual):
+    found, _ = tuned(tiny_encoder, trial="a trial")
+    assert (found.curve, found.folds, found.validation) == (usual.curve, {}, {})
 
 
-@pytest.mark.parametrize(("batch_items", "expected"), [(20, 20), (500, 54)])
-def test_each_step_encodes_every_item_of_its_batch_once(tiny_encoder, monkeypatch, batch_items, expected):
-    tuner, together = started(tiny_encoder, config_of(max_steps=10, batch_items=batch_items))
-    encoded: list[list[int]] = []
-    encode = PreparedTexts.encode
-
-    def counted(self: PreparedTexts, items: list[int]) -> torch.Tensor:
-        encoded.append(items)
-        return encode(self, items)
-
-    monkeypatch.setattr(PreparedTexts, "encode", counted)
-    for _ in range(3):
-        tuner.step(together, 1e-3)
-    assert [len(items) for items in encoded] == [expected] * 3
-    assert all(len(set(items)) == len(items) for items in encoded)
-    assert set().union(*encoded) <= set(together.items.tolist())
+def started(tiny_encoder: Path, folder: Path, **finetune: float) -> tuple[Walk, Lesson]:
+    config = config_of(batch_items=20, **finetune)
+    encoder = TextEncoder(tiny_encoder, Text(max_tokens=16), config.finetune)
+    learner = Learner(encoder, UserTower.configured(config), TITLES, CATALOGUE.item_ids, config.finetune)
+    found = lesson(INTERACTIONS, None, CATALOGUE, config, CUT, COLD)
+    assert found is not None
+    return Walk(learner, folder, unwatched), found
 
 
-def test_contrast_equals_a_literal_loop():
-    random = np.random.default_rng(0)
-    vectors = nn.functional.normalize(torch.from_numpy(random.normal(size=(5, 3))), dim=1)
-    strength = random.random((5, 5)) * (random.random((5, 5)) < 0.6)
-    np.fill_diagonal(strength, 0)
-    strength[3] = 0
-    losses = []
-    for row in (0, 1, 2, 4):
-        others = [item for item in range(5) if item != row]
-        near = {item: TEMPERATURE * float(vectors[row] @ vectors[item]) for item in others}
-        log_sum = np.log(sum(np.exp(near[item]) for item in others))
-        losses.append(sum(strength[row, item] / strength[row].sum() * (log_sum - near[item]) for item in others))
-    found = contrast(vectors, torch.from_numpy(strength))
-    assert found.item() == pytest.approx(np.mean(losses))
+def test_training_stops_when_some_measurements_bring_nothing_new_and_keeps_the_best_weights(tiny_encoder, tmp_path):
+    walk, found = started(tiny_encoder, tmp_path, max_steps=100 * STEPS_A_MEASUREMENT)
+    scripted = Scripted(0.10, 0.12, 0.15, *[0.14, 0.15] * PATIENCE)
+    walk.fit(found, scripted, unheeded)
+    assert [point["step"] for point in walk.curve] == [at * STEPS_A_MEASUREMENT for at in range(3 + PATIENCE)]
+    with walk.as_served():
+        assert torch.equal(walk.learner.vectors(), scripted.shown[2])
 
 
-def test_contrast_is_least_where_what_goes_together_lies_together():
-    pairs = torch.tensor([[0.0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]])
-    x, y = [1.0, 0.0], [0.0, 1.0]
-    assert contrast(torch.tensor([x, x, y, y]), pairs) < contrast(torch.tensor([x, y, x, y]), pairs)
+def test_when_no_measurement_beats_the_pretrained_model_its_weights_are_kept(tiny_encoder, tmp_path):
+    walk, found = started(tiny_encoder, tmp_path, max_steps=100 * STEPS_A_MEASUREMENT)
+    walk.fit(found, Scripted(0.2, *[0.1] * PATIENCE), unheeded)
+    assert torch.equal(walk.learner.vectors(), walk.learner.pretrained)
 
 
-def test_a_batch_in_which_nothing_goes_together_teaches_nothing():
-    vectors = nn.functional.normalize(torch.randn(4, 3, generator=torch.Generator().manual_seed(0)), dim=1)
-    vectors.requires_grad_()
-    loss = contrast(vectors, torch.zeros(4, 4))
-    loss.backward()
-    assert loss.item() == 0
-    assert vectors.grad is not None
-    assert not vectors.grad.any()
+def test_the_encoder_that_serves_lies_between_the_pretrained_and_the_learned_one_and_learning_goes_on_from_the_latter(
+    tiny_encoder, tmp_path
+):
+    walk, found = started(tiny_encoder, tmp_path, max_steps=1, interpolation=0.25)
+    before = walk.learner.weights()
+    walk.learner.step(found, 1.0)
+    learned = walk.learner.weights()
+    with walk.as_served():
+        served = walk.learner.weights()
+    for name, weight in learned.items():
+        expected = weight if name.startswith("tower.") else before[name] + 0.25 * (weight - before[name])
+        torch.testing.assert_close(served[name], expected)
+        assert torch.equal(walk.learner.weights()[name], weight)
 
 
-def test_drift_is_the_mean_of_one_minus_cosine():
-    pretrained = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
-    assert drift(pretrained, pretrained).item() == 0
-    assert drift(torch.tensor([[0.0, 1.0], [0.6, 0.8]]), pretrained).item() == pytest.approx((1 + 0.4) / 2)
+def test_the_last_step_is_measured_even_when_it_is_none_to_measure_at(tiny_encoder, tmp_path):
+    walk, found = started(tiny_encoder, tmp_path, max_steps=STEPS_A_MEASUREMENT + 3)
+    walk.fit(found, Scripted(0.1, 0.2, 0.3), unheeded)
+    assert [point["step"] for point in walk.curve] == [0, STEPS_A_MEASUREMENT, STEPS_A_MEASUREMENT + 3]
+
+
+def test_the_learning_rate_rises_and_then_falls_as_a_cosine(tiny_encoder, tmp_path, monkeypatch):
+    shares: list[float] = []
+    monkeypatch.setattr(Learner, "step", lambda _, lesson, share: shares.append(share) or 1.0)
+    walk, found = started(tiny_encoder, tmp_path, max_steps=14, warmup_steps=4)
+    walk.fit(found, Scripted(*np.linspace(0.1, 0.9, 9)), unheeded)
+    last = module.LAST_LEARNING_RATE_SHARE
+    assert shares[:5] == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])
+    assert shares[9] == pytest.approx((1 + last) / 2)  # half of the way down
+    assert shares[4:] == sorted(shares[4:], reverse=True)
+    assert last < shares[-1] < last + 0.05
+
+
+# A walk that was killed
+
+DROPOUT = 0.2
+KILLED = """
+import os, sys, pathlib
+from tests.training import test_finetune as t
+encoder, folder, at_step = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), int(sys.argv[3])
+t.module.SECONDS_A_CHECKPOINT = 0.0
+step, steps = t.Learner.step, []
+def counted(*arguments):
+    found = step(*arguments)
+    steps.append(1)
+    if len(steps) == at_step:
+        os.kill(os.getpid(), 9)
+    return found
+t.Learner.step = counted
+t.tuned(encoder, config=t.replaced(dropout=t.DROPOUT), folder=folder)
+"""
+
+
+@pytest.fixture(scope="module")
+def never_killed(tiny_encoder: Path) -> Finetuned:
+    return tuned(tiny_encoder, config=replaced(dropout=DROPOUT))[0]
+
+
+@pytest.mark.parametrize(
+    "killed_at",
+    [1, STEPS_A_MEASUREMENT - 3, STEPS_A_MEASUREMENT + 1, STEPS_A_MEASUREMENT + 2 * STEPS_A_WINDOW - 1],
+    ids=["the first step", "choosing the steps", "the first step of a window", "the second window"],
+)
+def test_a_walk_that_was_killed_goes_on_and_gives_the_same_model(tiny_encoder, tmp_path, never_killed, killed_at):
+    command = [sys.executable, "-c", KILLED, str(tiny_encoder), str(tmp_path), str(killed_at)]
+    killed = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], env=os.environ)
+    assert killed.returncode == -9, killed.stderr
+    assert (tmp_path / CHECKPOINT_FILE).exists() == (killed_at > 1)
+    steps = count_steps(lambda: tuned(tiny_encoder, config=replaced(dropout=DROPOUT), folder=tmp_path), found := [])
+    assert_same_walk(found[0][0], never_killed)
+    # What was learned before the checkpoint is not learned again; the step that was cut short is.
+    assert steps == STEPS_A_MEASUREMENT + len(MOMENTS) * STEPS_A_WINDOW - (killed_at - 1)
+
+
+def count_steps(run: Callable[[], object], found: list) -> int:
+    """How many steps a run takes; what it returns goes into `found`."""
+    step, steps = Learner.step, 0
+
+    def counted(self: Learner, lesson: Lesson, share: float) -> float:
+        nonlocal steps
+        steps += 1
+        return step(self, lesson, share)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Learner, "step", counted)
+        found.append(run())
+    return steps
+
+
+def test_a_walk_that_was_killed_after_its_last_step_only_gathers_what_it_left(tiny_encoder, tmp_path):
+    first, _ = tuned(tiny_encoder, folder=tmp_path)
+    steps = count_steps(lambda: tuned(tiny_encoder, folder=tmp_path), found := [])
+    assert steps == 0
+    again, encoder = found[0]
+    assert_same_walk(again, first)
+    served = first.pretrained if first.uses_pretrained else first.folds[CUT]
+    np.testing.assert_allclose(encoded(encoder), served.vectors, atol=1e-6)
+
+
+def test_what_only_an_interrupted_walk_needs_is_removed(tiny_encoder, tmp_path):
+    tuned(tiny_encoder, folder=tmp_path)
+    (tmp_path / "item_vectors.npy").touch()
+    assert (tmp_path / CHECKPOINT_FILE).exists()
+    forget_walk(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["item_vectors.npy"]
 
 
 def test_relative_gain_is_the_geometric_mean_over_the_kinds_of_case_that_there_are():
