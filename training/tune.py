@@ -190,7 +190,7 @@ def _try(study: "optuna.Study", pipeline: Pipeline, label: str) -> None:
     reached = study.trials[trial.number].intermediate_values
     if not reached:
         raise DataError(
-            f"interactions: too little before {pipeline.windows[0]:%Y-%m-%d} to learn from: nothing to tune; "
+            f"interactions: too little before {pipeline.cut:%Y-%m-%d} to learn from: nothing to tune; "
             "import more, or set finetune.max_steps above 0"
         )
     study.tell(trial, max(reached.values()))

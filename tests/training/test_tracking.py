@@ -4,10 +4,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 from recsys.config import Text
-from tests.training.project import config_of
+from tests.training.project import config_of, shop_project
 from training import tracking as module
+from training.commands import train
+from training.pipeline import Pipeline
 from training.tracking import Watch, final_metrics, parameters_of
 
 CONFIG = config_of(seed=3, learning_rate=0.001)
@@ -48,7 +51,7 @@ def listening(monkeypatch: pytest.MonkeyPatch) -> list[Listening]:
         made.append(Listening(folder))
         return made[-1]
 
-    monkeypatch.setattr(module, "TRACKERS", {"one": make, "two": make})
+    monkeypatch.setattr(module, "TRACKERS", {"one": make, "two": make, "tensorboard": make})
     return made
 
 
@@ -80,6 +83,20 @@ def test_measurements_of_a_run_that_was_killed_or_of_a_training_that_is_reused_a
     assert len(listening[0].said) == 5
 
 
+def test_recsys_train_tells_the_tracker_each_measurement_and_what_was_published(listening, tmp_path, tiny_encoder):
+    workspace = shop_project(tmp_path, tiny_encoder)
+    done = CliRunner().invoke(train, ["--config", str(workspace.root / "recsys.toml"), "--track", "tensorboard"])
+    assert done.exit_code == 0, done.output
+    (tracker,) = listening
+    run, *measured, (metrics, artifacts, failed) = tracker.said
+    assert [step for step, _ in measured] == [0, 10]
+    assert set(measured[1][1]) == {"finetune/loss", "finetune/unseen", "finetune/held_out"}
+    assert {"uses_pretrained", "validation/pretrained/unseen", "test/recsys/all/ndcg_at_10"} <= set(metrics)
+    assert [path.name for path in artifacts] == ["manifest.json"]
+    assert artifacts[0].parent.name == run[1]
+    assert not failed
+
+
 def test_a_training_that_breaks_off_is_marked_as_failed(listening, tmp_path):
     with pytest.raises(KeyboardInterrupt), Watch(["one"], tmp_path).run(CONFIG, "bundle-1"):
         raise KeyboardInterrupt
@@ -109,3 +126,20 @@ def test_the_final_metrics_are_validation_and_test_without_intervals():
         "validation/finetuned/unseen": 0.2,
         "test/recsys/all/ndcg_at_10": 0.5,
     }
+
+
+def test_the_text_stage_tells_its_watcher_while_it_learns(tmp_path, tiny_encoder):
+    class StoppedError(Exception):
+        pass
+
+    def stop_after_two(step: int, values: Mapping[str, float]) -> None:
+        told.append(step)
+        if step == 10:
+            raise StoppedError
+
+    told: list[int] = []
+    workspace = shop_project(tmp_path, tiny_encoder)
+    pipeline = Pipeline(workspace, cut=workspace.config.split.test_start, measured=stop_after_two)
+    with pytest.raises(StoppedError):
+        _ = pipeline.text
+    assert told == [0, 10]

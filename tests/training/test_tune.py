@@ -89,7 +89,7 @@ def test_a_trial_that_is_worse_than_half_of_the_others_is_ended(tmp_path, tiny_e
 
 
 def test_with_nothing_to_learn_the_message_says_what_to_change(workspace):
-    with pytest.raises(DataError, match=r"interactions: too little before 2024-03-04 to learn from.*max_steps above 0"):
+    with pytest.raises(DataError, match=r"interactions: too little before 2024-04-15 to learn from.*max_steps above 0"):
         search(pipeline_of(workspace, max_steps=0), trials=1)
 
 
