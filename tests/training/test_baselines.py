@@ -4,18 +4,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from recsys.bundle_files import SCORER_FILE
 from recsys.importing import import_tables
 from recsys.interest import InterestScorer
 from recsys.metrics import per_user_metrics
+from recsys.retrieval.interest import INTEREST_WEIGHT
 from recsys.retrieval.merge import best
 from recsys.split import split_by_time
 from recsys.workspace import Workspace
-from tests.training.project import catalogue_of, chosen, items_state, user_of
+from tests.training.project import at, catalogue_of, chosen, config_of, items_state, user_of
 from training import baselines
 from training.baselines import EASE_LAMBDA, Scores
 from training.evaluate import Case, cases_of
-from training.export import export_scorer
+from training.export_scorer import export_scorer
 from training.pipeline import Pipeline
+from training.user_tower import UserTower
 
 ONLINE_RETAIL = Path(__file__).parents[2] / "examples" / "online_retail" / "online_retail.parquet"
 CONFIG = """
@@ -77,12 +80,51 @@ def test_ease_equals_a_literal_loop():
     assert best(scores(user_of({0: 1.0})), 1).tolist() == [1]
 
 
-def test_by_text_is_the_interest_of_the_scorer(tmp_path):
-    export_scorer(2, tmp_path)
-    vectors = np.array([[1, 0], [0, 1], [0.6, 0.8]], dtype=np.float32)
-    scorer = InterestScorer(tmp_path / "scorer.onnx", vectors, history_items=1)
-    # Only the latest item of the history counts here; a cosine of c is an interest of (c + 1) / 2.
-    np.testing.assert_allclose(baselines.by_text(scorer)(user_of({0: 1.0, 1: 1.0})), [1, 0.5, 0.8], atol=1e-6)
+VECTORS = np.array([[1, 0], [0, 1], [0.6, 0.8]], dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def scorer(tmp_path_factory: pytest.TempPathFactory) -> InterestScorer:
+    """It looks at the latest item of the history alone."""
+    path = tmp_path_factory.mktemp("scorer") / SCORER_FILE
+    export_scorer(UserTower.configured(config_of()), 2, path)
+    return InterestScorer(path, VECTORS, history_items=1)
+
+
+def test_by_text_is_the_interest_of_the_scorer(scorer):
+    # A cosine of c is an interest of (c + 1) / 2.
+    found = baselines.by_text(scorer, at(0).timestamp())(user_of({0: 1.0, 1: 1.0}))
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, [1, 0.5, 0.8], atol=1e-6)
+
+
+def test_by_text_and_popularity_adds_log_popularity_as_the_channel_does(scorer):
+    scores = baselines.by_text_and_popularity(scorer, items_state(3, users_28d=[3, np.nan, 7]))
+    expected = [INTEREST_WEIGHT * 1 + np.log(4), INTEREST_WEIGHT * 0.5, INTEREST_WEIGHT * 0.8 + np.log(8)]
+    np.testing.assert_allclose(scores(user_of({0: 1.0, 1: 1.0})), expected, atol=1e-4)
+
+
+def test_zero_shot_text_is_the_log_sum_of_exp_of_12_times_the_cosine_with_every_item_of_the_history():
+    found = baselines.zero_shot_text(VECTORS)(user_of({0: 5.0, 1: 1.0}))
+    cosines = [(1.0, 0.0), (0.0, 1.0), (0.6, 0.8)]
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(
+        found, [np.log(np.exp(12 * one) + np.exp(12 * other)) for one, other in cosines], rtol=1e-6
+    )
+
+
+def test_zero_shot_text_looks_at_the_last_40_items_of_a_history():
+    vectors = np.zeros((50, 2), dtype=np.float32)
+    vectors[:, 0] = 1
+    vectors[40] = [0, 1]  # the forty-first of the history
+    history = dict.fromkeys(range(50), 1.0)
+    found = baselines.zero_shot_text(vectors)(user_of(history))
+    assert found[0] == pytest.approx(12 + np.log(40))
+    assert found[40] == pytest.approx(np.log(40))
+
+
+def test_zero_shot_text_has_nothing_to_say_of_a_user_without_a_history():
+    assert len(set(baselines.zero_shot_text(VECTORS)(user_of({})).tolist())) == 1
 
 
 @pytest.fixture(scope="module")

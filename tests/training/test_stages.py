@@ -67,16 +67,32 @@ def test_every_python_file_of_the_engine_counts_as_code(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_a_build_that_is_cut_short_leaves_nothing_that_is_taken_for_a_result(run, error):
+def test_a_build_that_is_cut_short_leaves_no_result_but_what_the_next_one_may_go_on_from(run, error):
     def cut_short(folder: Path) -> None:
         (folder / "half.txt").write_text("half")
         raise error
 
+    def going_on(folder: Path) -> None:
+        assert (folder / "half.txt").read_text() == "half"
+        (folder / "half.txt").rename(folder / "whole.txt")
+
     with pytest.raises(error):
         run.run("text", ["inputs"], cut_short)
-    folder = run.run("text", ["inputs"], writing("whole"))
-    assert sorted(path.name for path in folder.iterdir()) == ["result.txt", "seconds"]
+    assert not [path for path in run.workspace.cache.iterdir() if not path.name.startswith(".")]
+    folder = run.run("text", ["inputs"], going_on)
+    assert sorted(path.name for path in folder.iterdir()) == ["seconds", "whole.txt"]
     assert hidden(run) == []
+
+
+def test_what_was_left_by_a_build_of_other_inputs_is_not_gone_on_from(run):
+    def cut_short(folder: Path) -> None:
+        (folder / "half.txt").write_text("half")
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        run.run("text", ["inputs"], cut_short)
+    folder = run.run("text", ["others"], writing("whole"))
+    assert sorted(path.name for path in folder.iterdir()) == ["result.txt", "seconds"]
 
 
 def test_what_a_killed_build_left_goes_when_the_stage_is_next_built_with_whatever_inputs(run):
