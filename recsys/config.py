@@ -110,7 +110,9 @@ class Finetune(Stage, frozen=True):
     """What an item that the user had before counts among what is chosen next, against a new one."""
     anchor: Annotated[float, Meta(ge=0)] = 0.5
     """How strongly the item vectors are held near the pretrained ones, so that nothing is forgotten."""
-    history_items: Positive = 40
+    interpolation: Annotated[float, Meta(gt=0, le=1)] = 0.7
+    """Where the weights that serve lie between the pretrained ones (0) and the fine-tuned ones (1)."""
+    history_items: Positive = 100
     """Latest distinct items of a user that the text model looks at."""
     seed: int = 0
     """The same seed gives the same model."""

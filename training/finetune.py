@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import torch
 from torch import Tensor
 
 from recsys.catalogue import Catalogue
