@@ -3,10 +3,11 @@ import pytest
 import scipy.sparse as sp
 
 from features.assembler import BEHAVIOUR_FEATURES, OfText, assemble, feature_names
-from features.recommender import Recommender, TextSide, by_score
+from features.recommender import Recommender, TextSide, UntrainedRanker, by_score
 from features.rows import ITEM_COLUMNS, USER_COLUMNS
 from features.topics import Topics
-from recsys.interest import SIGNALS
+from recsys.interest import SIGNALS, signal_names
+from recsys.retrieval.interest import INTEREST_WEIGHT
 from recsys.state import ItemState, UserState
 from recsys.text_neighbours import TextNeighbours
 
@@ -107,3 +108,16 @@ def test_rows_go_from_the_highest_score_down_and_equal_scores_keep_their_order(s
 
 def test_many_equal_scores_keep_their_order():
     assert by_score(np.tile([1.0, 2.0], 500)).tolist() == [*range(1, 1000, 2), *range(0, 1000, 2)]
+
+
+@pytest.mark.parametrize("signals", [(), signal_names(["purchase"])], ids=["behaviour", "text"])
+def test_where_there_was_nothing_to_rank_from_items_go_by_text_and_popularity(signals):
+    names = feature_names(signals)
+    rows = np.full((3, len(names)), np.nan, dtype=np.float32)
+    rows[:, names.index("item_users_28d")] = [3, np.nan, 7]
+    interest = np.zeros(3)
+    if signals:
+        interest = np.array([0.5, 0.25, 0.125])
+        rows[:, names.index("text_interest")] = interest
+    found = UntrainedRanker(names).predict(rows, num_threads=1)
+    np.testing.assert_allclose(found, INTEREST_WEIGHT * interest + np.log([4, 1, 8]), rtol=1e-6)

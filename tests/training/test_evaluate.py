@@ -10,8 +10,6 @@ from tests.training.project import at, items_state, user_of
 from training import baselines
 from training import evaluate as module
 from training.evaluate import cases_of, measure
-from training.finetune import Fold
-from training.pipeline import TextModel
 from training.report import validate_report
 from training.windows import Window
 
@@ -61,6 +59,7 @@ def test_the_report_has_every_model_on_the_tasks_that_it_can_do(evaluated: Evalu
         "ease": ["all", "new"],
         "zero_shot_text": ["all", "cold", "new"],
         "text_model": ["all", "cold", "new"],
+        "text_and_popularity": ["all", "new"],
         "recsys_no_text": ["all", "new"],
         "recsys": ["all", "new"],
     }
@@ -81,7 +80,7 @@ def test_whoever_knows_the_users_beats_popularity(evaluated: Evaluated):
 def test_channels_are_the_shares_of_the_relevant_items_that_each_brought_and_brought_alone(evaluated: Evaluated):
     pipeline, text = evaluated.pipeline, evaluated.pipeline.text
     window = pipeline.window(pipeline.cut, None)
-    recommender = pipeline.recommender(window.items, text.scorer(text.fold(pipeline.cut).vectors))
+    recommender = pipeline.recommender(window.items, text.scorer(pipeline.cut))
     expected = {name: {"recall": 0.0, "alone": 0.0} for name in CHANNELS}
     cases = cases_of(window, pipeline.hidden)["all"]
     for case in cases:
@@ -106,7 +105,8 @@ def test_importance_names_the_features_of_the_ranker_the_weightiest_first(evalua
 
 def test_a_text_model_that_learned_from_what_is_measured_is_refused(evaluated: Evaluated, monkeypatch):
     cut = evaluated.pipeline.cut
-    monkeypatch.setattr(TextModel, "fold", lambda text, moment: Fold(text.pretrained, cut))
+    fold = evaluated.pipeline.text.about["folds"][cut.isoformat()]
+    monkeypatch.setitem(fold, "seen_until", cut.isoformat())
     with pytest.raises(LeakError, match=re.escape(f"until {cut} and is to score rows from {cut} on")):
         measure(evaluated.pipeline)
 

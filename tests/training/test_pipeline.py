@@ -6,20 +6,22 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from msgspec.structs import replace
 from safetensors.numpy import save_file
 
-from features.assembler import BEHAVIOUR_FEATURES, FEATURES
-from features.recommender import Recommender
-from recsys.bundle_files import SCORER_FILE, VECTORS_FILE
+from features.assembler import BEHAVIOUR_FEATURES, feature_names
+from features.recommender import Recommender, UntrainedRanker
+from recsys.bundle_files import VECTORS_FILE
 from recsys.errors import DataError, LeakError
 from recsys.workspace import Workspace
 from tests.training.conftest import Evaluated
-from tests.training.project import shop_project, write_config
+from tests.training.project import shop_project, shown, write_config
 from training import evaluate as evaluate_module
 from training import finetune as finetune_module
 from training import pipeline as module
+from training import text_stage
 from training.evaluate import evaluate
-from training.finetune import EVER, Finetuned, Fold
+from training.finetune import Finetuned
 from training.pipeline import Pipeline
 from training.windows import Window
 
@@ -80,9 +82,8 @@ def test_a_ranker_is_not_trained_on_scores_of_a_text_model_that_saw_its_window(
     monkeypatch.setattr(finetune_module, "split_by_time", leaky)
     monkeypatch.setattr(Finetuned, "uses_pretrained", False)
     # It would take seconds, and what is exported does not matter here.
-    for export in ("export_encoder", "export_scorer"):
-        monkeypatch.setattr(module, export, lambda *_: 0.0)
-    monkeypatch.setattr(module.TextModel, "scorer", lambda *_: None)
+    monkeypatch.setattr(text_stage, "export_encoder", lambda *_, **__: {})
+    monkeypatch.setattr(module.TextModel, "_scorer", lambda *_: None)
     pipeline = Pipeline(workspace, cut=CUT)
     pipeline.compute_features()
     with pytest.raises(LeakError, match="the text model learned from interactions until 2024-04-1"):
@@ -97,29 +98,34 @@ def test_each_window_of_the_ranker_is_scored_with_the_vectors_of_its_own_fold_an
     for folder in workspace.cache.glob("ranker-*"):
         shutil.rmtree(folder)
     pipeline = Pipeline(workspace, cut=CUT)
-    folds = {start: Fold(pipeline.text.pretrained * at, EVER) for at, start in enumerate(pipeline.windows, 1)}
-    found: list[tuple[Window, np.ndarray, int]] = []
+    asked: list[datetime] = []
+    found: list[tuple[Window, int]] = []
+    scorer = module.TextModel.scorer
+
+    def noted_scorer(text: module.TextModel, moment: datetime) -> object:
+        asked.append(moment)
+        return scorer(text, moment)
 
     def noted(recommender: Recommender, window: Window, *, seed: int) -> None:
-        assert recommender.scorer is not None
-        found.append((window, recommender.scorer.vectors, seed))
+        assert recommender.text is not None
+        assert recommender.items is window.items
+        found.append((window, seed))
 
-    monkeypatch.setattr(module.TextModel, "fold", lambda _, moment: folds[moment])
+    monkeypatch.setattr(module.TextModel, "scorer", noted_scorer)
     monkeypatch.setattr(module, "ranker_rows", noted)
-    with pytest.raises(DataError, match="nothing to learn to rank"):
-        pipeline.ranker(with_text=True)
-    assert [window.start for window, _, _ in found] == pipeline.windows
-    assert len({seed for _, _, seed in found}) == len(found)
-    for (window, vectors, _), end in zip(found, [*pipeline.windows[1:], CUT], strict=True):
-        np.testing.assert_array_equal(vectors, folds[window.start].vectors)
+    pipeline.ranker(with_text=True)
+    assert asked == pipeline.windows
+    assert [window.start for window, _ in found] == pipeline.windows
+    assert len({seed for _, seed in found}) == len(found)
+    for (window, _), end in zip(found, [*pipeline.windows[1:], CUT], strict=True):
         assert window.labels == pipeline.window(window.start, end).labels
 
 
 def test_every_fold_of_the_text_model_saw_only_what_came_before_it(evaluated):
     text = evaluated.pipeline.text
     for moment in [*evaluated.pipeline.windows, CUT]:
-        assert text.fold(moment).seen_until < moment
-    np.testing.assert_array_equal(text.fold(CUT).vectors, np.load(text.folder / VECTORS_FILE))
+        assert datetime.fromisoformat(text.about["folds"][moment.isoformat()]["seen_until"]) < moment
+    np.testing.assert_array_equal(text.scorer(CUT).vectors, np.load(text.folder / VECTORS_FILE))
 
 
 def test_nothing_at_or_after_the_cut_changes_a_model(evaluated, tmp_path, monkeypatch):
@@ -129,10 +135,8 @@ def test_nothing_at_or_after_the_cut_changes_a_model(evaluated, tmp_path, monkey
     table = workspace.table_path("interactions")
     interactions = pl.read_parquet(table)
     after = pl.col("timestamp") >= CUT
-    # Exporting takes seconds, and the scorer is the same for all vectors.
-    scorer = (evaluated.pipeline.text.folder / SCORER_FILE).read_bytes()
-    monkeypatch.setattr(module, "export_encoder", lambda *_: 0.0)
-    monkeypatch.setattr(module, "export_scorer", lambda _, folder: (folder / SCORER_FILE).write_bytes(scorer) * 0.0)
+    # It would take seconds, and follows from the vectors.
+    monkeypatch.setattr(text_stage, "export_encoder", lambda *_, **__: {})
     # What was chosen after the cut goes to one user and one item; the end stays, for the features need one.
     changed = interactions.with_columns(
         user_id=pl.when(after).then(pl.lit("user-00")).otherwise("user_id"),
@@ -143,14 +147,18 @@ def test_nothing_at_or_after_the_cut_changes_a_model(evaluated, tmp_path, monkey
     pipeline.compute_features()
     assert pipeline.key != evaluated.pipeline.key
     for moment in [*pipeline.windows, CUT]:
-        np.testing.assert_array_equal(pipeline.text.fold(moment).vectors, evaluated.pipeline.text.fold(moment).vectors)
+        vectors = [one.text.scorer(moment).vectors for one in (pipeline, evaluated.pipeline)]
+        np.testing.assert_array_equal(*vectors)
+    assert pipeline.text.about["tower"] == evaluated.pipeline.text.about["tower"]
     for with_text in (True, False):
         trees, expected = (one.ranker(with_text=with_text) for one in (pipeline, evaluated.pipeline))
         assert trees.model_to_string() == expected.model_to_string()
 
 
 def test_the_ranker_has_the_text_features_when_it_is_asked_to(evaluated):
-    assert evaluated.pipeline.ranker(with_text=True).feature_name() == list(FEATURES)
+    features = feature_names(evaluated.pipeline.text.signals)
+    assert "text_interest" in features
+    assert evaluated.pipeline.ranker(with_text=True).feature_name() == list(features)
     assert evaluated.pipeline.ranker(with_text=False).feature_name() == list(BEHAVIOUR_FEATURES)
 
 
@@ -158,7 +166,7 @@ def test_the_ranker_has_the_text_features_when_it_is_asked_to(evaluated):
 
 
 def test_evaluating_again_gives_the_same_report_and_trains_nothing(evaluated, monkeypatch):
-    for name in ("finetune", "train_ranker", "ranker_rows", "export_encoder"):
+    for name in ("finetune", "train_ranker", "ranker_rows", "save_text_model"):
         monkeypatch.setattr(module, name, must_not_run)
     monkeypatch.setattr(evaluate_module, "measure", must_not_run)
     again = evaluate(evaluated.pipeline_again(), bundle="none yet")
@@ -218,10 +226,14 @@ def with_interactions(root: Path, tiny_encoder: Path, rows: pl.Expr) -> Workspac
     return workspace
 
 
-def test_without_interactions_the_error_says_how_to_get_some(tmp_path, tiny_encoder):
-    workspace = with_interactions(tmp_path, tiny_encoder, pl.lit(False))
-    with pytest.raises(DataError, match="interactions: the table is empty; import some with `recsys import`"):
-        Pipeline(workspace, cut=CUT)
+def test_without_interactions_nothing_is_held_back_and_items_go_by_their_texts(tmp_path, tiny_encoder, monkeypatch):
+    monkeypatch.setattr(text_stage, "export_encoder", lambda *_, **__: {})
+    pipeline = Pipeline(with_interactions(tmp_path, tiny_encoder, pl.lit(False)), cut=CUT)
+    assert (pipeline.cut, pipeline.windows) == (pipeline.end, [])
+    pipeline.compute_features()
+    np.testing.assert_array_equal(pipeline.text.scorer(pipeline.cut).vectors, pipeline.text.pretrained)
+    for with_text in (True, False):
+        assert isinstance(pipeline.ranker(with_text=with_text), UntrainedRanker)
 
 
 def test_without_tables_the_error_names_the_command(tmp_path, tiny_encoder):
@@ -235,15 +247,27 @@ def test_a_cut_outside_the_data_is_refused_with_the_time_that_the_data_span(eval
         Pipeline(evaluated.workspace, cut=cut)
 
 
-def test_a_span_too_short_for_a_ranker_is_refused_with_the_days_needed(evaluated):
-    pipeline = Pipeline(evaluated.workspace, cut=datetime(2024, 1, 28, tzinfo=UTC))
-    with pytest.raises(DataError, match=r"26 days lie before the cut .*; expected at least 28 to train a ranker"):
-        pipeline.compute_features()
+def test_in_a_span_too_short_for_a_window_there_is_no_ranker_yet(evaluated, tmp_path):
+    pipeline = Pipeline(copy_of(evaluated, tmp_path), cut=datetime(2024, 1, 28, tzinfo=UTC))
+    assert pipeline.windows == []
+    pipeline.compute_features()
+    assert isinstance(pipeline.ranker(with_text=False), UntrainedRanker)
 
 
-def test_when_nothing_retrieved_was_chosen_the_error_says_what_to_change(tmp_path, tiny_encoder):
+def test_when_nothing_retrieved_was_chosen_there_is_no_ranker_yet_and_it_is_said(tmp_path, tiny_encoder, capsys):
     workspace = with_interactions(tmp_path, tiny_encoder, pl.col("event_type") == "view")
     pipeline = Pipeline(workspace, cut=CUT)
     pipeline.compute_features()
-    with pytest.raises(DataError, match=r"nothing retrieved from 2024-03-04 on was chosen.*import more"):
-        pipeline.ranker(with_text=False)
+    assert isinstance(pipeline.ranker(with_text=False), UntrainedRanker)
+    assert "ranker_no_text: nothing to learn from yet, items go by text and popularity" in capsys.readouterr().err
+
+
+def test_the_key_of_the_text_model_is_that_of_its_settings_and_of_the_impressions(evaluated, tmp_path):
+    workspace = copy_of(evaluated, tmp_path)
+    pipeline = Pipeline(workspace, cut=CUT)
+    usual = pipeline.text_key
+    assert pipeline.text_key_with(pipeline.config.finetune) == usual
+    assert pipeline.text_key_with(replace(pipeline.config.finetune, anchor=9.0)) != usual
+    shown(("r", "user-00", 3, "ab")).write_parquet(workspace.table_path("impressions"))
+    assert Pipeline(workspace, cut=CUT).text_key != usual
+    assert Pipeline(workspace, cut=CUT).ranker_key == pipeline.ranker_key

@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from features.assembler import FEATURES
+from features.assembler import feature_names
 from recsys.bundle import champion, list_bundles, open_bundle
-from recsys.bundle_files import CATALOGUE_FILE, ENCODER_FILE, RANKER_FILE, SCORER_FILE, TOKENIZER_FILE, VECTORS_FILE
+from recsys.bundle_files import CATALOGUE_FILE, RANKER_FILE, SMALLER_ENCODER_FILES, TEXT_FILES, VECTORS_FILE
 from recsys.workspace import Workspace
 from tests.training.conftest import Evaluated
 from tests.training.project import write_config
@@ -30,21 +30,19 @@ def published(evaluated: Evaluated, tmp_path_factory: pytest.TempPathFactory) ->
 
 def test_the_champion_is_a_whole_bundle_of_everything_that_serves(published):
     bundle = open_bundle(champion(published.workspace.bundles))
-    assert set(bundle.manifest.files) == {
-        CATALOGUE_FILE,
-        ENCODER_FILE,
-        RANKER_FILE,
-        SCORER_FILE,
-        TOKENIZER_FILE,
-        VECTORS_FILE,
+    kept = {
+        SMALLER_ENCODER_FILES[name]
+        for name, figures in published.pipeline.text.about["encoders"].items()
+        if name in SMALLER_ENCODER_FILES and figures["kept"]
     }
+    assert set(bundle.manifest.files) == {CATALOGUE_FILE, RANKER_FILE, *TEXT_FILES, *kept}
 
 
 def test_the_bundle_holds_the_models_of_the_pipeline(published):
     folder, pipeline = champion(published.workspace.bundles), published.pipeline
-    np.testing.assert_array_equal(np.load(folder / VECTORS_FILE), pipeline.text.fold(pipeline.cut).vectors)
+    np.testing.assert_array_equal(np.load(folder / VECTORS_FILE), pipeline.text.scorer(pipeline.cut).vectors)
     assert_frame_equal(pl.read_parquet(folder / CATALOGUE_FILE), pipeline.catalogue.table)
-    rows = np.random.default_rng(0).random((50, len(FEATURES)))
+    rows = np.random.default_rng(0).random((50, len(feature_names(pipeline.text.signals))))
     found, expected = lgb.Booster(model_file=folder / RANKER_FILE), pipeline.ranker(with_text=True)
     np.testing.assert_array_equal(found.predict(rows), expected.predict(rows))
 
@@ -55,10 +53,12 @@ def test_the_manifest_says_what_it_was_made_of_and_how_good_it_is(published):
     assert manifest.bundle_id == f"made-up-shop-20240415-{pipeline.key[:8]}"
     assert manifest.dataset == "made-up shop"
     assert (manifest.trained_from, manifest.trained_until) == (pipeline.first, pipeline.cut)
-    assert manifest.features == list(FEATURES)
+    assert manifest.features == list(feature_names(pipeline.text.signals))
     assert manifest.metrics == published.report["models"]["recsys"]
     assert manifest.text["dimension"] == 32
     assert manifest.text["template"] == "{title}"
+    assert manifest.text["tower"].keys() == {"purchase"}
+    assert manifest.text["texts"] == {"items": 60, "empty": 0, "cut": 0}
     assert manifest.versions["lightgbm"] == version("lightgbm")
 
 
