@@ -134,7 +134,7 @@ class Ranker(Stage, frozen=True):
     """Length of a window: what a user does in it is what the ranker learns to put first."""
     trees: Positive = 400
     """At most; the latest window says how many serve best."""
-    leaves: Positive = 31
+    leaves: Positive = 15
     """Leaves of a tree."""
     learning_rate: PositiveFloat = 0.05
     """Share of each tree."""

@@ -23,6 +23,12 @@ NEGATIVES = 100
 
 EARLY_STOPPING_TREES = 40
 
+ROWS_IN_LEAF = (20, 200)
+"""At least so many: large leaves keep a tree from learning single users by heart. Fewer where there are few rows."""
+
+ROWS_A_LEAF = 500
+"""One row in so many is the least of a leaf, within ROWS_IN_LEAF."""
+
 
 @dataclass(frozen=True)
 class RankerRows:
@@ -86,11 +92,11 @@ def train_ranker(
         "lambdarank_truncation_level": 30,
         "num_leaves": config.leaves,
         "learning_rate": config.learning_rate,
-        "min_data_in_leaf": 50,
+        "min_data_in_leaf": int(np.clip(len(earlier.gains) // ROWS_A_LEAF, *ROWS_IN_LEAF)),
         "feature_fraction": 0.7,
         "bagging_fraction": 0.8,
         "bagging_freq": 1,
-        "lambda_l2": 5.0,
+        "lambda_l2": 20.0,
         "max_bin": 127,
         "seed": config.seed,
         "deterministic": True,
