@@ -1,9 +1,9 @@
 """Which items the same users chose: for each item its strongest neighbours, with decay over time.
 
-W = Xᵀ D X, where X holds a user's decayed interest in each item and D divides by the size of the user's history, so
-that one who bought everything says little about any pair; each pair is then divided by (pop_i · pop_j) ** damping,
-which is the cosine for 0.5. Linden, Smith and York, "Amazon.com recommendations: item-to-item collaborative
-filtering", 2003.
+W = Xᵀ D X, where X holds a user's interest in each item, the weight of the strongest interaction decayed by age, and D
+divides by the size of the user's history, so that one who bought everything says little about any pair; each pair is
+then divided by (pop_i · pop_j) ** damping, which is the cosine for 0.5. Linden, Smith and York, "Amazon.com
+recommendations: item-to-item collaborative filtering", 2003.
 """
 
 from datetime import datetime
@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
-from features.aggregate import before
+from features.aggregate import WEIGHT, before
 from recsys.catalogue import Catalogue
 from recsys.schema import ITEM_ID, TIMESTAMP, USER_ID
 
@@ -35,7 +35,7 @@ def cooccurrence(
     pairs = (
         before(interactions, as_of)
         .group_by(USER_ID, ITEM_ID)
-        .agg(interest=0.5 ** (age_days / half_life_days))
+        .agg(interest=pl.col(WEIGHT).max() * 0.5 ** (age_days / half_life_days))
         .with_columns(
             column=pl.col(ITEM_ID).replace_strict(catalogue.index, default=None, return_dtype=pl.Int32),
             row=pl.col(USER_ID).rank("dense") - 1,

@@ -39,6 +39,13 @@ def test_an_item_chosen_often_by_one_user_counts_once():
     assert strengths(interactions, "ab")[0, 1] == 0.5
 
 
+def test_an_item_counts_by_the_weight_of_the_strongest_interaction_with_it():
+    # a: 0.2, then 3; b: 0.2. By a history of two: 3 · 0.2 / 2.
+    interactions = log(("ann", "a", 1), ("ann", "a", 2), ("ann", "b", 3))
+    interactions = interactions.with_columns(weight=pl.Series([0.2, 3.0, 0.2], dtype=pl.Float32))
+    assert strengths(interactions, "ab")[0, 1] == pytest.approx(3 * 0.2 / 2)
+
+
 def test_a_pair_is_divided_by_the_damped_popularity_of_both():
     # a has 1 user, b has 4: (1 · 4) ** 0.5 = 2.
     interactions = log(("ann", "a", 1), ("ann", "b", 1), ("bob", "b", 1), ("cat", "b", 1), ("dan", "b", 1))
