@@ -18,11 +18,12 @@ from recsys.bundle import Manifest, promote, publish
 from recsys.bundle_files import CATALOGUE_FILE, ENCODER_FILE, RANKER_FILE, SCORER_FILE, TOKENIZER_FILE, VECTORS_FILE
 from recsys.catalogue import Catalogue
 from recsys.encoder import ItemEncoder
-from recsys.interest import SIGNALS
+from recsys.interest import signal_names
 from recsys.state import POPULARITY, ItemState, UserState
+from recsys.text_neighbours import TextNeighbours
 from tests.recsys.wordmodel import write_word_model
 
-FEATURES = feature_names(SIGNALS)
+FEATURES = feature_names(signal_names(["click"]))
 NOW = 1e9
 WORDS = dict(zip(("apple", "pear", "box", "red", "green"), np.eye(5).tolist(), strict=True))
 TITLES = {"a1": "red apple", "a2": "green apple", "p1": "pear"} | {f"x{n}": "box" for n in range(1, 10)}
@@ -70,7 +71,9 @@ def publish_made_bundle(bundles: Path, scorer: Path, titles: dict[str, str] = TI
         catalogue = Catalogue.load(pl.DataFrame({"item_id": list(titles), "title": list(titles.values())}))
         catalogue.table.write_parquet(folder / CATALOGUE_FILE)
         encoder = ItemEncoder(folder / ENCODER_FILE, folder / TOKENIZER_FILE, max_tokens=8)
-        np.save(folder / VECTORS_FILE, encoder.encode(catalogue.table["title"].to_list()))
+        vectors = encoder.encode(catalogue.table["title"].to_list())
+        np.save(folder / VECTORS_FILE, vectors)
+        TextNeighbours.of(vectors).save(folder)
         _ranker().save_model(folder / RANKER_FILE)
 
     folder = publish(bundles, manifest, build)

@@ -3,8 +3,10 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 
+from features.topics import Topics
 from recsys.catalogue import Catalogue
 from recsys.state import ItemState
+from recsys.text_neighbours import TextNeighbours
 from serving import live_items
 from serving.live_items import LiveItems
 
@@ -19,8 +21,9 @@ def items(monkeypatch: pytest.MonkeyPatch) -> LiveItems:
     monkeypatch.setattr(live_items, "MIN_ROOM", 2)
     catalogue = Catalogue.load(pl.DataFrame({"item_id": ["a", "b"], "title": ["A", None]}))
     neighbours = sp.csr_array(np.array([[0, 3], [0, 0]], dtype=np.float32))
-    state = ItemState(5.0, ("users_28d",), np.array([[1.0], [2.0]]), neighbours)
-    return LiveItems(catalogue, state, np.eye(2, dtype=np.float32))
+    state = ItemState(5.0, ("users_28d", "users_7d"), np.array([[1.0, 0.0], [2.0, 1.0]]), neighbours)
+    vectors = np.eye(2, dtype=np.float32)
+    return LiveItems(catalogue, state, vectors, Topics.of(TextNeighbours.of(vectors), state))
 
 
 def test_without_changes_they_are_those_of_the_bundle(items):
@@ -40,6 +43,16 @@ def test_an_added_item_stands_behind_the_others_and_nothing_is_known_of_it(items
     assert np.isnan(items.state.behaviour[2]).all()
     assert items.state.neighbours.toarray().tolist() == [[0, 3, 0], [0, 0, 0], [0, 0, 0]]
     assert items.state.now == 5
+
+
+def test_of_an_added_item_is_known_what_is_known_of_the_item_most_like_it(items):
+    items.put("c", "C", vector(0, 1))
+    month, trend, against = items.topics.columns[2]
+    # b has weight 1, the mean over a, b and c 0.02; of the last week 1 for b, 0 for the others.
+    assert month == pytest.approx((2 + 0.02 * 1) / 1.02)
+    assert trend == pytest.approx(((1 + 0.02 / 3) / 1.02 + 0.1) / (month / 4 + 0.1))
+    assert against == pytest.approx(-np.log1p(month))
+    assert items.topics.neighbours.near[2].tolist() == [1]
 
 
 def test_a_changed_item_keeps_its_place_and_what_is_known_of_it(items):
@@ -63,10 +76,11 @@ def test_an_item_that_is_gone_keeps_its_place_until_it_comes_back(items):
 
 def test_many_items_are_kept_apart_however_often_the_room_is_doubled(items):
     for nth in range(100):
-        items.put(f"new-{nth}", str(nth), vector(nth, -nth))
+        items.put(f"new-{nth}", str(nth), vector(np.cos(nth), np.sin(nth)))
         if nth % 7 == 0:
             items.remove(f"new-{nth}")
-    assert items.vectors[2:].tolist() == [[nth, -nth] for nth in range(100)]
+    angles = np.arange(100)
+    assert items.vectors[2:] == pytest.approx(np.stack([np.cos(angles), np.sin(angles)], axis=1))
     assert items.gone.tolist() == [False, False] + [nth % 7 == 0 for nth in range(100)]
     state = items.state
     assert state.neighbours.shape == (102, 102)
@@ -88,5 +102,5 @@ def test_the_arrays_are_copied_seldom(items, monkeypatch):
     monkeypatch.setattr(live_items, "_grown", lambda *of: copies.append(of) or grown(*of))
     for nth in range(1000):
         items.put(f"new-{nth}", "", vector(0, 0))
-    # Room for 2, 4, 8, … 1024 items: nine growths of four arrays.
-    assert len(copies) == 4 * 9
+    # Room for 2, 4, 8, … 1024 items: nine growths of seven arrays.
+    assert len(copies) == 7 * 9
