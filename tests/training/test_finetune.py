@@ -498,6 +498,19 @@ def count_steps(run: Callable[[], object], found: list) -> int:
     return steps
 
 
+def test_the_best_weights_and_the_patience_left_outlive_a_kill(tiny_encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SECONDS_A_CHECKPOINT", 0.0)
+    walk, found = started(tiny_encoder, tmp_path, max_steps=100 * STEPS_A_MEASUREMENT)
+    before = Scripted(0.1, 0.2, 0.15)
+    with pytest.raises(StopIteration):  # nothing more is scripted
+        walk.fit(found, before, unheeded)
+    again, found = started(tiny_encoder, tmp_path, max_steps=100 * STEPS_A_MEASUREMENT)
+    again.fit(found, Scripted(*[0.19] * (PATIENCE - 1)), unheeded)
+    assert [point["unseen"] for point in again.curve] == [0.1, 0.2, 0.15, *[0.19] * (PATIENCE - 1)]
+    with again.as_served():
+        assert torch.equal(again.learner.vectors(), before.shown[1])
+
+
 def test_a_walk_that_was_killed_after_its_last_step_only_gathers_what_it_left(tiny_encoder, tmp_path):
     first, _ = tuned(tiny_encoder, folder=tmp_path)
     steps = count_steps(lambda: tuned(tiny_encoder, folder=tmp_path), found := [])
