@@ -7,8 +7,6 @@ embedding learning", 2020.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -20,10 +18,10 @@ from recsys.errors import DataError
 from training.checkpoint import named, part
 from training.encoder import TextEncoder
 from training.examples import ChosenTogether
+from training.lessons import Lesson
 from training.losses import contrast, drift, listwise
-from training.next_choices import Choices, NextChoices
+from training.next_choices import Choices
 from training.prepared import PreparedTexts
-from training.shown_choices import ShownChoices
 from training.user_tower import History, UserTower
 
 TOWER_LEARNING_RATE = 0.03
@@ -31,16 +29,6 @@ TOWER_LEARNING_RATE = 0.03
 
 MAX_GRADIENT_NORM = 1.0
 IDS_IN_MESSAGE = 20
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What may be learned up to a moment."""
-
-    together: ChosenTogether | None
-    next: NextChoices | None
-    shown: ShownChoices | None
-    seen_until: datetime
 
 
 class Learner:

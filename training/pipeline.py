@@ -27,11 +27,13 @@ from recsys.split import cold_items, earlier_windows
 from recsys.state import ItemState, Mask
 from recsys.workspace import Workspace
 from training.encoder import TextEncoder
-from training.finetune import Measured, Tables, finetune, forget_walk, unwatched
+from training.finetune import finetune
+from training.lessons import Tables
 from training.pretrained import encoder_files, encoder_folder
 from training.ranker import RankerRows, ranker_rows, train_ranker
 from training.stages import Stages, hash_of_file, key_of
 from training.text_stage import TextModel, save_text_model
+from training.walk import Measured, forget_walk, unwatched
 from training.windows import Window, open_window
 
 BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)

@@ -29,9 +29,10 @@ from training.encoder import TextEncoder
 from training.examples import assert_out_of_fold
 from training.export import export_encoder
 from training.export_scorer import ScorerExport
-from training.finetune import Finetuned, Fold
+from training.finetune import Finetuned
 from training.user_tower import UserTower
 from training.validation import ndcg_of
+from training.walk import Fold
 
 TEXT_FILE = "text.json"
 PRETRAINED = "pretrained"

@@ -25,8 +25,10 @@ from transformers import AutoConfig
 from recsys.config import Finetune
 from recsys.errors import DataError
 from training.encoder import TextEncoder
-from training.finetune import Tables, finetune, relative_gain
+from training.finetune import finetune
+from training.lessons import Tables
 from training.pipeline import Pipeline
+from training.walk import relative_gain
 
 if TYPE_CHECKING:
     import optuna

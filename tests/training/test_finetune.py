@@ -18,29 +18,25 @@ from recsys.split import cold_items
 from tests.training.project import at, catalogue_of, chosen, config_of, shop_tables
 from training import finetune as module
 from training import validation
+from training import walk as walk_module
 from training.encoder import TextEncoder
-from training.finetune import (
-    CHECKPOINT_FILE,
-    EVER,
-    MIN_INTERACTIONS,
-    PATIENCE,
-    STEPS_A_MEASUREMENT,
-    STEPS_A_WINDOW,
-    Finetuned,
-    Fold,
-    Tables,
-    Walk,
-    finetune,
-    forget_walk,
-    held_out_items,
-    lesson,
-    relative_gain,
-    unwatched,
-)
-from training.learner import Learner, Lesson
+from training.finetune import EVER, Finetuned, finetune, held_out_items
+from training.learner import Learner
+from training.lessons import MIN_INTERACTIONS, Lesson, Tables, lesson
 from training.prepared import PreparedTexts
 from training.user_tower import UserTower
 from training.validation import TextValidation, text_validation
+from training.walk import (
+    CHECKPOINT_FILE,
+    PATIENCE,
+    STEPS_A_MEASUREMENT,
+    STEPS_A_WINDOW,
+    Fold,
+    Walk,
+    forget_walk,
+    relative_gain,
+    unwatched,
+)
 
 INTERACTIONS, CATALOGUE = shop_tables()
 TITLES = CATALOGUE.table["title"].to_list()
@@ -65,7 +61,7 @@ def tuned(
     *,
     impressions: pl.DataFrame | None = None,
     folder: Path | None = None,
-    measured: module.Measured = unwatched,
+    measured: walk_module.Measured = unwatched,
     trial: str | None = None,
 ) -> tuple[Finetuned, TextEncoder]:
     """A walk of the shop, by default in a folder that goes with it."""
@@ -244,7 +240,7 @@ def test_a_model_that_saw_a_window_ranks_it_far_better_than_one_that_did_not(tin
         rows.append((f"user-{user}", f"{partner[past[0]]:02}", random.uniform(41, 44)))
     interactions = chosen(*rows)
     nothing = np.zeros(len(words), dtype=np.bool_)
-    monkeypatch.setattr(module, "STEPS_A_WINDOW", 60)
+    monkeypatch.setattr(walk_module, "STEPS_A_WINDOW", 60)
     config = config_of(max_steps=1, learning_rate=1e-2, interpolation=1.0)
     found = finetune(
         TextEncoder(tiny_encoder, Text(max_tokens=16), config.finetune),
@@ -435,7 +431,7 @@ def test_the_learning_rate_rises_and_then_falls_as_a_cosine(tiny_encoder, tmp_pa
     monkeypatch.setattr(Learner, "step", lambda _, lesson, share: shares.append(share) or 1.0)
     walk, found = started(tiny_encoder, tmp_path, max_steps=14, warmup_steps=4)
     walk.fit(found, Scripted(*np.linspace(0.1, 0.9, 9)), unheeded)
-    last = module.LAST_LEARNING_RATE_SHARE
+    last = walk_module.LAST_LEARNING_RATE_SHARE
     assert shares[:5] == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])
     assert shares[9] == pytest.approx((1 + last) / 2)  # half of the way down
     assert shares[4:] == sorted(shares[4:], reverse=True)
@@ -449,7 +445,7 @@ KILLED = """
 import os, sys, pathlib
 from tests.training import test_finetune as t
 encoder, folder, at_step = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), int(sys.argv[3])
-t.module.SECONDS_A_CHECKPOINT = 0.0
+t.walk_module.SECONDS_A_CHECKPOINT = 0.0
 step, steps = t.Learner.step, []
 def counted(*arguments):
     found = step(*arguments)
@@ -499,7 +495,7 @@ def count_steps(run: Callable[[], object], found: list) -> int:
 
 
 def test_the_best_weights_and_the_patience_left_outlive_a_kill(tiny_encoder, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "SECONDS_A_CHECKPOINT", 0.0)
+    monkeypatch.setattr(walk_module, "SECONDS_A_CHECKPOINT", 0.0)
     walk, found = started(tiny_encoder, tmp_path, max_steps=100 * STEPS_A_MEASUREMENT)
     before = Scripted(0.1, 0.2, 0.15)
     with pytest.raises(StopIteration):  # nothing more is scripted

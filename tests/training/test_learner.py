@@ -18,7 +18,8 @@ from training.checkpoint import load_checkpoint, part, save_checkpoint
 from training.encoder import TextEncoder
 from training.examples import chosen_together
 from training.histories import Log
-from training.learner import Learner, Lesson
+from training.learner import Learner
+from training.lessons import Lesson
 from training.next_choices import NextChoices
 from training.prepared import PreparedTexts
 from training.shown_choices import ShownChoices

@@ -14,9 +14,10 @@ from recsys.text_neighbours import TextNeighbours
 from tests.training.project import at, catalogue_of, config_of, user_of
 from training import text_stage
 from training.encoder import TextEncoder
-from training.finetune import EVER, Finetuned, Fold
+from training.finetune import EVER, Finetuned
 from training.text_stage import TEXT_FILE, TextModel, save_text_model
 from training.user_tower import UserTower
+from training.walk import Fold
 
 CATALOGUE = catalogue_of("a", "b", "c")
 CONFIG = config_of()
