@@ -117,8 +117,6 @@ class Learner:
         if self.device.type == "cuda":
             # Dropout draws there.
             tensors["cuda_random"] = torch.cuda.get_rng_state(self.device)
-        if self.device.type == "cuda":
-            tensors["cuda_random"] = torch.cuda.get_rng_state(self.device)
         for at, values in moments.items():
             tensors |= named(f"optimiser.{at}", {name: value.cpu() for name, value in values.items()})
         return tensors, {"random": self._random.bit_generator.state}
@@ -128,8 +126,6 @@ class Learner:
         self.load_weights(part(tensors, "weights"))
         self._memory = tensors["memory"].to(self.device)
         torch.set_rng_state(tensors["torch_random"])
-        if self.device.type == "cuda":
-            torch.cuda.set_rng_state(tensors["cuda_random"], self.device)
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["cuda_random"], self.device)
         self._random.bit_generator.state = state["random"]

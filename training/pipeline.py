@@ -180,9 +180,7 @@ class Pipeline:
     def _rows(self, at: int, start: datetime, *, with_text: bool) -> RankerRows | None:
         """The rows of a window, with interest scores of a text model that saw nothing of it."""
         ends = [*self.windows[1:], self.cut]
-        scorer = None
-        if with_text:
-            scorer = self.text.scorer(start)
+        scorer = self.text.scorer(start) if with_text else None
         window = self.window(start, ends[at])
         return ranker_rows(self.recommender(window.items, scorer), window, seed=self.config.ranker.seed + at)
 
