@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.definitions import ITEM_FIELDS, USER_FIELDS
+from features.standing import STANDING_FEATURES
 from features.topics import TOPIC_FEATURES, Topics
 from recsys.interest import Vectors
 from recsys.state import SECONDS_A_DAY, Floats, ItemState, Positions, UserState
@@ -38,15 +39,15 @@ BEHAVIOUR_FEATURES: Final = (*ITEM_FEATURES, *USER_FEATURES, *AGES, *CROSSES)
 
 
 def feature_names(signals: Sequence[str] = ()) -> tuple[str, ...]:
-    """The columns of the matrix: behaviour and, with a text model, the signals of its scorer and the topics."""
-    return (*BEHAVIOUR_FEATURES, *signals, *TOPIC_FEATURES) if signals else BEHAVIOUR_FEATURES
+    """The columns of the matrix: behaviour and, with a text model, the signals of its scorer and what is made of it."""
+    return (*BEHAVIOUR_FEATURES, *signals, *STANDING_FEATURES, *TOPIC_FEATURES) if signals else BEHAVIOUR_FEATURES
 
 
 @dataclass(frozen=True)
 class OfText:
     """What a text model adds to the matrix.
 
-    signals  float32 (n_candidates, n_signals), interest by text in each candidate
+    signals  float32 (n_candidates, n_signals), interest by text in each candidate and its standing
     topics   of the moment of the items
     """
 
@@ -70,7 +71,7 @@ def assemble(user: UserState, items: ItemState, candidates: Positions, text: OfT
     columns += [values[candidates] for values in cooccurrence]
     if text is not None:
         columns += list(text.signals.T)
-        columns += text.topics.features(cooccurrence[0], candidates)
+        columns += text.topics.features(user, items.now, cooccurrence[0], candidates)
     matrix = np.empty((len(candidates), len(columns)), dtype=np.float32)
     for at, column in enumerate(columns):
         matrix[:, at] = column

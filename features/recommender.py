@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.assembler import OfText, assemble
+from features.standing import STANDING_FEATURES, sample_of, standing
 from features.topics import Topics
-from recsys.interest import InterestScorer, Vectors
+from recsys.interest import SIGNALS, InterestScorer, Vectors
 from recsys.retrieval import CandidateSet, Query, retrieve
-from recsys.retrieval.interest import INTEREST_WEIGHT
+from recsys.retrieval.interest import popular_interest
 from recsys.state import Floats, ItemState, Mask, Positions, UserState
 from recsys.text_neighbours import TextNeighbours
 
@@ -32,8 +33,8 @@ class UntrainedRanker:
 
     def predict(self, data: NDArray[np.float32], **options: Any) -> Floats:
         """float64 (n,) of a matrix (n, n_features); the options are for other rankers."""
-        popularity: Floats = np.log1p(np.nan_to_num(data[:, self._users].astype(np.float64)))
-        return popularity if self._interest is None else INTEREST_WEIGHT * data[:, self._interest] + popularity
+        users: Floats = np.nan_to_num(data[:, self._users].astype(np.float64))
+        return popular_interest(np.zeros(len(data)) if self._interest is None else data[:, self._interest], users)
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,26 @@ class Recommender:
     def signals(
         self, user: UserState, candidates: Positions | None = None, query: Vectors | None = None
     ) -> Vectors | None:
-        """Interest by text in the candidates, or in the catalogue: float32 (n, signals); None without a text model.
+        """Interest by text in the candidates, or in the catalogue; None without a text model.
 
         query  float32 (d,), the unit vector of what the user asks for
+
+        float32 (n, signals + 2): the scorer's signals and, behind them, the standing; all zeros where there is neither
+        a history nor a query.
         """
-        return None if self.text is None else self.text.scorer.score(user, self.items.now, candidates, query)
+        if self.text is None:
+            return None
+        sample, users = sample_of(len(self.items)), self.items.popularity
+        wanted = None if candidates is None else np.concatenate([candidates, sample])
+        found = self.text.scorer.score(user, self.items.now, wanted, query)
+        of_sample = found[sample] if candidates is None else found[len(candidates) :]
+        if candidates is not None:
+            found = found[: len(candidates)]
+        if not of_sample.any():
+            return np.zeros((len(found), found.shape[1] + len(STANDING_FEATURES)), dtype=np.float32)
+        interest = SIGNALS.index("text_interest")
+        own = users if candidates is None else users[candidates]
+        return np.column_stack([found, standing(found[:, interest], own, of_sample[:, interest], users[sample])])
 
     def prepare(self, user: UserState, exclude: Mask, signals: Vectors | None) -> Prepared:
         """The user's best candidates but the excluded, bool (n_items,); `signals` over the whole catalogue."""

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from recsys.state import Floats, ItemState, Positions
+from recsys.state import SECONDS_A_DAY, Floats, ItemState, Positions, UserState
 from recsys.text_neighbours import TextNeighbours
 
 TOPIC_FEATURES: Final = (
@@ -13,8 +13,11 @@ TOPIC_FEATURES: Final = (
     "topic_trend",  # of the last week against the last four, 1 = steady
     "users_against_topic",  # the item's own users against those of the like items, logarithm of the ratio
     "topic_cooccurrence",  # strength between the like items and the history
+    "topic_times_chosen",  # occasions on which the user chose the like items, mean
+    "topic_chosen_28d",  # share of the like items that the user chose in the last 28 days
 )
 PRIOR_USERS: Final = 0.1
+RECENT_SECONDS: Final = 28 * SECONDS_A_DAY
 
 
 @dataclass(frozen=True)
@@ -28,13 +31,21 @@ class Topics:
     def of(cls, neighbours: TextNeighbours, items: ItemState) -> "Topics":
         return cls(neighbours, topic_columns(neighbours, items))
 
-    def features(self, cooccurrence: Floats, candidates: Positions) -> list[Floats]:
-        """TOPIC_FEATURES of the candidates; `cooccurrence` of every item with the history, float64 (n_items,)."""
-        return [*self.columns[candidates].T, self.neighbours.smoothed(cooccurrence, candidates)]
+    def features(self, user: UserState, now: float, cooccurrence: Floats, candidates: Positions) -> list[Floats]:
+        """TOPIC_FEATURES of the candidates.
+
+        now           seconds since the epoch
+        cooccurrence  of every item with the history, float64 (n_items,)
+        """
+        occasions, recent = np.zeros_like(cooccurrence), np.zeros_like(cooccurrence)
+        occasions[user.history] = user.occasions
+        recent[user.history] = now - user.last_at < RECENT_SECONDS
+        of_user = (self.neighbours.smoothed(values, candidates) for values in (cooccurrence, occasions, recent))
+        return [*self.columns[candidates].T, *of_user]
 
 
 def topic_columns(neighbours: TextNeighbours, items: ItemState, rows: Positions | None = None) -> Floats:
-    """All TOPIC_FEATURES but the last, of every item or of some: float64 (n, 3)."""
+    """The first three TOPIC_FEATURES, those without a user, of every item or of some: float64 (n, 3)."""
     own = items.popularity if rows is None else items.popularity[rows]
     month = neighbours.smoothed(items.popularity, rows)
     week = neighbours.smoothed(np.nan_to_num(items.column("users_7d")), rows)

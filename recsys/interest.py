@@ -23,13 +23,6 @@ SIGNALS: Final = ("text_interest", "text_nearest", "text_last_occasion", "text_q
 with a query where there is one), the hard maximum over the history, the soft maximum over the latest occasion alone,
 the cosine to the query, 0 without one, each in [0, 1]; and how many items of the history are close to it."""
 
-STANDARDISED: Final = "text_interest_z"
-"""The interest against the user's interest in a sample of all items, in standard deviations: what is high for one user
-is low for another."""
-
-SAMPLE: Final = 256
-"""Items of that sample, evenly spread over the catalogue."""
-
 TYPES: Final = "types"
 LABELS: Final = "labels"
 """Metadata of scorer.onnx: JSON lists of the interaction types and of the labels that it knows."""
@@ -39,9 +32,6 @@ CPU: Final = "CPUExecutionProvider"
 GPU: Final = "cuda"
 """What ONNX Runtime calls the memory of CUDA."""
 
-SMALLEST_DEVIATION: Final = 1e-6
-"""Keeps the standardised interest finite in a catalogue of items that are all alike."""
-
 ONNX_ERRORS_ONLY: Final = 3
 
 SLOWER_ON_CPU: Final = ("SkipLayerNormFusion",)
@@ -50,9 +40,9 @@ and an encoder in int8 a quarter longer with it."""
 
 
 def signal_names(labels: Sequence[str]) -> tuple[str, ...]:
-    """The columns of a scorer's signals: SIGNALS, with several labels the interest for each of them, STANDARDISED."""
+    """The columns of a scorer's signals: SIGNALS and, with several labels, the interest for each of them."""
     of_labels = [f"text_interest_{name}" for name in labels] if len(labels) > 1 else []
-    return (*SIGNALS, *of_labels, STANDARDISED)
+    return (*SIGNALS, *of_labels)
 
 
 def onnx_session(path: Path, *, threads: int = 1) -> onnxruntime.InferenceSession:
@@ -142,15 +132,10 @@ class InterestScorer:
             binding.bind_cpu_input(name, np.ascontiguousarray(values, dtype=np.float32))
         binding.bind_cpu_input("kind", kinds)
         binding.bind_ortvalue_input("history", self._rows.of(history))
-        sample = np.unique(np.linspace(0, len(self.vectors) - 1, SAMPLE).astype(np.int64))
-        wanted = None if candidates is None else np.concatenate([candidates, sample])
-        binding.bind_ortvalue_input("candidates", self._rows.of(wanted))
+        binding.bind_ortvalue_input("candidates", self._rows.of(candidates))
         binding.bind_output("signals")
         self._session.run_with_iobinding(binding)
-        found = np.asarray(binding.copy_outputs_to_cpu()[0], dtype=np.float32)
-        of_sample = found[sample, 0] if candidates is None else found[count:, 0]
-        standardised = (found[:count, 0] - of_sample.mean()) / (of_sample.std() + SMALLEST_DEVIATION)
-        return np.column_stack([found[:count], standardised])
+        return np.asarray(binding.copy_outputs_to_cpu()[0], dtype=np.float32)
 
 
 _NOTHING: Final = np.zeros(1)

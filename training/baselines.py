@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from recsys.catalogue import Catalogue
 from recsys.interest import SIGNALS, InterestScorer, Vectors
-from recsys.retrieval.interest import INTEREST_WEIGHT
+from recsys.retrieval.interest import popular_interest
 from recsys.schema import ITEM_ID, USER_ID
 from recsys.state import Floats, ItemState, UserState
 
@@ -84,5 +84,5 @@ def by_text(scorer: InterestScorer, now: float) -> Scores:
 def by_text_and_popularity(scorer: InterestScorer, items: ItemState) -> Scores:
     """What the channel interest_popular retrieves by: interest by text and log popularity."""
     by_interest = by_text(scorer, items.now)
-    popular = np.log1p(items.popularity)
-    return lambda user: INTEREST_WEIGHT * by_interest(user) + popular
+    users = items.popularity
+    return lambda user: popular_interest(by_interest(user), users)

@@ -6,6 +6,7 @@ import scipy.sparse as sp
 
 from features.assembler import BEHAVIOUR_FEATURES, OfText, assemble, feature_names
 from features.rows import ITEM_COLUMNS, USER_COLUMNS
+from features.standing import STANDING_FEATURES
 from features.topics import TOPIC_FEATURES, Topics
 from recsys.interest import SIGNALS
 from recsys.state import ItemState, UserState
@@ -77,7 +78,7 @@ def row_of(candidate: int, *, user: UserState = USER, items: ItemState = ITEMS) 
 
 
 def test_every_column_of_an_item_that_the_user_chose_thrice():
-    signals = np.array([[0.875, 0.9375, 0.0625, 0.5, 3.0]], dtype=np.float32)
+    signals = np.array([[0.875, 0.9375, 0.0625, 0.5, 3.0, 1.25, -0.75]], dtype=np.float32)
     (row,) = assemble(USER, ITEMS, np.array([TEA]), OfText(signals, TOPICS))
     assert dict(zip(FEATURES, row.tolist(), strict=True)) == {
         "item_users_7d": 3,
@@ -117,11 +118,16 @@ def test_every_column_of_an_item_that_the_user_chose_thrice():
         "text_last_occasion": 0.0625,
         "text_query": 0.5,
         "text_close": 3,
+        "text_interest_z": 1.25,
+        "text_popular_z": -0.75,
         "topic_users_28d": 10,
         "topic_trend": 1.5,
         "users_against_topic": 0.25,
         # Jam goes with the history at 1, the four items on the mean at (0.125 + 0.5 + 1 + 0) / 4.
         "topic_cooccurrence": pytest.approx((1 + EVERYTHING * 0.40625) / (1 + EVERYTHING)),
+        # Jam was never chosen; on the mean of the four items four occasions count, and one item lately.
+        "topic_times_chosen": pytest.approx(EVERYTHING * 1 / (1 + EVERYTHING)),
+        "topic_chosen_28d": pytest.approx(EVERYTHING * 0.25 / (1 + EVERYTHING)),
     }
 
 
@@ -184,7 +190,7 @@ def test_a_user_who_only_interacts_without_value_is_no_reason_to_warn():
 
 def test_rows_are_the_candidates_in_the_order_given_and_columns_the_features():
     candidates = np.array([NEW, TEA, CUP, TEA])
-    signals = np.arange(20, dtype=np.float32).reshape(4, 5) / 16
+    signals = np.arange(28, dtype=np.float32).reshape(4, 7) / 16
     matrix = assemble(USER, ITEMS, candidates, OfText(signals, TOPICS))
     assert (matrix.dtype, matrix.shape) == (np.float32, (4, len(FEATURES)))
     behaviour, topics = len(BEHAVIOUR_FEATURES), len(TOPIC_FEATURES)
@@ -202,17 +208,18 @@ def test_without_a_text_model_the_columns_are_those_of_behaviour():
 
 def test_no_candidates_are_no_rows():
     none = np.array([], dtype=np.int64)
-    text = OfText(np.empty((0, len(SIGNALS)), dtype=np.float32), TOPICS)
+    text = OfText(np.empty((0, len(SIGNALS) + len(STANDING_FEATURES)), dtype=np.float32), TOPICS)
     assert assemble(USER, ITEMS, none, text).shape == (0, len(FEATURES))
     assert assemble(NOBODY, ITEMS, none, None).shape == (0, len(BEHAVIOUR_FEATURES))
 
 
-def test_the_signals_of_a_scorer_stand_between_behaviour_and_topics_however_many_it_has():
-    signals = np.arange(3, dtype=np.float32)[None] / 8
+def test_the_signals_of_a_scorer_and_their_standing_are_between_behaviour_and_topics_however_many_there_are():
+    signals = np.arange(5, dtype=np.float32)[None] / 8
     names = feature_names(("text_interest", "text_interest_view", "text_interest_purchase"))
     (row,) = assemble(USER, ITEMS, np.array([TEA]), OfText(signals, TOPICS))
     found = dict(zip(names, row.tolist(), strict=True))
-    assert [found[name] for name in names[-7:-4]] == [0, 0.125, 0.25]
-    assert found["text_interest_purchase"] == 0.25
-    assert names[-4:] == TOPIC_FEATURES
-    np.testing.assert_array_equal(row[:-7], list(row_of(TEA).values()))
+    behaviour, topics = len(BEHAVIOUR_FEATURES), len(TOPIC_FEATURES)
+    assert [found[name] for name in names[behaviour:-topics]] == [0, 0.125, 0.25, 0.375, 0.5]
+    assert (found["text_interest_purchase"], found["text_interest_z"]) == (0.25, 0.375)
+    assert names[-topics:] == TOPIC_FEATURES
+    np.testing.assert_array_equal(row[:behaviour], list(row_of(TEA).values()))

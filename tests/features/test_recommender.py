@@ -5,6 +5,7 @@ import scipy.sparse as sp
 from features.assembler import BEHAVIOUR_FEATURES, OfText, assemble, feature_names
 from features.recommender import Recommender, TextSide, UntrainedRanker, by_score
 from features.rows import ITEM_COLUMNS, USER_COLUMNS
+from features.standing import STANDING_FEATURES, standing
 from features.topics import Topics
 from recsys.interest import SIGNALS, signal_names
 from recsys.retrieval.interest import INTEREST_WEIGHT
@@ -35,11 +36,12 @@ INTEREST = np.array(
 class FixedInterest:
     """A scorer with the same interests for everybody; keeps what it was asked."""
 
+    interest = INTEREST
     vectors = np.array([[1, 0], [0, 1], [0.6, 0.8], [0.8, 0.6]], dtype=np.float32)
 
     def score(self, user, now, candidates=None, query=None):
         self.asked = (user, now, query)
-        return INTEREST if candidates is None else INTEREST[candidates]
+        return self.interest if candidates is None else self.interest[candidates]
 
 
 def recommender(*, with_text: bool = True, limit: int = 10) -> Recommender:
@@ -55,7 +57,7 @@ def test_candidates_come_with_the_features_that_the_ranker_learned_from():
     assert prepared.candidates.provenance(positions.tolist().index(2)) == ("interest_popular", "interest", "popular")
     assert prepared.matrix.shape == (4, len(feature_names(SIGNALS)))
     # The interest in each candidate stands in its own row.
-    text = OfText(INTEREST[positions], engine.text.topics)
+    text = OfText(engine.signals(USER)[positions], engine.text.topics)
     np.testing.assert_array_equal(prepared.matrix, assemble(USER, ITEMS, positions, text))
 
 
@@ -64,7 +66,26 @@ def test_the_scorer_gets_the_user_the_moment_of_the_items_and_the_query():
     query = np.ones(2, dtype=np.float32)
     signals = engine.signals(USER, np.array([2, 0]), query)
     assert engine.text.scorer.asked == (USER, NOW, query)
-    assert signals.tolist() == INTEREST[[2, 0]].tolist()
+    assert signals[:, : len(SIGNALS)].tolist() == INTEREST[[2, 0]].tolist()
+
+
+def test_the_standing_of_candidates_is_that_which_they_have_among_all():
+    engine = recommender()
+    candidates = np.array([2, 0])
+    signals = engine.signals(USER, candidates)
+    popularity = np.array(USERS["users_28d"])
+    everything = standing(INTEREST[:, 0], popularity, INTEREST[:, 0], popularity)
+    assert signals[:, len(SIGNALS) :].tolist() == everything[candidates].tolist()
+    assert engine.signals(USER)[:, len(SIGNALS) :].tolist() == everything.tolist()
+
+
+def test_of_a_user_without_a_history_nothing_is_said_by_text():
+    engine = recommender()
+    engine.text.scorer.interest = np.zeros_like(INTEREST)
+    for candidates, rows in ((None, 4), (np.array([1, 3]), 2)):
+        signals = engine.signals(USER, candidates)
+        assert (signals.shape, signals.dtype) == ((rows, len(SIGNALS) + len(STANDING_FEATURES)), np.float32)
+        assert not signals.any()
 
 
 def test_without_a_text_model_there_are_no_signals_and_no_channels_of_text():

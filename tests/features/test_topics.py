@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from features.topics import PRIOR_USERS, TOPIC_FEATURES, Topics, topic_columns
 from recsys.text_neighbours import EVERYTHING, TextNeighbours
-from tests.training.project import items_state
+from tests.training.project import items_state, user_of
 
 # Of four items: the first is like the second and the third, the latter half as much; the others like the first alone.
 LIKE = TextNeighbours(
@@ -11,13 +13,14 @@ LIKE = TextNeighbours(
     np.array([[1.0, 0.5], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0]], dtype=np.float32),
 )
 ITEMS = items_state(4, users_28d=[4, 12, np.nan, 0], users_7d=[1, 6, 0, np.nan])
+USER = replace(user_of({1: 2, 2: 5}), last_at=ITEMS.now - 86_400 * np.array([27.0, 29.0]))
 MONTH = [(12 + EVERYTHING * 4) / (1.5 + EVERYTHING), (4 + EVERYTHING * 4) / (1 + EVERYTHING)]
 WEEK = [(6 + EVERYTHING * 1.75) / (1.5 + EVERYTHING), (1 + EVERYTHING * 1.75) / (1 + EVERYTHING)]
 
 
 def test_the_columns_are_the_users_of_like_items_their_trend_and_the_own_users_against_them():
     columns = topic_columns(LIKE, ITEMS)
-    assert columns.shape == (4, len(TOPIC_FEATURES) - 1)
+    assert columns.shape == (4, len(TOPIC_FEATURES) - 3)
     assert columns[:, 0].tolist() == pytest.approx([MONTH[0]] + [MONTH[1]] * 3)
     trend = [(week + PRIOR_USERS) / (month / 4 + PRIOR_USERS) for week, month in zip(WEEK, MONTH, strict=True)]
     assert columns[:, 1].tolist() == pytest.approx([trend[0]] + [trend[1]] * 3)
@@ -33,7 +36,21 @@ def test_the_columns_of_some_rows_are_those_rows_of_all():
 
 def test_features_of_candidates_are_their_columns_and_what_goes_with_the_history_through_like_items():
     topics = Topics.of(LIKE, ITEMS)
-    *columns, cooccurrence = topics.features(np.array([0.0, 3.0, 0.0, 1.0]), np.array([3, 0, 1]))
+    *columns, cooccurrence, _, _ = topics.features(USER, ITEMS.now, np.array([0.0, 3.0, 0.0, 1.0]), np.array([3, 0, 1]))
     np.testing.assert_array_equal(np.stack(columns, axis=1), topics.columns[[3, 0, 1]])
     none, both = EVERYTHING * 1 / (1 + EVERYTHING), (3 + EVERYTHING * 1) / (1.5 + EVERYTHING)
     assert cooccurrence.tolist() == pytest.approx([none, both, none])
+
+
+def test_features_of_candidates_tell_how_often_the_user_chose_the_like_items_and_whether_lately():
+    *_, times, recent = Topics.of(LIKE, ITEMS).features(USER, ITEMS.now, np.zeros(4), np.array([0, 1, 2]))
+    # Twice the second item, 27 days ago; five times the third, 29 days ago.
+    assert times.tolist() == pytest.approx(
+        [
+            (2 + 0.5 * 5 + EVERYTHING * 7 / 4) / (1.5 + EVERYTHING),
+            (EVERYTHING * 7 / 4) / (1 + EVERYTHING),
+            (EVERYTHING * 7 / 4) / (1 + EVERYTHING),
+        ]
+    )
+    none = EVERYTHING / 4 / (1 + EVERYTHING)
+    assert recent.tolist() == pytest.approx([(1 + EVERYTHING / 4) / (1.5 + EVERYTHING), none, none])

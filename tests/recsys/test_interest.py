@@ -11,7 +11,6 @@ from recsys import interest
 from recsys.bundle_files import GATHER_FILE, SCORER_FILE
 from recsys.interest import (
     SIGNALS,
-    STANDARDISED,
     DeviceRows,
     InterestScorer,
     Vectors,
@@ -94,14 +93,7 @@ def soft_maximum(cosine: np.ndarray, weight: np.ndarray) -> float:
 
 
 def literal_signals(user: UserState, candidates: Sequence[int], query: Vectors | None = None) -> np.ndarray:
-    """The formula word by word, of a catalogue smaller than the sample that the interest is compared with."""
-    everything = literal_rows(user, range(ITEMS), query)[:, 0]
-    found = literal_rows(user, candidates, query)
-    return np.column_stack([found, (found[:, 0] - everything.mean()) / everything.std()])
-
-
-def literal_rows(user: UserState, candidates: Sequence[int], query: Vectors | None) -> np.ndarray:
-    """But for the last signal: -1 … 1 becomes 0 … 1, and what is not there counts as -1."""
+    """The formula word by word: -1 … 1 becomes 0 … 1, and what is not there counts as -1."""
     rows = []
     for candidate in candidates:
         vector = VECTORS[candidate].astype(float)
@@ -136,8 +128,8 @@ def literal_rows(user: UserState, candidates: Sequence[int], query: Vectors | No
 
 
 def test_with_several_labels_the_interest_for_each_of_them_is_a_signal_too(scorer):
-    assert signal_names(["purchase"]) == (*SIGNALS, STANDARDISED)
-    assert scorer.signals == (*SIGNALS, "text_interest_purchase", "text_interest_view", STANDARDISED)
+    assert signal_names(["purchase"]) == SIGNALS
+    assert scorer.signals == (*SIGNALS, "text_interest_purchase", "text_interest_view")
 
 
 @pytest.mark.parametrize("query", [None, QUERY], ids=["no query", "a query"])
@@ -172,20 +164,6 @@ def test_an_item_of_the_history_is_its_own_nearest(scorer):
 
 def test_without_candidates_the_whole_catalogue_is_scored(scorer):
     assert scorer.score(USER, NOW) == pytest.approx(scorer.score(USER, NOW, np.arange(ITEMS)), abs=1e-6)
-
-
-@pytest.mark.parametrize("candidates", [None, np.array([6, 13])])
-def test_the_standardised_interest_is_against_a_sample_spread_over_the_catalogue(scorer, monkeypatch, candidates):
-    monkeypatch.setattr(interest, "SAMPLE", 3)
-    of_all = scorer.score(USER, NOW)[:, 0]
-    sample = of_all[[0, 9, 19]]
-    found = scorer.score(USER, NOW, candidates)
-    assert found[:, -1] == pytest.approx((found[:, 0] - sample.mean()) / sample.std(), rel=1e-3)
-
-
-def test_in_a_catalogue_of_items_that_are_all_alike_nothing_stands_out(scorer):
-    scorer.vectors = np.repeat(VECTORS[:1], ITEMS, axis=0)
-    assert scorer.score(USER, NOW)[:, -1] == pytest.approx(np.zeros(ITEMS), abs=0.2)
 
 
 def test_only_the_latest_items_of_a_history_count(scorer_file):
