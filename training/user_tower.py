@@ -24,6 +24,9 @@ CLOSE, CLOSE_SHARPNESS = 0.75, 40.0
 ABSENT = -1e4
 """Log weight of what is not there; finite, because the soft maximum of nothing but minus infinity is no number."""
 
+TINY = 1e-30
+"""Keeps the logarithm finite where all that counts is far from the candidate, at temperatures above 30."""
+
 
 @dataclass(frozen=True)
 class History:
@@ -88,10 +91,14 @@ class UserTower(nn.Module):
 
     def blended(self, history: History, candidates: Tensor, query: Tensor, has_query: Tensor) -> Tensor:
         """Interest with a query (…, d) beside or instead of the history, has_query (…) 1 or 0: (labels, …, n)."""
-        has_history = (history.present.sum(-1) > 0).to(query.dtype)
-        share = has_query * torch.where(has_history > 0, self.query_share(history), torch.ones_like(has_history))
         asked = (candidates @ query.unsqueeze(-1)).squeeze(-1)
-        return (1 - share.unsqueeze(-1)) * self.interest(history, candidates) + share.unsqueeze(-1) * asked
+        return self.blend(history, self.interest(history, candidates), asked, has_query)
+
+    def blend(self, history: History, interest: Tensor, asked: Tensor, has_query: Tensor) -> Tensor:
+        """The interest by the history (labels, …, n) and the cosine to the query (…, n), each with its share."""
+        has_history = (history.present.sum(-1) > 0).to(asked.dtype)
+        share = has_query * torch.where(has_history > 0, self.query_share(history), torch.ones_like(has_history))
+        return (1 - share.unsqueeze(-1)) * interest + share.unsqueeze(-1) * asked
 
 
 class Signals(nn.Module):
@@ -120,16 +127,19 @@ class Signals(nn.Module):
         """
         known = History(history, age_days, occasions, kind, present)
         temperature = self.tower.temperature
-        labels = self.tower.blended(known, candidates, query, has_query)
-        cosine = candidates @ history.T
-        nearest = torch.where(present > 0, cosine, -torch.ones_like(cosine)).amax(1)
-        weight = torch.log_softmax(torch.where(last > 0, torch.zeros_like(last), torch.full_like(last, ABSENT)), dim=0)
-        recent = torch.logsumexp(temperature * cosine + weight, dim=1) / temperature
-        recent = torch.where(last.sum() > 0, recent, -torch.ones_like(recent))
-        asked = torch.where(has_query > 0, candidates @ query, -torch.ones_like(nearest))
+        # One product, and one exponential for the soft maxima of all labels and of the latest occasion.
+        product = torch.cat((history, query.unsqueeze(0))) @ candidates.T
+        cosine, asked = product[:-1], product[-1]
+        nearest = torch.where(present.unsqueeze(1) > 0, cosine, -torch.ones_like(cosine)).amax(0)
+        weights = torch.cat((self.tower.log_weights(known).exp(), (last / last.sum().clamp_min(1)).unsqueeze(0)))
+        near = weights @ torch.exp(temperature * (cosine - nearest).clamp_max(0))
+        soft = nearest + torch.log(near.clamp_min(TINY)) / temperature
+        recent = torch.where(last.sum() > 0, soft[-1], -torch.ones_like(nearest))
+        labels = self.tower.blend(known, soft[:-1], asked, has_query)
+        asked = torch.where(has_query > 0, asked, -torch.ones_like(nearest))
         interest = (self.tower.label_share.unsqueeze(1) * labels).sum(0)
         of_labels = labels.unbind(0) if len(self.tower.labels) > 1 else ()
         cosines = (torch.stack((interest, nearest, recent, asked, *of_labels), dim=1).clamp(-1, 1) + 1) / 2
         # A soft threshold, so that a rounding error cannot change the count by one.
-        close = (present * torch.sigmoid(CLOSE_SHARPNESS * (cosine - CLOSE))).sum(1, keepdim=True)
+        close = (present @ torch.sigmoid(CLOSE_SHARPNESS * (cosine - CLOSE))).unsqueeze(1)
         return torch.cat((cosines[:, :4], close, cosines[:, 4:]), dim=1)
