@@ -68,8 +68,9 @@ def zero_shot_text(pretrained: Vectors) -> Scores:
     """Log-sum-exp of 12 × cosine between an item and the last 40 distinct items of the history, nothing learned."""
 
     def scores(user: UserState) -> Floats:
-        cosine = ZERO_SHOT_TEMPERATURE * pretrained @ pretrained[user.history[:ZERO_SHOT_ITEMS]].T
-        found: Floats = np.logaddexp.reduce(cosine.astype(np.float64), axis=1)
+        cosine = pretrained @ pretrained[user.history[:ZERO_SHOT_ITEMS]].T
+        with np.errstate(divide="ignore"):  # without a history
+            found: Floats = np.log(np.exp(ZERO_SHOT_TEMPERATURE * cosine).sum(axis=1, dtype=np.float64))
         return found
 
     return scores
