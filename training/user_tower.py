@@ -18,6 +18,9 @@ from recsys.config import Config
 AGE_UNIT_DAYS = 7.0
 """Weights fall as (1 + age / a week) to a learned power: gaps between interactions run from minutes to years."""
 
+FIRST_POWER = 0.5
+"""Of age and of occasions before anything is learned: what is recent or often chosen counts more, by the square root."""
+
 CLOSE, CLOSE_SHARPNESS = 0.75, 40.0
 """Cosine from which on an item counts as a close one, and how sharp that limit is."""
 
@@ -47,7 +50,7 @@ class History:
 
 
 class UserTower(nn.Module):
-    """A score for each label. It starts as the soft maximum over a history whose items all weigh the same."""
+    """A score for each label. It starts as the soft maximum over a history, what is recent or often chosen first."""
 
     def __init__(self, types: Sequence[str], labels: Mapping[str, float], temperature: float) -> None:
         """`types`: every interaction type; `labels`: those that are predicted, with their weights."""
@@ -57,8 +60,8 @@ class UserTower(nn.Module):
         self.label_share: Tensor
         self.register_buffer("label_share", share / share.sum(), persistent=False)
         count = len(labels)
-        self.age_power = nn.Parameter(torch.zeros(count))
-        self.occasions_power = nn.Parameter(torch.zeros(count))
+        self.age_power = nn.Parameter(torch.full((count,), FIRST_POWER))
+        self.occasions_power = nn.Parameter(torch.full((count,), FIRST_POWER))
         self.kind_weight = nn.Parameter(torch.zeros(count, len(types)))
         # Who asks for something mostly wants just that: a query starts with three quarters of the say.
         self.query_gate = nn.Parameter(torch.full((count,), math.log(3.0)))

@@ -24,7 +24,7 @@ from training.finetune import EVER, Finetuned, finetune, held_out_items
 from training.learner import Learner
 from training.lessons import MIN_INTERACTIONS, Lesson, Tables, lesson
 from training.prepared import PreparedTexts
-from training.user_tower import UserTower
+from training.user_tower import FIRST_POWER, UserTower
 from training.validation import TextValidation, text_validation
 from training.walk import (
     CHECKPOINT_FILE,
@@ -135,7 +135,7 @@ def test_learning_changes_the_vectors_from_window_to_window(usual):
 
 def test_the_user_tower_learns_from_window_to_window(usual):
     towers = [usual.pretrained.tower, *(usual.folds[moment].tower for moment in MOMENTS)]
-    assert not towers[0]["age_power"].any()
+    assert towers[0]["age_power"].tolist() == [FIRST_POWER]
     assert all(not torch.equal(later["age_power"], earlier["age_power"]) for earlier, later in pairwise(towers))
 
 
@@ -290,7 +290,7 @@ def test_with_nothing_to_learn_from_the_pretrained_model_stays(tiny_encoder, too
         assert found.fold(moment).seen_until == EVER
         assert_same_fold(found.fold(moment), found.pretrained)
     np.testing.assert_array_equal(encoded(encoder), found.pretrained.vectors)
-    assert not found.pretrained.tower["age_power"].any()
+    assert found.pretrained.tower["age_power"].tolist() == [FIRST_POWER]
 
 
 def test_what_is_learned_from_is_what_there_is():

@@ -195,7 +195,7 @@ def test_accumulated_batches_make_one_step_with_their_mean_gradient(make, monkey
     weight = learner.tower.age_power
     slopes = iter([1.0, 4.0])
     monkeypatch.setattr(learner, "_loss", lambda lesson: ((next(slopes) * (weight + 2)).sum(), torch.tensor([0])))
-    assert learner.step(BY_PAIRS, 1.0) == pytest.approx((2 + 8) / 2)
+    assert learner.step(BY_PAIRS, 1.0) == pytest.approx((2.5 + 10) / 2)
     assert weight.grad.tolist() == [2.5]
 
 

@@ -114,7 +114,7 @@ def test_what_was_learned_is_told_in_words(model):
     assert about["tower"] == {
         "purchase": {
             "age_power": 1.5,
-            "occasions_power": 0,
+            "occasions_power": 0.5,
             "type_weight": {"purchase": 1, "view": 1},
             "query_share": pytest.approx(0.75),
         }

@@ -70,9 +70,11 @@ LEARNED = {
 BOTH = {"purchase": 1.0, "view": 0.25}
 
 
-def test_untaught_it_is_the_soft_maximum_over_a_history_whose_items_all_weigh_the_same():
-    history = history_of([X, Y, [-1.0, 0.0]], age_days=[1, 10, 400], occasions=[1, 5, 2], kind=[0, 1, 2])
-    mean_of_exp = (np.exp(TEMPERATURE) + np.exp(0) + np.exp(-TEMPERATURE)) / 3
+def test_untaught_it_is_the_soft_maximum_over_a_history_in_which_the_recent_and_the_frequent_count_more():
+    history = history_of([X, Y, [-1.0, 0.0]], age_days=[0, 21, 56], occasions=[1, 9, 4], kind=[0, 1, 2])
+    # Of an age of 0, 3 and 8 weeks, on 1, 9 and 4 occasions, all by the square root.
+    weight = np.array([1, 3 / 2, 2 / 3])
+    mean_of_exp = weight / weight.sum() @ np.exp(TEMPERATURE * np.array([1, 0, -1]))
     found = tower_of().interest(history, torch.tensor([X]))
     assert found.tolist() == [[pytest.approx(np.log(mean_of_exp) / TEMPERATURE, abs=1e-6)]]
 
