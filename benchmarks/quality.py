@@ -10,6 +10,7 @@ Writes  DIR/DATASET, a project whose stages are kept from run to run; OUT, the c
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -125,6 +126,8 @@ def main(dataset: str, seeds: int, quick: bool, folder: Path, out: Path | None) 
     for seed in range(1 if quick else seeds):
         config = configured(workspace.config, seed, quick=quick)
         by_seed.append(rows_of(Pipeline(Workspace(workspace.root, config), cut=config.split.test_start)))
+        found = ", ".join(f"{row} {value:.4f}" for row, value in by_seed[-1].items())
+        print(f"seed {seed}: {found}", file=sys.stderr)
     mean = {row: fmean(found[row] for found in by_seed) for row in by_seed[0]}
 
     claims = {} if quick else claims_of(dataset, mean)
