@@ -14,10 +14,14 @@ TOPIC_FEATURES: Final = (
     "users_against_topic",  # the item's own users against those of the like items, logarithm of the ratio
     "topic_cooccurrence",  # strength between the like items and the history
     "topic_times_chosen",  # occasions on which the user chose the like items, mean
+    "topic_share_of_choices",  # the same, of all that the user chose
     "topic_chosen_28d",  # share of the like items that the user chose in the last 28 days
+    "topic_recency",  # of the like items, mean: 1 = chosen now, 1/e = a month ago, 0 = never
+    "topic_last_occasion",  # share of the like items that the user chose on the latest occasion
 )
 PRIOR_USERS: Final = 0.1
-RECENT_SECONDS: Final = 28 * SECONDS_A_DAY
+RECENT_DAYS: Final = 28
+A_MONTH_DAYS: Final = 30
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,20 @@ class Topics:
         now           seconds since the epoch
         cooccurrence  of every item with the history, float64 (n_items,)
         """
-        occasions, recent = np.zeros_like(cooccurrence), np.zeros_like(cooccurrence)
-        occasions[user.history] = user.occasions
-        recent[user.history] = now - user.last_at < RECENT_SECONDS
-        of_user = (self.neighbours.smoothed(values, candidates) for values in (cooccurrence, occasions, recent))
-        return [*self.columns[candidates].T, *of_user]
+        age_days = (now - user.last_at) / SECONDS_A_DAY
+        chosen = np.zeros((len(cooccurrence), 5))
+        chosen[user.history] = np.stack(
+            [
+                user.occasions,
+                user.occasions / user.occasions.sum(),
+                age_days < RECENT_DAYS,
+                np.exp(-age_days / A_MONTH_DAYS),
+                user.in_last_occasion,
+            ],
+            axis=1,
+        )
+        of_user = self.neighbours.smoothed(np.column_stack([cooccurrence, chosen]), candidates)
+        return [*self.columns[candidates].T, *of_user.T]
 
 
 def topic_columns(neighbours: TextNeighbours, items: ItemState, rows: Positions | None = None) -> Floats:

@@ -57,8 +57,11 @@ class TextNeighbours:
         return cls(near.astype(np.int32), weight.astype(np.float32))
 
     def smoothed(self, values: Floats, rows: Positions | None = None) -> Floats:
-        """Mean of float64 (n_items,) over the neighbours of each item, or of `rows`; nearer ones count more."""
+        """Mean over the neighbours of each item, or of `rows`; nearer ones count more.
+
+        values  float64 (n_items,), or (n_items, k) for k of them at once; so is what comes back
+        """
         near, weight = (self.near, self.weight) if rows is None else (self.near[rows], self.weight[rows])
-        total = (weight * values[near]).sum(axis=1) + EVERYTHING * values.mean()
-        found: Floats = total / (weight.sum(axis=1) + EVERYTHING)
+        total = np.einsum("ij,ij...->i...", weight, values[near]) + EVERYTHING * values.mean(axis=0)
+        found: Floats = (total.T / (weight.sum(axis=1) + EVERYTHING)).T
         return found

@@ -19,7 +19,7 @@ AGE_UNIT_DAYS = 7.0
 """Weights fall as (1 + age / a week) to a learned power: gaps between interactions run from minutes to years."""
 
 FIRST_POWER = 0.5
-"""Of age and of occasions before anything is learned: what is recent or often chosen counts more, by the square root."""
+"""Of age and occasions before anything is learned: what is recent or often chosen counts more, by the square root."""
 
 CLOSE, CLOSE_SHARPNESS = 0.75, 40.0
 """Cosine from which on an item counts as a close one, and how sharp that limit is."""

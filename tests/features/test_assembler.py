@@ -125,9 +125,12 @@ def test_every_column_of_an_item_that_the_user_chose_thrice():
         "users_against_topic": 0.25,
         # Jam goes with the history at 1, the four items on the mean at (0.125 + 0.5 + 1 + 0) / 4.
         "topic_cooccurrence": pytest.approx((1 + EVERYTHING * 0.40625) / (1 + EVERYTHING)),
-        # Jam was never chosen; on the mean of the four items four occasions count, and one item lately.
+        # Jam was never chosen; of the four items on four occasions, cup eight days and tea 31 days ago.
         "topic_times_chosen": pytest.approx(EVERYTHING * 1 / (1 + EVERYTHING)),
+        "topic_share_of_choices": pytest.approx(EVERYTHING * 0.25 / (1 + EVERYTHING)),
         "topic_chosen_28d": pytest.approx(EVERYTHING * 0.25 / (1 + EVERYTHING)),
+        "topic_recency": pytest.approx(EVERYTHING * (np.exp(-8 / 30) + np.exp(-31 / 30)) / 4 / (1 + EVERYTHING)),
+        "topic_last_occasion": pytest.approx(EVERYTHING * 0.25 / (1 + EVERYTHING)),
     }
 
 

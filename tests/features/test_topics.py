@@ -20,7 +20,7 @@ WEEK = [(6 + EVERYTHING * 1.75) / (1.5 + EVERYTHING), (1 + EVERYTHING * 1.75) / 
 
 def test_the_columns_are_the_users_of_like_items_their_trend_and_the_own_users_against_them():
     columns = topic_columns(LIKE, ITEMS)
-    assert columns.shape == (4, len(TOPIC_FEATURES) - 3)
+    assert columns.shape == (4, TOPIC_FEATURES.index("topic_cooccurrence"))
     assert columns[:, 0].tolist() == pytest.approx([MONTH[0]] + [MONTH[1]] * 3)
     trend = [(week + PRIOR_USERS) / (month / 4 + PRIOR_USERS) for week, month in zip(WEEK, MONTH, strict=True)]
     assert columns[:, 1].tolist() == pytest.approx([trend[0]] + [trend[1]] * 3)
@@ -36,21 +36,32 @@ def test_the_columns_of_some_rows_are_those_rows_of_all():
 
 def test_features_of_candidates_are_their_columns_and_what_goes_with_the_history_through_like_items():
     topics = Topics.of(LIKE, ITEMS)
-    *columns, cooccurrence, _, _ = topics.features(USER, ITEMS.now, np.array([0.0, 3.0, 0.0, 1.0]), np.array([3, 0, 1]))
-    np.testing.assert_array_equal(np.stack(columns, axis=1), topics.columns[[3, 0, 1]])
+    found = topics.features(USER, ITEMS.now, np.array([0.0, 3.0, 0.0, 1.0]), np.array([3, 0, 1]))
+    assert len(found) == len(TOPIC_FEATURES)
+    np.testing.assert_array_equal(np.stack(found[:3], axis=1), topics.columns[[3, 0, 1]])
     none, both = EVERYTHING * 1 / (1 + EVERYTHING), (3 + EVERYTHING * 1) / (1.5 + EVERYTHING)
-    assert cooccurrence.tolist() == pytest.approx([none, both, none])
+    assert found[3].tolist() == pytest.approx([none, both, none])
 
 
-def test_features_of_candidates_tell_how_often_the_user_chose_the_like_items_and_whether_lately():
-    *_, times, recent = Topics.of(LIKE, ITEMS).features(USER, ITEMS.now, np.zeros(4), np.array([0, 1, 2]))
-    # Twice the second item, 27 days ago; five times the third, 29 days ago.
-    assert times.tolist() == pytest.approx(
-        [
-            (2 + 0.5 * 5 + EVERYTHING * 7 / 4) / (1.5 + EVERYTHING),
-            (EVERYTHING * 7 / 4) / (1 + EVERYTHING),
-            (EVERYTHING * 7 / 4) / (1 + EVERYTHING),
-        ]
+@pytest.mark.parametrize(
+    ("name", "of_items"),
+    [
+        ("topic_times_chosen", [0, 2, 5, 0]),
+        ("topic_share_of_choices", [0, 2 / 7, 5 / 7, 0]),
+        ("topic_chosen_28d", [0, 1, 0, 0]),
+        ("topic_recency", [0, np.exp(-27 / 30), np.exp(-29 / 30), 0]),
+        ("topic_last_occasion", [0, 1, 0, 0]),
+    ],
+)
+def test_features_of_candidates_tell_how_often_and_when_the_user_chose_the_like_items(name, of_items):
+    found = Topics.of(LIKE, ITEMS).features(USER, ITEMS.now, np.zeros(4), np.array([0, 1, 2]))
+    everything = EVERYTHING * np.mean(of_items)
+    like = [of_items[1] + 0.5 * of_items[2], of_items[0], of_items[0]]
+    assert found[TOPIC_FEATURES.index(name)].tolist() == pytest.approx(
+        [(mine + everything) / (total + EVERYTHING) for mine, total in zip(like, (1.5, 1, 1), strict=True)]
     )
-    none = EVERYTHING / 4 / (1 + EVERYTHING)
-    assert recent.tolist() == pytest.approx([(1 + EVERYTHING / 4) / (1.5 + EVERYTHING), none, none])
+
+
+def test_nobody_chose_nothing():
+    found = Topics.of(LIKE, ITEMS).features(user_of({}), ITEMS.now, np.zeros(4), np.array([0, 1]))
+    assert not np.any(found[3:])
