@@ -25,23 +25,25 @@ STORES = {"polars": POLARS, "duckdb": DUCKDB}
 FEATURES = [f"feature_{number}" for number in range(30)]
 TTL = timedelta(days=30)
 DAYS = 90
-ROWS_A_USER = 20
+ITEMS_SHOWN = 10
 
 
 def write_inputs(folder: Path, rows: int) -> None:
-    """A feature view of `rows` rows × 30 features, and as many moments that ask for it."""
+    """What a ranker is trained on: a snapshot of each user's 30 features a day, and lists of items shown.
+
+    Both have `rows` rows, less what DAYS and ITEMS_SHOWN leave over; the items of a list share a user and a moment.
+    """
     random = np.random.default_rng(0)
     start = datetime(2024, 1, 1, tzinfo=UTC)
-    users, seconds = max(1, rows // ROWS_A_USER), DAYS * 24 * 3600
-
-    def moments() -> dict[str, pl.Series]:
-        at = pl.Series(random.integers(0, seconds, rows)) * 1_000_000
-        at += int(start.timestamp()) * 1_000_000
-        return {"user_id": pl.Series(random.integers(0, users, rows)), "at": at.cast(pl.Datetime("us", "UTC"))}
-
-    values = {name: pl.Series(random.random(rows, dtype=np.float32)) for name in FEATURES}
-    pl.DataFrame({**moments(), **values}).write_parquet(folder / "features.parquet")
-    pl.DataFrame(moments()).rename({"at": "event_timestamp"}).write_parquet(folder / "moments.parquet")
+    users = max(1, rows // DAYS)
+    days = pl.datetime_range(start, start + timedelta(days=DAYS - 1), "1d", time_unit="us", eager=True)
+    keys = pl.DataFrame({"at": days}).join(pl.DataFrame({"user_id": range(users)}), how="cross")
+    values = [pl.Series(name, random.random(len(keys), dtype=np.float32)) for name in FEATURES]
+    keys.with_columns(values).write_parquet(folder / "features.parquet")
+    lists = rows // ITEMS_SHOWN
+    seconds = pl.duration(seconds=pl.Series(random.integers(0, DAYS * 24 * 3600, lists)))
+    shown = pl.DataFrame({"user_id": random.integers(0, users, lists)}).with_columns(event_timestamp=start + seconds)
+    shown.join(pl.DataFrame({"item_id": range(ITEMS_SHOWN)}), how="cross").write_parquet(folder / "moments.parquet")
 
 
 def apply_view(folder: Path, offline_store: str) -> FeatureStore:
