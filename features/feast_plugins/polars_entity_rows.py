@@ -79,12 +79,17 @@ class EntityRows:
 
 
 def _moments(column: pd.Series) -> pd.Series:
-    """A column of datetimes, texts or both, of several time zones or none, in UTC; anything else as it is."""
+    """A column of datetimes, texts or both, of several time zones or none, in UTC; anything else as is."""
     column = column.infer_objects()
     if isinstance(column.dtype, pd.DatetimeTZDtype) or pd.api.types.is_datetime64_dtype(column):
         return column
     if pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column):
-        return pd.to_datetime(column, utc=True)
+        try:
+            return pd.to_datetime(column, utc=True, format="ISO8601")
+        except ValueError as error:
+            raise ValueError(
+                f"entity_df: found {error} in {column.name!r}, expected datetimes or ISO 8601 texts; convert the column"
+            ) from error
     return column
 
 
