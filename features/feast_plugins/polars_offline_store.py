@@ -102,11 +102,7 @@ class PolarsOfflineStore(OfflineStore):
             rows = _pulled(
                 config, data_source, columns, timestamp_field, created_timestamp_column, start_date, end_date
             ).collect()
-            rows = rows[latest(rows, join_key_columns)].drop(_OURS)
-            if not join_key_columns:
-                # A view without entities has one row, which Feast keeps under this key.
-                rows = rows.with_columns(pl.lit(DUMMY_ENTITY_VAL).alias(DUMMY_ENTITY_ID))
-            return to_arrow(rows)
+            return to_arrow(_keyed(rows[latest(rows, join_key_columns)].drop(_OURS), join_key_columns))
 
         return PolarsRetrievalJob(evaluate, repo_path=config.repo_path)
 
@@ -128,7 +124,7 @@ class PolarsOfflineStore(OfflineStore):
             rows = _pulled(
                 config, data_source, columns, timestamp_field, created_timestamp_column, start_date, end_date
             )
-            return to_arrow(rows.drop(_OURS).collect())
+            return to_arrow(_keyed(rows.drop(_OURS).collect(), join_key_columns))
 
         return PolarsRetrievalJob(evaluate, repo_path=config.repo_path)
 
@@ -186,3 +182,8 @@ def _pulled(
     if end:
         rows = rows.filter(pl.col(AT) <= epoch_microseconds(end))
     return rows.filter(pl.col(AT).is_not_null())
+
+
+def _keyed(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    """With the key under which Feast keeps a view without entities online."""
+    return rows if keys else rows.with_columns(pl.lit(DUMMY_ENTITY_VAL).alias(DUMMY_ENTITY_ID))

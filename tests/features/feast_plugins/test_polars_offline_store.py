@@ -15,6 +15,7 @@ from feast.errors import (
     SavedDatasetLocationAlreadyExists,
 )
 from feast.feature_logging import LoggingConfig
+from feast.feature_view import DUMMY_ENTITY_ID
 from feast.infra.offline_stores.file_source import FileLoggingDestination, SavedDatasetFileStorage
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Array, Float64, Int64, String
@@ -237,7 +238,8 @@ def test_a_view_without_entities_is_seen_by_all(tmp_path):
     assert joined(store, asked) == [None, 1, 2]
     assert joined(store, asked, filter_by_created_timestamp=True) == [None, 1, 1]
     store.materialize(hour(-1), hour(9))
-    assert store.get_online_features(["clicks:n"], [{}]).to_dict()["n"] == [2]
+    assert store.get_online_features(["clicks:n"], [{DUMMY_ENTITY_ID: ""}]).to_dict()["n"] == [2]
+    assert pulled(store, True, hour(0), hour(9), "made", keys=[]) == [2]
 
 
 # Files
@@ -333,7 +335,8 @@ def test_on_demand_features_are_computed_from_those_joined(tmp_path):
     def doubled(inputs: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame({"twice": inputs["n"] * 2.0})
 
-    store = store_of(tmp_path, clicks, doubled)
+    with pytest.warns(RuntimeWarning, match="experimental"):
+        store = store_of(tmp_path, clicks, doubled)
     job = store.get_historical_features(moments((2, NOON), (1, NOON)), ["clicks:n", "doubled:twice"])
     assert job.to_df()["twice"].tolist() == [4.0, 2.0]
 
@@ -362,13 +365,20 @@ def test_materialising_puts_the_latest_row_of_each_key_online(clicks):
     assert clicks.get_online_features(["clicks:n"], users).to_dict()["n"] == [12, 20, None]
 
 
-def pulled(store: FeatureStore, latest: bool, start: datetime | None, end: datetime | None, created: str = "") -> list:
+def pulled(
+    store: FeatureStore,
+    latest: bool,
+    start: datetime | None,
+    end: datetime | None,
+    created: str = "",
+    keys=("user_id",),
+) -> list:
     (seen,) = store.list_feature_views()
     offline = store._get_provider().offline_store
     pull = offline.pull_latest_from_table_or_query if latest else offline.pull_all_from_table_or_query
-    job = pull(store.config, seen.batch_source, ["user_id"], ["n"], "at", created or None, start, end)
+    job = pull(store.config, seen.batch_source, [*keys], ["n"], "at", created or None, start, end)
     found = job.to_arrow()
-    assert found.column_names == ["user_id", "n", "at", *([created] if created else [])]
+    assert found.column_names[: -1 if not keys else None] == [*keys, "n", "at", *([created] if created else [])]
     return found["n"].to_pylist()
 
 
@@ -433,7 +443,7 @@ def test_logged_features_are_kept_and_read_back(clicks, tmp_path, partition_by):
     provider = clicks._get_provider()
     found = provider.retrieve_feature_service_logs(service, hour(3), hour(3), clicks.config, clicks.registry).to_arrow()
     assert found["clicks__n"].to_pylist() == [12, 12]
-    assert set(found.column_names) == set(table.column_names)
+    assert set(found.column_names) == {*table.column_names, DUMMY_ENTITY_ID}
 
 
 # Refusals
@@ -484,7 +494,7 @@ def test_other_sources_and_formats_are_refused(tmp_path):
 def test_rows_are_not_added_where_it_is_not_clear_where(tmp_path, path):
     written(tmp_path / "days" / "date=2024-05-01" / "a.parquet", user_id=[1], at=[NOON], n=[1])
     files = ParquetFiles(FileSource(path=str(tmp_path / path), timestamp_field="at"), tmp_path, owner="it")
-    with pytest.raises(ValueError, match="rows cannot be added to .*, expected a file, a folder without partitions"):
+    with pytest.raises(ValueError, match=r"rows cannot be added to .*, expected a file, a folder without partitions"):
         files.append(pa.table({"user_id": [1]}))
 
 
@@ -502,7 +512,7 @@ def test_files_elsewhere_are_read_with_the_credentials_of_their_source_and_not_w
     assert files.schema().names == ["n"]
     assert asked["path"] == "s3://bucket/*.parquet"
     assert asked["storage_options"] == {"AWS_ENDPOINT_URL": "http://localhost:1"}
-    with pytest.raises(ValueError, match="found s3://bucket/.*, expected a local path"):
+    with pytest.raises(ValueError, match=r"found s3://bucket/.*, expected a local path"):
         files.append(pa.table({"n": [1]}))
 
 
