@@ -25,9 +25,10 @@ from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 
+from features.feast_plugins.polars_arrow import to_arrow
 from features.feast_plugins.polars_entity_rows import EntityRows
 from features.feast_plugins.polars_join import AT, CREATED, ORDER, latest
-from features.feast_plugins.polars_retrieval_job import PolarsRetrievalJob, to_arrow
+from features.feast_plugins.polars_retrieval_job import PolarsRetrievalJob
 from features.feast_plugins.polars_source import ParquetFiles, epoch_microseconds, times
 from features.feast_plugins.polars_view import ViewRequest, with_features
 

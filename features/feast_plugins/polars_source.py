@@ -13,6 +13,7 @@ from feast.data_format import ParquetFormat
 from feast.data_source import DataSource
 from feast.infra.offline_stores.file_source import FileSource
 
+from features.feast_plugins.polars_arrow import to_arrow
 from features.feast_plugins.polars_join import AT, CREATED, ORDER
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -84,9 +85,9 @@ class ParquetFiles:
         return rows.select(ORDER, *columns)
 
     def schema(self) -> pa.Schema:
-        """The columns of the first file, with their Arrow types. Raises FileNotFoundError when there is none."""
-        if self.is_remote:
-            return self._rows().drop(ORDER).head(0).collect().to_arrow().schema
+        """The columns of the first file and of its folders, as Arrow. Raises FileNotFoundError when there is none."""
+        if self.is_remote or not self.is_one_file:
+            return to_arrow(self._rows().drop(ORDER).head(0).collect()).schema
         return pq.read_schema(self._local_files()[0])
 
     def append(self, table: pa.Table) -> None:
@@ -110,7 +111,7 @@ class ParquetFiles:
             pass  # The first rows say what the columns are.
         else:
             if self.is_one_file:
-                table = pa.concat_tables([pq.read_table(folder), table])
+                table = pa.concat_tables([pq.read_table(folder, partitioning=None), table])
         write_whole(table, folder if self.is_one_file else folder / f"{uuid.uuid4().hex}.parquet")
 
     def append_part(self, table: pa.Table, partition_by: Sequence[str] | None) -> None:
@@ -123,8 +124,9 @@ class ParquetFiles:
         if self.is_remote:
             options = self._storage_options()
             return pl.scan_parquet(self.path, storage_options=options, extra_columns="ignore", row_index_name=ORDER)
-        files = self._local_files()
-        return pl.scan_parquet(files, hive_partitioning=True, extra_columns="ignore", row_index_name=ORDER)
+        # Folders above a file that is named as such are none of its columns.
+        files, hive = self._local_files(), not self.is_one_file
+        return pl.scan_parquet(files, hive_partitioning=hive, extra_columns="ignore", row_index_name=ORDER)
 
     def _local_files(self) -> list[Path]:
         """All of them in one order. Raises FileNotFoundError when there is none."""

@@ -9,9 +9,9 @@ import polars as pl
 import pyarrow as pa
 from feast.feature_view import DUMMY_ENTITY_ID, FeatureView
 
+from features.feast_plugins.polars_arrow import to_arrow
 from features.feast_plugins.polars_entity_rows import EntityRows
 from features.feast_plugins.polars_join import AT, latest_seen
-from features.feast_plugins.polars_retrieval_job import to_arrow
 from features.feast_plugins.polars_source import ParquetFiles, times
 
 
@@ -92,5 +92,5 @@ def _within_reach(history: pl.LazyFrame, moments: pl.DataFrame, keys: Sequence[s
         history = history.filter(pl.col(AT) >= first - ttl)
     if keys:
         asked = moments.lazy().select(keys).unique()
-        history = history.join(asked, on=keys, how="semi", nulls_equal=False)
+        history = history.join(asked, on=keys, how="semi")
     return history

@@ -255,6 +255,24 @@ def test_a_folder_a_glob_and_partitions_are_read_as_one(tmp_path):
         seen = view(path, fields={"n": Int64, "date": String})
         assert joined(store_of(tmp_path, seen), asked) == [1, 2]
         assert [str(date) for date in joined(store_of(tmp_path, seen), asked, "date")] == ["2024-05-01", "2024-05-02"]
+        source = FileSource(path=str(path), timestamp_field="at")
+        assert ParquetFiles(source, None, owner="it").schema().names == ["user_id", "at", "n", "date"]
+
+
+def test_a_folder_above_a_file_that_looks_like_a_partition_is_none(tmp_path):
+    path = written(tmp_path / "n=7" / "a.parquet", user_id=[1], at=[NOON], n=[1])
+    store = store_of(tmp_path, view(path))
+    store.write_to_offline_store("clicks", pd.DataFrame({"user_id": [2], "at": [NOON], "n": [2]}))
+    assert joined(store, moments((1, NOON), (2, NOON))) == [1, 2]
+
+
+def test_the_columns_of_a_glob_are_found_by_feast_itself(tmp_path):
+    written(tmp_path / "days" / "a.parquet", user_id=[1], at=[NOON], n=[1], s=["x"])
+    source = FileSource(path=str(tmp_path / "days" / "*.parquet"), timestamp_field="at")
+    store = store_of(tmp_path, FeatureView(name="clicks", entities=[USER], source=source))
+    fields = {field.name: field.dtype for field in store.get_feature_view("clicks").features}
+    assert fields == {"n": Int64, "s": String}
+    assert joined(store, moments((1, NOON)), "s") == ["x"]
 
 
 def test_a_relative_path_starts_at_the_repository_of_feast(tmp_path):
