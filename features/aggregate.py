@@ -40,11 +40,11 @@ def item_behaviour(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
             occasions_28d=_in_last(28, as_of, occasions).n_unique(),
             weight_28d=_in_last(28, as_of, pl.col(WEIGHT)).sum(),
             value_mean=pl.col(VALUE).mean(),
-            first_at=_seconds(pl.col(TIMESTAMP).min()),
-            last_at=_seconds(pl.col(TIMESTAMP).max()),
+            first_at=seconds(pl.col(TIMESTAMP).min()),
+            last_at=seconds(pl.col(TIMESTAMP).max()),
         )
         .join(repeats, on=ITEM_ID)
-        .pipe(_finish, ITEM_ID, as_of, ITEM_FIELDS)
+        .pipe(item_view, as_of)
     )
 
 
@@ -58,15 +58,10 @@ def user_behaviour(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
         distinct_items=pl.col(ITEM_ID).n_unique(),
         pairs=pl.struct(TIMESTAMP, ITEM_ID).n_unique(),
         value_mean=pl.col(VALUE).mean(),
-        first_at=_seconds(pl.col(TIMESTAMP).min()),
-        last_at=_seconds(pl.col(TIMESTAMP).max()),
+        first_at=seconds(pl.col(TIMESTAMP).min()),
+        last_at=seconds(pl.col(TIMESTAMP).max()),
     )
-    span_days = (pl.col("last_at") - pl.col("first_at")) / 86_400
-    return times.with_columns(
-        items_per_occasion=pl.col("pairs") / pl.col("occasions"),
-        repeat_share=1 - pl.col("distinct_items") / pl.col("pairs"),
-        gap_days=pl.when(pl.col("occasions") > 1).then(span_days / (pl.col("occasions") - 1)),
-    ).pipe(_finish, USER_ID, as_of, USER_FIELDS)
+    return user_view(times, as_of)
 
 
 def user_history(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
@@ -77,12 +72,32 @@ def user_history(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     known = before(interactions, as_of).with_row_index("logged")
     pairs = known.group_by(USER_ID, ITEM_ID).agg(
         history_occasions=pl.col(TIMESTAMP).n_unique().cast(pl.Float64),
-        history_first_at=_seconds(pl.col(TIMESTAMP).min()),
-        history_last_at=_seconds(pl.col(TIMESTAMP).max()),
+        history_first_at=seconds(pl.col(TIMESTAMP).min()),
+        history_last_at=seconds(pl.col(TIMESTAMP).max()),
         # Of types with equal weights the first by name, so that the same log gives the same history.
         history_types=pl.col(EVENT_TYPE).sort_by([-pl.col(WEIGHT), pl.col(EVENT_TYPE)]).first(),
         logged=pl.col("logged").max(),
     )
+    return history_view(pairs, as_of)
+
+
+def item_view(items: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    """The view of items, from one row an item with definitions.ITEM_FIELDS."""
+    return _finish(items, ITEM_ID, as_of, ITEM_FIELDS)
+
+
+def user_view(users: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    """The view of users, from one row a user with its occasions, pairs of occasion and item, distinct items and times."""
+    span_days = (pl.col("last_at") - pl.col("first_at")) / 86_400
+    return users.with_columns(
+        items_per_occasion=pl.col("pairs") / pl.col("occasions"),
+        repeat_share=1 - pl.col("distinct_items") / pl.col("pairs"),
+        gap_days=pl.when(pl.col("occasions") > 1).then(span_days / (pl.col("occasions") - 1)),
+    ).pipe(_finish, USER_ID, as_of, USER_FIELDS)
+
+
+def history_view(pairs: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    """The view of histories, from one row a user and item with the entries of both in the lists, and `logged`."""
     lists = pairs.sort(USER_ID, "history_last_at", "logged", descending=[False, True, True]).rename(
         {ITEM_ID: "history_items"}
     )
@@ -93,12 +108,13 @@ def user_history(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     )
 
 
+def seconds(time: pl.Expr) -> pl.Expr:
+    """Seconds since the epoch."""
+    return time.dt.epoch("us") / 1e6
+
+
 def _in_last(days: int, as_of: datetime, values: pl.Expr) -> pl.Expr:
     return values.filter(pl.col(TIMESTAMP) >= as_of - timedelta(days=days))
-
-
-def _seconds(time: pl.Expr) -> pl.Expr:
-    return time.dt.epoch("us") / 1e6
 
 
 def _finish(frame: pl.DataFrame, key: str, as_of: datetime, fields: Sequence[Field]) -> pl.DataFrame:

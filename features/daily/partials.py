@@ -1,0 +1,90 @@
+"""What a stretch of the log says of items, of users and of pairs of both: tables that add up over stretches.
+
+An occasion is a timestamp, so that no occasion lies in two days, nor on both sides of any moment.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import polars as pl
+
+from recsys.schema import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, VALUE
+
+BUCKETS = 1024
+PAIRS_AT_ONCE = 4_000_000  # bounds the memory of a merge
+BUCKET = "bucket"
+LOGGED = "logged"
+RANK = "rank"
+
+
+@dataclass(frozen=True)
+class Partials:
+    """Three tables, not yet read; a key may have several rows until they are merged.
+
+    items  item_id, occasions, value_sum, value_count, count_TYPE for each type
+    users  user_id, the same, bucket
+    pairs  user_id, item_id, occasions, first_at, last_at, logged (the last in the log, by its place in it),
+           rank (of its type of the highest weight), bucket
+    """
+
+    items: pl.LazyFrame
+    users: pl.LazyFrame
+    pairs: pl.LazyFrame
+
+    def of_buckets(self, first: int, last: int) -> "Partials":
+        """Of the users in the buckets from `first` to before `last` alone; the items are those of all users."""
+        among = pl.col(BUCKET).is_between(first, last, closed="left")
+        return Partials(self.items, self.users.filter(among), self.pairs.filter(among))
+
+
+def merged_pairs(pairs: pl.LazyFrame) -> pl.LazyFrame:
+    """One row a user and item; the buckets are gone."""
+    return pairs.group_by(USER_ID, ITEM_ID).agg(
+        pl.col("occasions").sum(), pl.col("first_at").min(), pl.col("last_at", LOGGED).max(), pl.col(RANK).min()
+    )
+
+
+def together(parts: Sequence[Partials]) -> Partials:
+    """The rows of all parts, not merged."""
+    items, users, pairs = zip(*((part.items, part.users, part.pairs) for part in parts), strict=True)
+    return Partials(pl.concat(items), pl.concat(users), pl.concat(pairs))
+
+
+def partials(events: pl.DataFrame, types: Sequence[str]) -> Partials:
+    """What interactions say, with their place in the log in `logged`; `types` in the order of their rank."""
+    ranks = {name: rank for rank, name in enumerate(types)}
+    events = events.with_columns(pl.col(EVENT_TYPE).replace_strict(ranks, return_dtype=pl.UInt8).alias(RANK))
+    sums = [
+        pl.col(VALUE).sum().alias("value_sum"),
+        pl.col(VALUE).count().cast(pl.Int64).alias("value_count"),
+        *((pl.col(RANK) == rank).sum().cast(pl.Int64).alias(f"count_{name}") for name, rank in ranks.items()),
+    ]
+    pairs = events.group_by(USER_ID, ITEM_ID).agg(
+        occasions=pl.col(TIMESTAMP).n_unique(),
+        first_at=pl.col(TIMESTAMP).min(),
+        last_at=pl.col(TIMESTAMP).max(),
+        logged=pl.col(LOGGED).max(),
+        rank=pl.col(RANK).min(),
+    )
+    # One occasion of two users is two of the item.
+    occasions = pairs.group_by(ITEM_ID).agg(pl.col("occasions").cast(pl.Int64).sum())
+    items = occasions.join(events.group_by(ITEM_ID).agg(sums), on=ITEM_ID)
+    users = events.group_by(USER_ID).agg(pl.col(TIMESTAMP).n_unique().cast(pl.Int64).alias("occasions"), *sums)
+    return Partials(items.lazy(), bucketed(users).lazy(), bucketed(pairs).lazy())
+
+
+def bucketed(frame: pl.DataFrame) -> pl.DataFrame:
+    """In the order of the buckets of the users, so that a file can be read a few buckets at a time."""
+    return frame.with_columns((pl.col(USER_ID).hash() % BUCKETS).cast(pl.UInt16).alias(BUCKET)).sort(BUCKET)
+
+
+def bucketing() -> str:
+    """Differs when this Polars puts users into other buckets than the one that wrote a file."""
+    return str(pl.Series(["recsys"]).hash()[0])
+
+
+def bucket_ranges(pairs: int) -> list[tuple[int, int]]:
+    """Ranges of buckets with about PAIRS_AT_ONCE of so many pairs each, and all users of these."""
+    step = max(1, BUCKETS // max(1, ceil(pairs / PAIRS_AT_ONCE)))
+    return [(first, min(first + step, BUCKETS)) for first in range(0, BUCKETS, step)]

@@ -1,0 +1,124 @@
+"""The views of features.aggregate at a moment, out of the partials of days: the same rows, in the order of no key.
+
+Writes  OUT/VIEW/NUMBER.parquet
+"""
+
+import shutil
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from features.aggregate import history_view, item_view, seconds, user_view
+from features.daily.aggregates import DailyAggregates
+from features.daily.partials import BUCKET, RANK, Partials, bucket_ranges, merged_pairs
+from features.definitions import HISTORY_VIEW, ITEM_VIEW, USER_VIEW
+from recsys.schema import ITEM_ID, USER_ID
+
+USERS_DAYS = (7, 28, 90)
+ITEM_DAYS = (28,)
+USER_DAYS = (28, 90)
+VALUE_MEAN = pl.when(pl.col("value_count") > 0).then(pl.col("value_sum") / pl.col("value_count"))
+
+
+def snapshot(aggregates: DailyAggregates, as_of: datetime, out: Path) -> dict[str, pl.LazyFrame]:
+    """Write the three views from interactions before `as_of` into a folder that takes the place of `out`; scan them.
+
+    Whole days that are missing are computed. Only some users are in memory at a time.
+    """
+    aggregates.update(as_of)
+    known = aggregates.between(None, as_of)
+    windows = {days: aggregates.between(as_of - timedelta(days=days), as_of) for days in {*ITEM_DAYS, *USER_DAYS}}
+    new = out.with_name(f"{out.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    chosen = []
+    for number, (first, last) in enumerate(bucket_ranges(known.pairs.select(pl.len()).collect().item())):
+        part = known.of_buckets(first, last)
+        pairs = merged_pairs(part.pairs).collect(engine="streaming")
+        users = _users(part, {days: window.of_buckets(first, last) for days, window in windows.items()}, pairs)
+        _write(user_view(users, as_of), new / USER_VIEW, number)
+        _write(_history(pairs, aggregates.types, as_of), new / HISTORY_VIEW, number)
+        chosen.append(_chosen(pairs, as_of))
+    _write(item_view(_items(known, windows, chosen, aggregates.weights), as_of), new / ITEM_VIEW, 0)
+    shutil.rmtree(out, ignore_errors=True)
+    new.rename(out)
+    return {view: pl.scan_parquet(out / view / "*.parquet") for view in (ITEM_VIEW, USER_VIEW, HISTORY_VIEW)}
+
+
+def _users(known: Partials, windows: Mapping[int, Partials], pairs: pl.DataFrame) -> pl.DataFrame:
+    """What user_view needs."""
+    sums = [known.users.select(USER_ID, "occasions", "value_sum", "value_count")]
+    sums += [windows[days].users.select(USER_ID, pl.col("occasions").alias(f"occasions_{days}d")) for days in USER_DAYS]
+    items = pairs.lazy().group_by(USER_ID).agg(
+        distinct_items=pl.len(),
+        pairs=pl.col("occasions").sum(),
+        first_at=seconds(pl.col("first_at").min()),
+        last_at=seconds(pl.col("last_at").max()),
+    )
+    return (
+        pl.concat(sums, how="diagonal")
+        .group_by(USER_ID)
+        .agg(pl.all().sum())
+        .join(items, on=USER_ID)
+        .with_columns(value_mean=VALUE_MEAN)
+        .collect(engine="streaming")
+    )
+
+
+def _history(pairs: pl.DataFrame, types: list[str], as_of: datetime) -> pl.DataFrame:
+    return pairs.select(
+        USER_ID,
+        ITEM_ID,
+        "logged",
+        history_occasions=pl.col("occasions").cast(pl.Float64),
+        history_first_at=seconds(pl.col("first_at")),
+        history_last_at=seconds(pl.col("last_at")),
+        history_types=pl.col(RANK).replace_strict(dict(enumerate(types)), return_dtype=pl.String),
+    ).pipe(history_view, as_of)
+
+
+def _chosen(pairs: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    """How many of these users chose each item, lately and again, and when."""
+    return pairs.group_by(ITEM_ID).agg(
+        *(
+            (pl.col("last_at") >= as_of - timedelta(days=days)).sum().cast(pl.Int64).alias(f"users_{days}d")
+            for days in USERS_DAYS
+        ),
+        users=pl.len().cast(pl.Int64),
+        returned=(pl.col("occasions") > 1).sum().cast(pl.Int64),
+        first_at=pl.col("first_at").min(),
+        last_at=pl.col("last_at").max(),
+    )
+
+
+def _items(
+    known: Partials, windows: Mapping[int, Partials], chosen: list[pl.DataFrame], weights: Mapping[str, float]
+) -> pl.DataFrame:
+    """What item_view needs."""
+    # Interactions have their weights in 32 bits.
+    weight = pl.sum_horizontal(pl.col(f"count_{name}") * float(np.float32(value)) for name, value in weights.items())
+    sums = [known.items.select(ITEM_ID, "value_sum", "value_count")]
+    sums += [
+        windows[days].items.select(
+            ITEM_ID, pl.col("occasions").alias(f"occasions_{days}d"), weight.alias(f"weight_{days}d")
+        )
+        for days in ITEM_DAYS
+    ]
+    users = pl.concat(chosen).lazy().group_by(ITEM_ID).agg(
+        pl.exclude("first_at", "last_at").sum(), seconds(pl.col("first_at").min()), seconds(pl.col("last_at").max())
+    )
+    return (
+        pl.concat(sums, how="diagonal")
+        .group_by(ITEM_ID)
+        .agg(pl.all().sum())
+        .join(users, on=ITEM_ID)
+        .with_columns(value_mean=VALUE_MEAN, repeat_share=pl.col("returned") / pl.col("users"))
+        .collect(engine="streaming")
+    )
+
+
+def _write(view: pl.DataFrame, folder: Path, number: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    view.write_parquet(folder / f"{number:04}.parquet", compression="lz4")
