@@ -16,14 +16,15 @@ from pathlib import Path
 
 import polars as pl
 
-from features.daily.files import count_pairs, scan_partials, write_partials
+from features.daily.files import scan_partials, write_partials
 from features.daily.log import ONE_DAY, POSITION, DailyLog, midnight
-from features.daily.partials import LOGGED, Partials, bucket_ranges, bucketed, bucketing, merged_pairs, partials, together
+from features.daily.partials import LOGGED, Partials, bucketed, bucketing, merged_pairs, partials, together
 from recsys.errors import DataError, FeatureStoreError
 from recsys.schema import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, UTC_MICROSECONDS, VALUE
 
 FORMAT = "1"
 MERGE_DAYS = 28  # fewer are read about as fast one by one
+SAMPLED_BUCKETS = 16
 COLUMNS = {
     USER_ID: pl.String(),
     ITEM_ID: pl.String(),
@@ -91,19 +92,21 @@ class DailyAggregates:
         return together(parts)
 
     def _merge(self, days: list[date], versions: Mapping[date, str]) -> None:
-        """Sum all days when those since the last sum have become as much as it is.
+        """Sum all days when the sum has at most half of the rows that it is made of.
 
-        So a pair is summed a few times only, however long the log grows. Earlier sums stay, for moments before the
-        last.
+        So each sum costs no more than twice the rows that it saves for ever after, and there is none where users
+        hardly come back to an item. Earlier sums stay, for moments before the last.
         """
         merged = self._latest_merged(days, versions)
         since = [day for day in days if merged is None or day >= merged]
+        if len(since) < MERGE_DAYS:
+            return
         before = [] if merged is None else [self._merged(merged, versions)]
-        new = [self._day(day, versions) for day in since]
-        n_before, n_new = (sum(map(count_pairs, paths)) for paths in (before, new))
-        if len(since) >= MERGE_DAYS and n_new >= n_before:
-            everything = together([scan_partials(path) for path in before + new])
-            write_partials(self._merged(since[-1] + ONE_DAY, versions), _summed(everything, n_before + n_new))
+        parts = [scan_partials(path) for path in before + [self._day(day, versions) for day in since]]
+        sample = together([part.of_buckets(0, SAMPLED_BUCKETS) for part in parts]).pairs
+        rows, distinct = pl.collect_all([sample.select(pl.len()), merged_pairs(sample).select(pl.len())])
+        if 0 < 2 * distinct.item() <= rows.item():
+            write_partials(self._merged(since[-1] + ONE_DAY, versions), _summed(together(parts)))
 
     def _part_of_day(self, start: datetime, end: datetime) -> Partials:
         """From the log: `start` and `end` lie in one day, or are equal."""
@@ -115,7 +118,9 @@ class DailyAggregates:
 
     def _events(self, rows: pl.LazyFrame, day: date) -> pl.DataFrame:
         logged = pl.col(POSITION).cast(pl.Int64) + day.toordinal() * LOGGED_A_DAY
-        events = rows.select(*(pl.col(name).cast(kind) for name, kind in COLUMNS.items()), logged.alias(LOGGED)).collect()
+        events = rows.select(
+            *(pl.col(name).cast(kind) for name, kind in COLUMNS.items()), logged.alias(LOGGED)
+        ).collect()
         if unknown := sorted(set(events[EVENT_TYPE].unique()) - set(self.types)):
             raise DataError(
                 f"{self.log.path(day)}: found the types {unknown}, expected {sorted(self.types)}; "
@@ -152,9 +157,9 @@ class DailyAggregates:
             shutil.rmtree(path)
 
 
-def _summed(found: Partials, n_pairs: int) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]]:
+def _summed(found: Partials) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]]:
     items = found.items.group_by(ITEM_ID).agg(pl.all().sum()).collect(engine="streaming")
-    for first, last in bucket_ranges(n_pairs):
+    for first, last in found.ranges():
         part = found.of_buckets(first, last)
         users = part.users.group_by(USER_ID).agg(pl.exclude("bucket").sum()).collect(engine="streaming")
         pairs = merged_pairs(part.pairs).collect(engine="streaming")

@@ -31,8 +31,3 @@ def scan_partials(path: Path) -> Partials:
     """The partials of a folder."""
     items, users, pairs = (pl.scan_parquet(path / name / "*.parquet") for name in ("items", "users", "pairs"))
     return Partials(items, users, pairs)
-
-
-def count_pairs(path: Path) -> int:
-    """The rows of pairs in a folder."""
-    return int(scan_partials(path).pairs.select(pl.len()).collect().item())

@@ -25,7 +25,7 @@ class DailyLog:
         """Put interactions into the folders of their days, and return these.
 
         Each file is there whole or not at all, and takes the place of the one of that part and day: what was killed
-        can run again. Late interactions go into a part of their own. A LazyFrame is read once for each day.
+        can run again. Late interactions go into a part of their own. A LazyFrame is read once more for each day.
         """
         rows = interactions.lazy()
         days = rows.select(pl.col(TIMESTAMP).dt.date().unique().sort()).collect(engine="streaming")[TIMESTAMP].to_list()
@@ -33,9 +33,9 @@ class DailyLog:
             path = self.path(day) / f"{part}.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
             new = path.with_suffix(".tmp")
-            rows.filter(pl.col(TIMESTAMP).is_between(midnight(day), midnight(day + ONE_DAY), closed="left")).sink_parquet(
-                new, maintain_order=True
-            )
+            rows.filter(
+                pl.col(TIMESTAMP).is_between(midnight(day), midnight(day + ONE_DAY), closed="left")
+            ).sink_parquet(new, maintain_order=True)
             new.replace(path)
         return days
 

@@ -37,6 +37,12 @@ class Partials:
         among = pl.col(BUCKET).is_between(first, last, closed="left")
         return Partials(self.items, self.users.filter(among), self.pairs.filter(among))
 
+    def ranges(self) -> list[tuple[int, int]]:
+        """Ranges of buckets, together all, with about PAIRS_AT_ONCE rows of pairs each."""
+        pairs = self.pairs.select(pl.len()).collect().item()
+        step = max(1, BUCKETS // max(1, ceil(pairs / PAIRS_AT_ONCE)))
+        return [(first, min(first + step, BUCKETS)) for first in range(0, BUCKETS, step)]
+
 
 def merged_pairs(pairs: pl.LazyFrame) -> pl.LazyFrame:
     """One row a user and item; the buckets are gone."""
@@ -60,18 +66,24 @@ def partials(events: pl.DataFrame, types: Sequence[str]) -> Partials:
         pl.col(VALUE).count().cast(pl.Int64).alias("value_count"),
         *((pl.col(RANK) == rank).sum().cast(pl.Int64).alias(f"count_{name}") for name, rank in ranks.items()),
     ]
-    pairs = events.group_by(USER_ID, ITEM_ID).agg(
-        occasions=pl.col(TIMESTAMP).n_unique(),
-        first_at=pl.col(TIMESTAMP).min(),
-        last_at=pl.col(TIMESTAMP).max(),
-        logged=pl.col(LOGGED).max(),
-        rank=pl.col(RANK).min(),
+    rows = events.lazy()
+    pairs = (
+        rows.group_by(USER_ID, ITEM_ID)
+        .agg(
+            occasions=pl.col(TIMESTAMP).n_unique(),
+            first_at=pl.col(TIMESTAMP).min(),
+            last_at=pl.col(TIMESTAMP).max(),
+            logged=pl.col(LOGGED).max(),
+            rank=pl.col(RANK).min(),
+        )
+        .collect(engine="streaming")
     )
     # One occasion of two users is two of the item.
-    occasions = pairs.group_by(ITEM_ID).agg(pl.col("occasions").cast(pl.Int64).sum())
-    items = occasions.join(events.group_by(ITEM_ID).agg(sums), on=ITEM_ID)
-    users = events.group_by(USER_ID).agg(pl.col(TIMESTAMP).n_unique().cast(pl.Int64).alias("occasions"), *sums)
-    return Partials(items.lazy(), bucketed(users).lazy(), bucketed(pairs).lazy())
+    occasions = pairs.lazy().group_by(ITEM_ID).agg(pl.col("occasions").cast(pl.Int64).sum())
+    items = occasions.join(rows.group_by(ITEM_ID).agg(sums), on=ITEM_ID)
+    users = rows.group_by(USER_ID).agg(pl.col(TIMESTAMP).n_unique().cast(pl.Int64).alias("occasions"), *sums)
+    found_items, found_users = pl.collect_all([items, users], engine="streaming")
+    return Partials(found_items.lazy(), bucketed(found_users).lazy(), bucketed(pairs).lazy())
 
 
 def bucketed(frame: pl.DataFrame) -> pl.DataFrame:
@@ -82,9 +94,3 @@ def bucketed(frame: pl.DataFrame) -> pl.DataFrame:
 def bucketing() -> str:
     """Differs when this Polars puts users into other buckets than the one that wrote a file."""
     return str(pl.Series(["recsys"]).hash()[0])
-
-
-def bucket_ranges(pairs: int) -> list[tuple[int, int]]:
-    """Ranges of buckets with about PAIRS_AT_ONCE of so many pairs each, and all users of these."""
-    step = max(1, BUCKETS // max(1, ceil(pairs / PAIRS_AT_ONCE)))
-    return [(first, min(first + step, BUCKETS)) for first in range(0, BUCKETS, step)]

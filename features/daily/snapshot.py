@@ -13,7 +13,7 @@ import polars as pl
 
 from features.aggregate import history_view, item_view, seconds, user_view
 from features.daily.aggregates import DailyAggregates
-from features.daily.partials import BUCKET, RANK, Partials, bucket_ranges, merged_pairs
+from features.daily.partials import RANK, Partials, merged_pairs
 from features.definitions import HISTORY_VIEW, ITEM_VIEW, USER_VIEW
 from recsys.schema import ITEM_ID, USER_ID
 
@@ -34,7 +34,7 @@ def snapshot(aggregates: DailyAggregates, as_of: datetime, out: Path) -> dict[st
     new = out.with_name(f"{out.name}.new")
     shutil.rmtree(new, ignore_errors=True)
     chosen = []
-    for number, (first, last) in enumerate(bucket_ranges(known.pairs.select(pl.len()).collect().item())):
+    for number, (first, last) in enumerate(known.ranges()):
         part = known.of_buckets(first, last)
         pairs = merged_pairs(part.pairs).collect(engine="streaming")
         users = _users(part, {days: window.of_buckets(first, last) for days, window in windows.items()}, pairs)
@@ -51,11 +51,15 @@ def _users(known: Partials, windows: Mapping[int, Partials], pairs: pl.DataFrame
     """What user_view needs."""
     sums = [known.users.select(USER_ID, "occasions", "value_sum", "value_count")]
     sums += [windows[days].users.select(USER_ID, pl.col("occasions").alias(f"occasions_{days}d")) for days in USER_DAYS]
-    items = pairs.lazy().group_by(USER_ID).agg(
-        distinct_items=pl.len(),
-        pairs=pl.col("occasions").sum(),
-        first_at=seconds(pl.col("first_at").min()),
-        last_at=seconds(pl.col("last_at").max()),
+    items = (
+        pairs.lazy()
+        .group_by(USER_ID)
+        .agg(
+            distinct_items=pl.len(),
+            pairs=pl.col("occasions").sum(),
+            first_at=seconds(pl.col("first_at").min()),
+            last_at=seconds(pl.col("last_at").max()),
+        )
     )
     return (
         pl.concat(sums, how="diagonal")
@@ -81,16 +85,21 @@ def _history(pairs: pl.DataFrame, types: list[str], as_of: datetime) -> pl.DataF
 
 def _chosen(pairs: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     """How many of these users chose each item, lately and again, and when."""
-    return pairs.group_by(ITEM_ID).agg(
-        *(
-            (pl.col("last_at") >= as_of - timedelta(days=days)).sum().cast(pl.Int64).alias(f"users_{days}d")
-            for days in USERS_DAYS
-        ),
-        users=pl.len().cast(pl.Int64),
-        returned=(pl.col("occasions") > 1).sum().cast(pl.Int64),
-        first_at=pl.col("first_at").min(),
-        last_at=pl.col("last_at").max(),
+    chosen = (
+        pairs.lazy()
+        .group_by(ITEM_ID)
+        .agg(
+            *(
+                (pl.col("last_at") >= as_of - timedelta(days=days)).sum().cast(pl.Int64).alias(f"users_{days}d")
+                for days in USERS_DAYS
+            ),
+            users=pl.len().cast(pl.Int64),
+            returned=(pl.col("occasions") > 1).sum().cast(pl.Int64),
+            first_at=pl.col("first_at").min(),
+            last_at=pl.col("last_at").max(),
+        )
     )
+    return chosen.collect(engine="streaming")
 
 
 def _items(
@@ -106,8 +115,13 @@ def _items(
         )
         for days in ITEM_DAYS
     ]
-    users = pl.concat(chosen).lazy().group_by(ITEM_ID).agg(
-        pl.exclude("first_at", "last_at").sum(), seconds(pl.col("first_at").min()), seconds(pl.col("last_at").max())
+    users = (
+        pl.concat(chosen)
+        .lazy()
+        .group_by(ITEM_ID)
+        .agg(
+            pl.exclude("first_at", "last_at").sum(), seconds(pl.col("first_at").min()), seconds(pl.col("last_at").max())
+        )
     )
     return (
         pl.concat(sums, how="diagonal")

@@ -1,0 +1,84 @@
+from datetime import timedelta, timezone
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest.mock import patch
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from features.daily.snapshot import snapshot
+from tests.features.daily.cases import aggregates_in, assert_views, events, moments, rows
+from tests.features.log import MICROSECOND, day, log
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(rows, max_size=40),
+    st.lists(rows, max_size=5),
+    st.lists(moments, min_size=1, max_size=2),
+    st.sampled_from([3, 28]),
+    st.sampled_from([2, 1000]),
+)
+def test_the_views_are_those_of_the_whole_log_at_every_moment(early, late, times, merge_days, pairs_at_once):
+    with (
+        TemporaryDirectory() as name,
+        patch("features.daily.aggregates.MERGE_DAYS", merge_days),
+        patch("features.daily.aggregates.SAMPLED_BUCKETS", 1024),
+        patch("features.daily.partials.PAIRS_AT_ONCE", pairs_at_once),
+        patch("features.daily.partials.BUCKETS", 4),
+    ):
+        aggregates = aggregates_in(Path(name), log(*early).drop("weight"))
+        for as_of in times:
+            assert_views(snapshot(aggregates, as_of, Path(name) / "out"), aggregates.log, as_of)
+        aggregates.log.write(log(*late).drop("weight"), part="late")
+        for as_of in times:
+            assert_views(snapshot(aggregates, as_of, Path(name) / "out"), aggregates.log, as_of)
+
+
+@pytest.mark.parametrize("days", [7, 28, 90])
+@pytest.mark.parametrize(
+    "as_of", [day(100), day(100.25), day(100) + MICROSECOND], ids=["midnight", "6 am", "just after"]
+)
+def test_a_window_begins_to_the_microsecond(tmp_path, as_of, days):
+    start = as_of - timedelta(days=days)
+    aggregates = aggregates_in(tmp_path, events(("ann", "tea", start), ("bob", "cup", start - MICROSECOND)))
+    views = snapshot(aggregates, as_of, tmp_path / "out")
+    assert dict(views["item_behaviour"].select("item_id", f"users_{days}d").collect().rows()) == {"tea": 1, "cup": 0}
+    assert_views(views, aggregates.log, as_of)
+
+
+def test_a_history_that_is_too_long_keeps_its_latest_items(tmp_path, monkeypatch):
+    monkeypatch.setattr("features.aggregate.MAX_HISTORY_ITEMS", 2)
+    aggregates = aggregates_in(tmp_path, events(("ann", "tea", 1), ("ann", "cup", 2), ("ann", "jam", 3)))
+    (row,) = snapshot(aggregates, day(4), tmp_path / "out")["user_history"].collect().rows(named=True)
+    assert row["history_items"] == ["jam", "cup"]
+
+
+def test_a_moment_in_another_time_zone_is_the_same_moment(tmp_path):
+    aggregates = aggregates_in(tmp_path, events(("ann", "tea", 3.1), ("bob", "tea", 3.9), ("ann", "cup", 2)))
+    there = day(3.5).astimezone(timezone(timedelta(hours=-9)))
+    assert_views(snapshot(aggregates, there, tmp_path / "out"), aggregates.log, day(3.5))
+
+
+def test_an_empty_log_has_views_without_rows(tmp_path):
+    aggregates = aggregates_in(tmp_path)
+    assert_views(snapshot(aggregates, day(3.5), tmp_path / "out"), aggregates.log, day(3.5))
+
+
+def test_a_snapshot_takes_the_place_of_the_last_one_and_a_killed_one_does_not(tmp_path, monkeypatch):
+    aggregates, out = aggregates_in(tmp_path, events(("ann", "tea", 1), ("bob", "cup", 2))), tmp_path / "out"
+    first = {view: frame.collect() for view, frame in snapshot(aggregates, day(2), out).items()}
+    with monkeypatch.context() as killed:
+        killed.setattr("features.daily.snapshot.item_view", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            snapshot(aggregates, day(3), out)
+    for view, frame in first.items():
+        assert_frame_equal(pl.read_parquet(out / view / "*.parquet"), frame)
+    assert_views(snapshot(aggregates, day(3), out), aggregates.log, day(3))
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
