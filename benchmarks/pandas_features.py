@@ -1,0 +1,90 @@
+"""The views of features.aggregate written plainly in pandas, as the peer of the aggregation by day."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+
+
+def pandas_views(log: Path, as_of: datetime, weights: Mapping[str, float]) -> dict[str, pd.DataFrame]:
+    """The three views by name, indexed by item_id or user_id, from the Parquet files of a daily log."""
+    events = pd.concat([pd.read_parquet(path, partitioning=None) for path in sorted(log.glob("*/*.parquet"))])
+    events = events[events["timestamp"] < as_of].reset_index(drop=True)
+    events["weight"] = events["event_type"].map(weights)
+    events["seconds"] = events["timestamp"].astype("int64") / 1e6
+    return {
+        "item_behaviour": _items(events, as_of),
+        "user_behaviour": _users(events, as_of),
+        "user_history": _histories(events),
+    }
+
+
+def _items(events: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
+    by_item = events.groupby("item_id")
+    times = events.drop_duplicates(["user_id", "item_id", "timestamp"])
+    returned = times.groupby(["item_id", "user_id"]).size() > 1
+    month = _last(events, 28, as_of)
+    found = {
+        **{
+            f"users_{days}d": _last(events, days, as_of).groupby("item_id")["user_id"].nunique() for days in (7, 28, 90)
+        },
+        "users": by_item["user_id"].nunique(),
+        "occasions_28d": _last(times, 28, as_of).groupby("item_id").size(),
+        "weight_28d": month.groupby("item_id")["weight"].sum(),
+        "repeat_share": returned.groupby("item_id").mean(),
+        "value_mean": by_item["value"].mean(),
+        "first_at": by_item["seconds"].min(),
+        "last_at": by_item["seconds"].max(),
+    }
+    return _filled(pd.DataFrame(found))
+
+
+def _users(events: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
+    by_user = events.groupby("user_id")
+    pairs = events.drop_duplicates(["user_id", "timestamp", "item_id"]).groupby("user_id").size()
+    occasions, items = by_user["timestamp"].nunique(), by_user["item_id"].nunique()
+    first, last = by_user["seconds"].min(), by_user["seconds"].max()
+    found = {
+        **{
+            f"occasions_{days}d": _last(events, days, as_of).groupby("user_id")["timestamp"].nunique()
+            for days in (28, 90)
+        },
+        "occasions": occasions,
+        "distinct_items": items,
+        "items_per_occasion": pairs / occasions,
+        "repeat_share": 1 - items / pairs,
+        "gap_days": ((last - first) / 86_400 / (occasions - 1)).where(occasions > 1),
+        "value_mean": by_user["value"].mean(),
+        "first_at": first,
+        "last_at": last,
+    }
+    return _filled(pd.DataFrame(found))
+
+
+def _histories(events: pd.DataFrame) -> pd.DataFrame:
+    heaviest = events.sort_values(["weight", "event_type"], ascending=[False, True])
+    by_pair = events.reset_index(names="logged").groupby(["user_id", "item_id"])
+    pairs = by_pair.agg(
+        history_occasions=("timestamp", "nunique"),
+        history_first_at=("seconds", "min"),
+        history_last_at=("seconds", "max"),
+        logged=("logged", "max"),
+    )
+    pairs["history_types"] = heaviest.drop_duplicates(["user_id", "item_id"]).set_index(["user_id", "item_id"])[
+        "event_type"
+    ]
+    latest_first = pairs.reset_index(names=["user_id", "history_items"]).sort_values(
+        ["history_last_at", "logged"], ascending=False
+    )
+    return latest_first.drop(columns="logged").groupby("user_id").agg(list)
+
+
+def _last(events: pd.DataFrame, days: int, as_of: datetime) -> pd.DataFrame:
+    return events[events["timestamp"] >= as_of - timedelta(days=days)]
+
+
+def _filled(view: pd.DataFrame) -> pd.DataFrame:
+    """Nothing in a window is nought there."""
+    windows = [name for name in view.columns if name.endswith("d") and name[-2].isdigit()]
+    return view.fillna(dict.fromkeys(windows, 0))
