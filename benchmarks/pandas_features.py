@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from features.aggregate import MAX_HISTORY_ITEMS
+
 
 def pandas_views(log: Path, as_of: datetime, weights: Mapping[str, float]) -> dict[str, pd.DataFrame]:
     """The three views by name, indexed by item_id or user_id, from the Parquet files of a daily log."""
@@ -77,7 +79,8 @@ def _histories(events: pd.DataFrame) -> pd.DataFrame:
     latest_first = pairs.reset_index(names=["user_id", "history_items"]).sort_values(
         ["history_last_at", "logged"], ascending=False
     )
-    return latest_first.drop(columns="logged").groupby("user_id").agg(list)
+    kept = latest_first.groupby("user_id").head(MAX_HISTORY_ITEMS)
+    return kept.drop(columns="logged").groupby("user_id").agg(list)
 
 
 def _last(events: pd.DataFrame, days: int, as_of: datetime) -> pd.DataFrame:
