@@ -129,6 +129,20 @@ def test_a_stretch_has_what_happened_from_its_beginning_to_before_its_end(tmp_pa
     assert sorted(aggregates.between(since, until).pairs.collect()["user_id"]) == users.split()
 
 
+def test_whole_days_are_not_read_from_the_log_again(tmp_path, monkeypatch):
+    aggregates = aggregates_in(tmp_path, ROWS)
+    aggregates.update(day(7))
+
+    def refused(*_: object) -> None:
+        raise AssertionError("the log was read")
+
+    monkeypatch.setattr(DailyLog, "scan", refused)
+    for since in (None, day(1)):
+        assert aggregates.between(since, day(7)).pairs.collect().height > 0
+    with pytest.raises(AssertionError, match="the log was read"):
+        aggregates.between(day(1.5), day(7))
+
+
 def test_a_stretch_with_a_day_that_was_not_computed_is_refused(tmp_path):
     aggregates = aggregates_in(tmp_path, ROWS)
     with pytest.raises(FeatureStoreError, match=r"2024-01-01-.*: the day has not been aggregated"):

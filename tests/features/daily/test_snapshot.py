@@ -57,6 +57,13 @@ def test_a_history_that_is_too_long_keeps_its_latest_items(tmp_path, monkeypatch
     assert row["history_items"] == ["jam", "cup"]
 
 
+def test_of_several_items_on_one_occasion_the_one_logged_last_that_day_comes_first(tmp_path):
+    first_day = [("bob", "cup", 1), ("bob", "cup", 1), ("ann", "tea", 1)]
+    aggregates = aggregates_in(tmp_path, events(*first_day, ("ann", "tea", 2), ("ann", "cup", 2)))
+    histories = snapshot(aggregates, day(3), tmp_path / "out")["user_history"].collect()
+    assert histories.filter(user_id="ann")["history_items"].to_list() == [["cup", "tea"]]
+
+
 def test_a_moment_in_another_time_zone_is_the_same_moment(tmp_path):
     aggregates = aggregates_in(tmp_path, events(("ann", "tea", 3.1), ("bob", "tea", 3.9), ("ann", "cup", 2)))
     there = day(3.5).astimezone(timezone(timedelta(hours=-9)))
