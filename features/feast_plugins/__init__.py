@@ -1,0 +1,1 @@
+"""Feast plugins for any Feast project: they import nothing else of this one."""
