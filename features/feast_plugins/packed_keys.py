@@ -24,11 +24,16 @@ def unique_keys(columns: Mapping[str, Sequence[Any]], types: Mapping[str, ValueT
     if not all(_is_plain(columns[name], types.get(name)) for name in names):
         return _distinct(_keys_of_any_type(columns, types))
     # Values are told apart before they are encoded: one user usually stands beside every candidate.
-    rows, index = _distinct(list(zip(*(columns[name] for name in names), strict=True)))
     head = struct.pack("<I", len(names)) + b"".join(
         struct.pack("<II", Kind.STRING, len(name.encode())) + name.encode() for name in names
     )
-    return [head + b"".join(map(_value_bytes, row)) for row in rows], index
+    if len(names) == 1:
+        values, index = _distinct(list(columns[names[0]]))
+        return _value_bytes(values, head), index
+    rows, index = _distinct(list(zip(*(columns[name] for name in names), strict=True)))
+    first, *others = zip(*rows, strict=True)
+    parts = [_value_bytes(first, head), *(_value_bytes(values, b"") for values in others)]
+    return list(map(b"".join, zip(*parts, strict=True))), index
 
 
 def _is_plain(values: Sequence[Any], kind: ValueType | None) -> bool:
@@ -38,11 +43,15 @@ def _is_plain(values: Sequence[Any], kind: ValueType | None) -> bool:
     return kind == ValueType.INT64 and found == {int} and min(values) in INT64_RANGE and max(values) in INT64_RANGE
 
 
-def _value_bytes(value: str | int) -> bytes:
-    if isinstance(value, int):
-        return struct.pack("<IIq", Kind.INT64, 8, value)
-    encoded = value.encode()
-    return struct.pack("<II", Kind.STRING, len(encoded)) + encoded
+def _value_bytes(values: Sequence[Any], head: bytes) -> list[bytes]:
+    """The head and each value, all of them strings or all of them integers."""
+    if isinstance(values[0], int):
+        before = head + struct.pack("<II", Kind.INT64, 8)
+        numbers = np.array(values, dtype="<i8").tobytes()
+        return [before + numbers[at : at + 8] for at in range(0, len(numbers), 8)]
+    encoded = [value.encode() for value in values]
+    lengths = {length: head + struct.pack("<II", Kind.STRING, length) for length in set(map(len, encoded))}
+    return [lengths[len(value)] + value for value in encoded]
 
 
 def _keys_of_any_type(columns: Mapping[str, Sequence[Any]], types: Mapping[str, ValueType]) -> list[bytes]:
