@@ -25,6 +25,8 @@ from features.feast_plugins.packed_response import PackedOnlineResponse, ViewRow
 from features.feast_plugins.packed_row import EPOCH, PackedRows, RowLayout, layout_of
 
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
+Wanted = tuple[RowLayout, Sequence[bytes]]
+"""Entity keys of one view."""
 
 
 class OnlineStoreUnavailableError(FeastError, ConnectionError):
@@ -46,8 +48,10 @@ class PackedOnlineStore(OnlineStore):
     _versioned_read_supported = False
 
     @abstractmethod
-    def read_rows(self, config: RepoConfig, layout: RowLayout, keys: Sequence[bytes]) -> list[bytes | None]:
-        """The rows of these entities, in this order, in one query; None where there is none."""
+    def read_rows(self, config: RepoConfig, wanted: Sequence[Wanted]) -> list[list[bytes | None]]:
+        """The rows of the entities wanted of each view, in this order, in one query a view or fewer; None where there
+        is none.
+        """
 
     @abstractmethod
     def write_rows(self, config: RepoConfig, layout: RowLayout, rows: Sequence[tuple[bytes, bytes]]) -> None:
@@ -93,16 +97,17 @@ class PackedOnlineStore(OnlineStore):
             return []
         layout = _layout(config, table)
         names = [name for name in requested_features or layout.types if name in layout.types]
-        rows = PackedRows(layout, self.read_rows(config, layout, [_key(config, key) for key in entity_keys]))
+        (found,) = self.read_rows(config, [(layout, [_key(config, key) for key in entity_keys])])
+        rows = PackedRows(layout, found)
         columns = [rows.values(name) for name in names]
         return [
             (
                 EPOCH + timedelta(microseconds=micros),
                 {name: column[at] for name, column in zip(names, columns, strict=True)},
             )
-            if found
+            if there
             else (None, None)
-            for at, (micros, found) in enumerate(zip(rows.microseconds(), rows.found, strict=True))
+            for at, (micros, there) in enumerate(zip(rows.microseconds(), rows.found, strict=True))
         ]
 
     def get_online_features(
@@ -145,17 +150,20 @@ class PackedOnlineStore(OnlineStore):
             )
         self._check_versioned_read_support(grouped)  # type: ignore[no-untyped-call]
         started = time.monotonic()
-        views = []
-        for view, names in grouped:
-            layout = _layout(config, view)
+        wanted, indexes = [], []
+        for view, _ in grouped:
             own = _join_keys(view)
             keys, index = unique_keys(
                 {key: columns[alias] for key, alias in own.items()},
                 {key: entity_types[alias] for key, alias in own.items() if alias in entity_types},
             )
-            rows = PackedRows(layout, self.read_rows(config, layout, keys))
+            wanted.append((_layout(config, view), keys))
+            indexes.append(index)
+        views = []
+        found = self.read_rows(config, wanted)
+        for (view, names), (layout, _), rows, index in zip(grouped, wanted, found, indexes, strict=True):
             prefix = f"{view.projection.name_to_use()}__" if full_feature_names else ""
-            views.append(ViewRows({f"{prefix}{name}": name for name in names}, rows, index))
+            views.append(ViewRows({f"{prefix}{name}": name for name in names}, PackedRows(layout, rows), index))
         _count(views, time.monotonic() - started)
         return PackedOnlineResponse(columns, entity_types, views)
 

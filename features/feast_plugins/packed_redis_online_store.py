@@ -11,6 +11,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 from feast import RepoConfig
@@ -22,7 +23,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from features.feast_plugins.packed_online_store import OnlineStoreUnavailableError, PackedOnlineStore
+from features.feast_plugins.packed_online_store import OnlineStoreUnavailableError, PackedOnlineStore, Wanted
 from features.feast_plugins.packed_row import STAMP_BYTES, RowLayout
 
 ROWS_AT_ONCE = 500
@@ -78,19 +79,16 @@ class PackedRedisOnlineStore(PackedOnlineStore):
         self._client: Any = None
         self._lock = threading.Lock()
 
-    def read_rows(self, config: RepoConfig, layout: RowLayout, keys: Sequence[bytes]) -> list[bytes | None]:
-        """One MGET, one a slot in a cluster. Raises OnlineStoreUnavailableError."""
-        prefix = _prefix(config, layout.view) + layout.id.encode() + b":"
-        names = [prefix + key for key in keys]
+    def read_rows(self, config: RepoConfig, wanted: Sequence[Wanted]) -> list[list[bytes | None]]:
+        """One MGET for all views, one a slot in a cluster. Raises OnlineStoreUnavailableError."""
+        names = [prefix + key for layout, keys in wanted for prefix in [_prefix_of(config, layout)] for key in keys]
         with self._connected(config) as client:
-            rows: list[bytes | None] = (
-                client.mget_nonatomic(names) if config.online_store.cluster else client.mget(names)
-            )
-        return rows
+            found = iter(client.mget_nonatomic(names) if config.online_store.cluster else client.mget(names))
+        return [list(islice(found, len(keys))) for _, keys in wanted]
 
     def write_rows(self, config: RepoConfig, layout: RowLayout, rows: Sequence[tuple[bytes, bytes]]) -> None:
         """Scripts of up to 500 rows, one a slot in a cluster. Raises OnlineStoreUnavailableError: write again then."""
-        prefix = _prefix(config, layout.view) + layout.id.encode() + b":"
+        prefix = _prefix_of(config, layout)
         ttl = config.online_store.key_ttl_seconds or 0
         with self._connected(config) as client:
             slots: defaultdict[int, list[tuple[bytes, bytes]]] = defaultdict(list)
@@ -146,3 +144,7 @@ def _retry() -> Retry:
 
 def _prefix(config: RepoConfig, view: str) -> bytes:
     return f"{config.online_store.key_prefix}:{config.project}:{view}:".encode()
+
+
+def _prefix_of(config: RepoConfig, layout: RowLayout) -> bytes:
+    return _prefix(config, layout.view) + layout.id.encode() + b":"

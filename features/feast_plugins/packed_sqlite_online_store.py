@@ -22,6 +22,7 @@ from features.feast_plugins.packed_online_store import (
     OnlineStoreSchemaError,
     OnlineStoreUnavailableError,
     PackedOnlineStore,
+    Wanted,
 )
 from features.feast_plugins.packed_row import STAMP_BYTES, RowLayout
 
@@ -50,24 +51,10 @@ class PackedSqliteOnlineStore(PackedOnlineStore):
         # A connection that came over a fork stays with the process that opened it: SQLite wants it untouched.
         self._idle: defaultdict[tuple[int, Path], deque[sqlite3.Connection]] = defaultdict(deque)
 
-    def read_rows(self, config: RepoConfig, layout: RowLayout, keys: Sequence[bytes]) -> list[bytes | None]:
-        """One query for all entities. Raises OnlineStoreSchemaError when the view was not applied to this file."""
-        found: dict[bytes, bytes] = {}
-        table = _table(config.project, layout.view, layout.id)
+    def read_rows(self, config: RepoConfig, wanted: Sequence[Wanted]) -> list[list[bytes | None]]:
+        """One query a view. Raises OnlineStoreSchemaError when a view was not applied to this file."""
         with self._connection(config) as connection:
-            for start in range(0, len(keys), KEYS_AT_ONCE):
-                some = keys[start : start + KEYS_AT_ONCE]
-                query = f"SELECT key, value FROM {table} WHERE key IN ({','.join('?' * len(some))})"
-                try:
-                    found.update(connection.execute(query, some))
-                except sqlite3.OperationalError as error:
-                    if "no such table" not in str(error):
-                        raise
-                    raise OnlineStoreSchemaError(
-                        f"{_path(config)}: no table for the view {layout.view} with its present schema; "
-                        "run `feast apply` with this online store"
-                    ) from error
-        return [found.get(key) for key in keys]
+            return [_read(connection, config, layout, keys) for layout, keys in wanted]
 
     def write_rows(self, config: RepoConfig, layout: RowLayout, rows: Sequence[tuple[bytes, bytes]]) -> None:
         """One transaction. Raises OnlineStoreUnavailableError when another process writes longer than timeout_ms."""
@@ -135,6 +122,29 @@ def _connect(path: Path, *, timeout_s: float) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
     return connection
+
+
+def _read(
+    connection: sqlite3.Connection, config: RepoConfig, layout: RowLayout, keys: Sequence[bytes]
+) -> list[bytes | None]:
+    found: dict[bytes, bytes] = {}
+    table = _table(config.project, layout.view, layout.id)
+    for start in range(0, len(keys), KEYS_AT_ONCE):
+        some = keys[start : start + KEYS_AT_ONCE]
+        try:
+            found.update(connection.execute(f"SELECT key, value FROM {table} WHERE key IN ({_marks(some)})", some))
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):
+                raise
+            raise OnlineStoreSchemaError(
+                f"{_path(config)}: no table for the view {layout.view} with its present schema; "
+                "run `feast apply` with this online store"
+            ) from error
+    return [found.get(key) for key in keys]
+
+
+def _marks(parameters: Sequence[bytes]) -> str:
+    return ",".join("?" * len(parameters))
 
 
 def _path(config: RepoConfig) -> Path:
