@@ -130,7 +130,7 @@ class PackedRedisOnlineStore(PackedOnlineStore):
         with self._lock:
             if self._client is None:
                 timeout_s = config.online_store.timeout_ms / 1000
-                # One more try, without a pause: after a restart of the server every pooled connection fails once.
+                # One more try, without a pause: a pooled connection may have died since it was last used.
                 # Writing the same rows twice changes nothing.
                 options = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s, "retry": _retry()}
                 kind = RedisCluster if config.online_store.cluster else Redis

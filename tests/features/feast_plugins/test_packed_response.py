@@ -19,28 +19,35 @@ def answer():
     known = {"price": Value(float_val=1), "exact": Value(double_val=0.1), "count": Value(int64_val=2**53 + 1)}
     a = items.encode({**known, "title": Value(string_val="cup")}, NOW)
     b = items.encode({**known, "price": Value(float_val=2), "count": Value(), "title": Value()}, NOW)
-    users = layout_of("p", "users", (("loyal", Bool), ("price", Float32)))
-    user = users.encode({"loyal": Value(bool_val=True), "price": Value(float_val=9)}, NOW)
+    users = layout_of("p", "users", (("loyal", Bool), ("price", Float32), ("age", Float32)))
+    values = {"loyal": Value(bool_val=True), "price": Value(float_val=9), "age": Value(float_val=40)}
+    user = users.encode(values, NOW)
     return PackedOnlineResponse(
         {"item_id": ["b", "a", "x"], "user_id": [5, 5, 5]},
         {"item_id": ValueType.STRING, "user_id": ValueType.INT64},
         [
             ViewRows({name: name for name in items.types}, PackedRows(items, [a, b, None]), np.array([1, 0, 2])),
-            ViewRows({"users__price": "price", "loyal": "loyal"}, PackedRows(users, [user]), np.array([0, 0, 0])),
+            ViewRows(
+                {"users__price": "price", "loyal": "loyal", "age": "age"},
+                PackedRows(users, [user]),
+                np.array([0, 0, 0]),
+            ),
         ],
     )
 
 
 def test_a_matrix_has_its_columns_in_the_order_asked_for(answer):
     nan = np.nan
-    matrix = answer.matrix(["loyal", "price", "count", "users__price"])
+    matrix = answer.matrix(["loyal", "price", "users__price", "count", "age"])
     assert matrix.dtype == np.float32
-    np.testing.assert_array_equal(matrix, [[1, 2, nan, 9], [1, 1, 2**53, 9], [1, nan, nan, 9]])
+    np.testing.assert_array_equal(matrix, [[1, 2, 9, nan, 40], [1, 1, 9, 2**53, 40], [1, nan, 9, nan, 40]])
     np.testing.assert_array_equal(answer.matrix(["exact"], dtype=np.float64), [[0.1], [0.1], [nan]])
     assert answer.matrix([]).shape == (3, 0)
 
 
 def test_a_column_has_the_rows_in_the_order_asked_for(answer):
+    assert answer.column("age").tolist() == [40, 40, 40]
+    assert answer.column("users__price").tolist() == [9, 9, 9]
     assert answer.column("title").tolist() == [None, "cup", None]
     assert answer.column("count").tolist() == [None, 2**53 + 1, None]
     assert answer.column("item_id").tolist() == ["b", "a", "x"]
@@ -59,8 +66,9 @@ def test_feasts_protobuf_is_made_when_asked_for(answer):
         "title": [None, "cup", None],
         "users__price": [9.0, 9.0, 9.0],
         "loyal": [True, True, True],
+        "age": [40.0, 40.0, 40.0],
     }
-    assert answer.to_df().shape == (3, 8)
+    assert answer.to_df().shape == (3, 9)
     assert answer.proto is answer.proto
 
 

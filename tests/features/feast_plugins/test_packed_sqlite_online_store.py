@@ -33,6 +33,17 @@ def test_reads_go_on_while_another_process_writes_and_a_write_waits_no_longer_th
     assert price_of(store, "b") == 2
 
 
+def test_a_write_does_not_wait_for_who_reads(store):
+    other = sqlite3.connect(store.config.repo_path / "data/online.db", isolation_level=None)
+    (table,) = [name for (name,) in other.execute("SELECT name FROM sqlite_master")]
+    other.execute("BEGIN")
+    assert other.execute(f'SELECT count(*) FROM "{table}"').fetchone() == (1,)
+    write(store, key(item_id="b"), item_values(price=2))
+    assert price_of(store, "b") == 2
+    assert other.execute(f'SELECT count(*) FROM "{table}"').fetchone() == (1,), "it sees what it saw"
+    other.close()
+
+
 def test_a_batch_that_fails_leaves_nothing_behind(store):
     data = [(key(item_id=item), item_values(price=9), NOON, None) for item in ("a", "b")]
     data[1][1]["title"] = "not a Value"
