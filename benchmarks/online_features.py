@@ -37,7 +37,10 @@ ITEM_FEATURES = tuple(f"item_{at}" for at in range(15))
 USER_FEATURES = tuple(f"user_{at}" for at in range(10))
 FEATURES = (*USER_FEATURES, *ITEM_FEATURES)
 
-RUNS = 101
+RUNS = 100
+TURN = 5
+"""So many requests a contestant answers before it is another's turn, as a server does with its own store."""
+
 PLUGINS = "features.feast_plugins"
 
 Request = tuple[str, list[str]]
@@ -161,32 +164,32 @@ def requests(items: int, candidates: int, runs: int) -> list[Request]:
     random = np.random.default_rng(0)
     return [
         (f"u{random.integers(USERS)}", [f"i{at}" for at in random.choice(items, candidates, replace=False).tolist()])
-        for _ in range(runs + 1)
+        for _ in range(runs + TURN)
     ]
 
 
 def measure(
     servers: dict[str, Callable[[Request], Matrix]], asked: list[Request]
 ) -> tuple[dict[str, Matrix], dict[str, list[float]]]:
-    """The answers of each to all requests, and the seconds that each request after the first took. They take turns."""
+    """The answers of each to all requests, and the seconds that each request after the first turn took. They take turns."""
     answers: dict[str, list[Matrix]] = {name: [] for name in servers}
     resolved: dict[str, Any] = {name: ({}, None) for name in servers}
     seconds: dict[str, list[float]] = {name: [] for name in servers}
     gc.freeze()
-    for request in asked:
+    for start in range(0, len(asked), TURN):
         for name, serve in servers.items():
             # Feast keeps one cache a process and empties it whenever another store is used: each gets one of its own,
-            # as in a process of its own.
+            # as in a process of its own. And nobody clears up what another left behind.
             utils._feature_resolution_cache, utils._feature_resolution_registry_ts = resolved[name]
-            # Nobody clears up what another left behind.
             gc.collect()
-            started = time.perf_counter()
-            answers[name].append(serve(request))
-            seconds[name].append(time.perf_counter() - started)
+            for request in asked[start : start + TURN]:
+                started = time.perf_counter()
+                answers[name].append(serve(request))
+                seconds[name].append(time.perf_counter() - started)
             resolved[name] = utils._feature_resolution_cache.copy(), utils._feature_resolution_registry_ts
     return (
         {name: np.concatenate(found) for name, found in answers.items()},
-        {name: found[1:] for name, found in seconds.items()},
+        {name: found[TURN:] for name, found in seconds.items()},
     )
 
 

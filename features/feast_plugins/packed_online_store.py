@@ -128,7 +128,7 @@ class PackedOnlineStore(OnlineStore):
         context = utils._get_cached_request_context(registry, project, features, full_feature_names)
         _, on_demand, _, entity_types, join_keys, grouped, _, request_data, without_entities = context
         columns = _columns(entity_rows, join_keys)
-        needed = {alias for view, _ in grouped for alias in _join_keys(view).values()}
+        owned = [_join_keys(view) for view, _ in grouped]
         if (
             on_demand
             or request_data
@@ -137,7 +137,7 @@ class PackedOnlineStore(OnlineStore):
             or getattr(features, "precompute_online", False)
             or config.entity_key_serialization_version != 3
             or columns is None
-            or not needed <= columns.keys()
+            or not columns.keys() >= {alias for own in owned for alias in own.values()}
         ):
             return super().get_online_features(
                 config,
@@ -151,8 +151,7 @@ class PackedOnlineStore(OnlineStore):
         self._check_versioned_read_support(grouped)  # type: ignore[no-untyped-call]
         started = time.monotonic()
         wanted, indexes = [], []
-        for view, _ in grouped:
-            own = _join_keys(view)
+        for (view, _), own in zip(grouped, owned, strict=True):
             keys, index = unique_keys(
                 {key: columns[alias] for key, alias in own.items()},
                 {key: entity_types[alias] for key, alias in own.items() if alias in entity_types},

@@ -73,7 +73,7 @@ def test_feasts_protobuf_is_made_when_asked_for(answer):
 
 
 def test_a_name_that_was_not_asked_for_and_a_text_in_a_matrix_are_refused(answer):
-    with pytest.raises(KeyError, match=r"'prise' is not in this answer, expected one of \['count'"):
+    with pytest.raises(KeyError, match=r"'prise' is not in this answer, expected one of \['age', 'count'"):
         answer.column("prise")
     with pytest.raises(KeyError, match="'item_id' is not in"):
         answer.matrix(["item_id"])
