@@ -171,7 +171,7 @@ def requests(items: int, candidates: int, runs: int) -> list[Request]:
 def measure(
     servers: dict[str, Callable[[Request], Matrix]], asked: list[Request]
 ) -> tuple[dict[str, Matrix], dict[str, list[float]]]:
-    """The answers of each to all requests, and the seconds that each request after the first turn took. They take turns."""
+    """The answers of each to all requests, and the seconds of each request after the first turn. They take turns."""
     answers: dict[str, list[Matrix]] = {name: [] for name in servers}
     resolved: dict[str, Any] = {name: ({}, None) for name in servers}
     seconds: dict[str, list[float]] = {name: [] for name in servers}

@@ -16,8 +16,9 @@ PASSWORD = "sesame-1234"
 
 @pytest.fixture
 def server(tmp_path):
-    # The log of writes is what keeps them over a kill.
-    server = ValkeyServer(unix_socket_path=tmp_path / "own", port=0, data_dir=tmp_path / "data", appendonly="yes")
+    # With appendfsync everysec a kill may take the last second.
+    config = {"appendonly": "yes", "appendfsync": "always"}
+    server = ValkeyServer(unix_socket_path=tmp_path / "own", port=0, data_dir=tmp_path / "data", config=config)
     server.start()
     yield server
     server.terminate()
@@ -25,7 +26,7 @@ def server(tmp_path):
 
 def test_a_killed_server_is_an_error_at_once_and_back_without_a_new_store_and_without_loss(server, tmp_path):
     socket = f"unix://{server.unix_socket_path}"
-    store = open_store(tmp_path / "shop", {"type": REDIS, "connection_string": socket, "timeout_ms": 200})
+    store = open_store(tmp_path / "shop", {"type": REDIS, "connection_string": socket, "timeout_ms": 2000})
     store.apply([ITEM, view()])
     for at in range(20):
         write(store, key(item_id=f"i{at}"), item_values(price=at))
