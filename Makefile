@@ -47,7 +47,8 @@ lint: $(STAMP)
 	.venv/bin/lint-imports
 
 # What needs a GPU is measured where there is one; elsewhere its latest result stays.
-BENCHMARKS = aggregate encode finetune offline_features quality $(shell command -v nvidia-smi >/dev/null && echo gpu_text)
+BENCHMARKS = aggregate encode finetune offline_features online_features quality \
+	$(shell command -v nvidia-smi >/dev/null && echo gpu_text)
 .PHONY: bench
 bench: $(STAMP)
 	for name in $(BENCHMARKS); do $(VENV) -m benchmarks.$$name --json benchmarks/results/$$name.json; done
