@@ -10,11 +10,8 @@ Needs about 15 GB of disk.
     python -m benchmarks.aggregate --json aggregate.json
 """
 
-import json
 import os
 import shutil
-import subprocess
-import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import median
@@ -26,7 +23,7 @@ import polars as pl
 from polars.testing import assert_frame_equal
 
 from benchmarks.day_events import START, day_events, write_days
-from benchmarks.harness import RUNS, claim, print_table, write_result
+from benchmarks.harness import RUNS, claim, in_own_process, print_table, write_result
 from features.daily.log import DailyLog, midnight
 
 EVENTS_A_DAY, QUICK_EVENTS_A_DAY = 1_000_000, 2_000
@@ -100,12 +97,7 @@ def check_equal(folder: Path) -> None:
 
 
 def _run(name: str, folder: Path, until: datetime) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.aggregate_run", name, str(folder), until.isoformat()]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
-    if done.returncode:
-        raise click.ClickException(f"{' '.join(command)} failed:\n{done.stderr}")
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    return in_own_process("benchmarks.aggregate_run", name, str(folder), until.isoformat())
 
 
 if __name__ == "__main__":

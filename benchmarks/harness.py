@@ -4,12 +4,14 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import click
 from rich.console import Console
 from rich.table import Table
 
@@ -29,6 +31,16 @@ def interleaved(contestants: Mapping[str, Callable[[], object]], *, runs: int = 
             run()
             seconds[name].append(time.perf_counter() - started)
     return {name: median(found) for name, found in seconds.items()}
+
+
+def in_own_process(module: str, *arguments: str) -> dict[str, Any]:
+    """What `python -m MODULE ARGUMENTS` prints as JSON on its last line. Raises ClickException when it fails."""
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    if done.returncode:
+        raise click.ClickException(f"{' '.join(command)} failed:\n{done.stderr}")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
 def claim(measured: float, target: float, unit: str) -> Claim:

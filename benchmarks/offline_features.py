@@ -7,10 +7,7 @@ Each join runs in a process of its own, and the two stores take turns. Both use 
     python -m benchmarks.offline_features --json offline_features.json
 """
 
-import json
 import os
-import subprocess
-import sys
 from math import isclose
 from pathlib import Path
 from statistics import median
@@ -19,7 +16,7 @@ from typing import Any
 
 import click
 
-from benchmarks.harness import RUNS, claim, print_table, write_result
+from benchmarks.harness import RUNS, claim, in_own_process, print_table, write_result
 from benchmarks.offline_cases import DUCKDB, POLARS, differences, feast_store, random_case
 from benchmarks.offline_join import STORES, write_inputs
 
@@ -78,12 +75,7 @@ def mismatch(folder: Path, seed: int) -> bool:
 
 
 def _run(name: str, folder: Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.offline_join", name, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
-    if done.returncode:
-        raise click.ClickException(f"{' '.join(command)} failed:\n{done.stderr}")
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    return in_own_process("benchmarks.offline_join", name, str(folder))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from the online store for serving.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -44,7 +45,7 @@ class ItemState:
         """One behaviour feature of every item: float64 (n_items,)."""
         return self.behaviour[:, self.columns.index(name)]
 
-    @property
+    @cached_property
     def popularity(self) -> Floats:
         """Distinct users of every item in the last four weeks: float64 (n_items,), 0 where none is known."""
         return np.nan_to_num(self.column(POPULARITY))
