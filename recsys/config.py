@@ -100,7 +100,7 @@ class Finetune(Stage, frozen=True):
     """Of AdamW."""
     dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     """Share of the values inside the trained layers that are dropped at random while they learn."""
-    temperature: PositiveFloat = 15.0
+    temperature: PositiveFloat = 12.0
     """How sharp the soft maximum over the history is: higher looks at the nearest item alone, lower at the mean."""
     next_choices: Share = 0.0
     """How much of what users did next the encoder learns from; the user tower always does. More makes it forget."""
