@@ -20,10 +20,11 @@ from training import finetune as module
 from training import validation
 from training import walk as walk_module
 from training.encoder import TextEncoder
-from training.finetune import EVER, Finetuned, finetune, held_out_items
+from training.finetune import Finetuned, finetune, held_out_items
 from training.learner import Learner
 from training.lessons import MIN_INTERACTIONS, Lesson, Tables, lesson
 from training.prepared import PreparedTexts
+from training.texts_in_time import EVER
 from training.user_tower import FIRST_POWER, UserTower
 from training.validation import TextValidation, text_validation
 from training.walk import (
