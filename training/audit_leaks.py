@@ -131,9 +131,9 @@ def fold_differences(text: TextModel, moment: datetime) -> Iterator[Difference]:
 def print_audit(audited: Sequence[AuditedWindow]) -> None:
     """One table, a window a line."""
     table = Table(title="rows made anew from tables that end where the window begins", title_justify="left")
-    table.add_column("window from")
-    for name in ("users", "rows audited", "columns", "values compared", "differences"):
-        table.add_column(name, justify="right")
+    table.add_column("window from", no_wrap=True)
+    for name in ("users", "rows", "columns", "values", "differences"):
+        table.add_column(name, justify="right", no_wrap=True)
     for window in audited:
         counts = (window.users, window.rows, window.columns, window.values, len(window.differences))
         table.add_row(f"{window.start:%Y-%m-%d %H:%M}", *(f"{count:,}" for count in counts))

@@ -154,7 +154,7 @@ def test_a_version_of_an_item_from_the_future_is_found_with_both_titles(renamed,
     windows = [CUT - timedelta(days=42), WINDOW]
     assert leaks(found) == {window: {"title of the catalogue", "updated_at of the catalogue"} for window in windows}
     [told, _, _, _] = findings(found)
-    assert "title of the catalogue, item bat-00: found sailing boat, expected red bath towel" in told
+    assert "title of the catalogue, item gar-00: found sailing boat, expected red watering can" in told
 
 
 def test_a_text_model_that_read_a_text_from_the_future_is_found(renamed, monkeypatch):
