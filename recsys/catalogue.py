@@ -19,11 +19,13 @@ class Catalogue:
     item_ids  sorted; an item's position in it is its row everywhere (vectors, matrices)
     index     item_id → position
     table     the items table in that order, one version of each item
+    versions  the items table with every version up to the moment, and the first of each item in any case
     """
 
     item_ids: list[str]
     index: dict[str, int]
     table: pl.DataFrame
+    versions: pl.DataFrame
 
     @classmethod
     def load(cls, items: Workspace | pl.DataFrame, as_of: datetime | None = None) -> "Catalogue":
@@ -39,9 +41,23 @@ class Catalogue:
                 as_of = as_of if as_of.tzinfo else as_of.replace(tzinfo=UTC)
                 is_first = pl.col(ITEM_ID).is_first_distinct()
                 table = table.filter(is_first | (pl.col(UPDATED_AT) < as_of))
+        versions = table
         table = table.unique(ITEM_ID, keep="last", maintain_order=True).sort(ITEM_ID)
         item_ids = table.get_column(ITEM_ID).to_list()
-        return cls(item_ids, {item_id: at for at, item_id in enumerate(item_ids)}, table)
+        return cls(item_ids, {item_id: at for at, item_id in enumerate(item_ids)}, table, versions)
+
+    def at(self, as_of: datetime) -> "Catalogue":
+        """The same items as they were known at an earlier moment."""
+        return Catalogue.load(self.versions, as_of)
+
+    @property
+    def seen_until(self) -> datetime | None:
+        """When the latest version took the place of an earlier one; None when every item is in its first."""
+        if UPDATED_AT not in self.versions.columns:
+            return None
+        later = self.versions.filter(~pl.col(ITEM_ID).is_first_distinct())
+        found = later[UPDATED_AT].max()
+        return found if isinstance(found, datetime) else None
 
     def __len__(self) -> int:
         return len(self.item_ids)

@@ -4,6 +4,7 @@ An item keeps its position for as long as the process lives. Arrays have room to
 out, so that an item costs the same whatever the size of the catalogue.
 """
 
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -29,7 +30,7 @@ class LiveItems:
     def __init__(self, catalogue: Catalogue, state: ItemState, vectors: Vectors, topics: Topics) -> None:
         """vectors  float32 (n_items, d), unit length; written to when an item changes, as are the arrays of `topics`:
         map files with mode "c"."""
-        self.catalogue: Final = Catalogue(list(catalogue.item_ids), dict(catalogue.index), catalogue.table)
+        self.catalogue: Final = replace(catalogue, item_ids=list(catalogue.item_ids), index=dict(catalogue.index))
         """item_ids and index follow every change; table is that of the bundle. Items taken out stay: histories name
         them."""
         self._titles = [title or "" for title in catalogue.table[TITLE].to_list()]

@@ -1,5 +1,6 @@
 """The main job on real data: `recsys demo`, and the figures that it must reach. Some five minutes, once."""
 
+import json
 import os
 import re
 from pathlib import Path
@@ -48,6 +49,17 @@ def test_the_models_reach_their_targets(demo: tuple[Path, str, dict[str, Any]]):
     assert models["recsys"]["new"]["ndcg@10"] >= 0.095
     assert models["text_model"]["cold"]["ndcg@10"] >= 0.115
     assert models["text_model"]["cold"]["ndcg@10"] > models["zero_shot_text"]["cold"]["ndcg@10"]
+
+
+def test_no_row_of_the_demo_saw_the_future(demo: tuple[Path, str, dict[str, Any]], tmp_path: Path):
+    done = recsys("audit", "leaks", "--config", demo[0] / "recsys.toml", "--json", tmp_path / "audit.json")
+    assert "leak: " not in done.stderr
+    windows = json.loads((tmp_path / "audit.json").read_text())["windows"]
+    assert [window["start"][:10] for window in windows] == [
+        "2011-09-02", "2011-09-16", "2011-09-30", "2011-10-14", "2011-10-28", "2011-11-11", "2011-11-25"
+    ]  # fmt: skip
+    assert [window["rows"] for window in windows] == [30] * 7
+    assert windows[-1]["users"] == demo[2]["users"]["all"]
 
 
 def test_the_demo_fits_into_ten_minutes_of_stages_and_4_gb(demo: tuple[Path, str, dict[str, Any]]):

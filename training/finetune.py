@@ -3,12 +3,12 @@
 The ranker must not be trained on interest scores that the text model memorised. So the model walks through time: it
 learns what came before the first window of the ranker, gives the vectors that score that window, learns the window,
 gives the vectors for the next one, and so on up to the cut. Each window is scored out of fold, for the price of one
-training. A walk that was killed goes on from its last checkpoint.
+training, and items are read as they were described by then. A walk that was killed goes on from its last checkpoint.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +25,12 @@ from training.checkpoint import part
 from training.encoder import TextEncoder
 from training.learner import Learner
 from training.lessons import Lesson, Tables, lesson
+from training.texts_in_time import TextsInTime
 from training.user_tower import UserTower
 from training.validation import TextValidation, text_validation
 from training.walk import STEPS_A_WINDOW, Curve, Fold, Measured, Walk, relative_gain, unwatched
 
 HELD_OUT_SHARE = 0.1
-EVER = datetime.min.replace(tzinfo=UTC)
-"""seen_until of the pretrained model, which saw no interaction at all."""
 
 
 @dataclass
@@ -39,6 +38,7 @@ class Finetuned:
     """What fine-tuning leaves: a fold for each window of the ranker and one for the cut, and how it went."""
 
     pretrained: Fold
+    """Of the cut."""
     folds: dict[datetime, Fold] = field(default_factory=dict)
     curve: Curve = field(default_factory=list)
     """step, loss, and ndcg@10 of the validation window by kind of case"""
@@ -47,7 +47,9 @@ class Finetuned:
     last_window: TextValidation = field(default_factory=TextValidation)
     """The cases of that window."""
     counts: dict[str, int] = field(default_factory=dict)
-    """Items whose text was read; of those the empty and the cut ones."""
+    """Items; of the texts that were read of them the empty and the cut ones."""
+    pretrained_at: Callable[[datetime], Fold] | None = None
+    """The pretrained model with the texts of a window; None: they are those of the cut."""
 
     @property
     def uses_pretrained(self) -> bool:
@@ -57,7 +59,9 @@ class Finetuned:
 
     def fold(self, window: datetime) -> Fold:
         """The vectors that may score rows of a window of the ranker."""
-        return self.pretrained if self.uses_pretrained else self.folds.get(window, self.pretrained)
+        if window in self.folds and not self.uses_pretrained:
+            return self.folds[window]
+        return self.pretrained if self.pretrained_at is None else self.pretrained_at(window)
 
 
 def finetune(
@@ -84,11 +88,20 @@ def finetune(
     # Hidden items go here, so that nothing below can look at them, not even to draw the users to measure on.
     hidden_ids = pl.Series([catalogue.item_ids[item] for item in np.flatnonzero(hidden)], dtype=pl.String)
     known = split_by_time(tables.interactions, cut)[0].filter(~pl.col(ITEM_ID).is_in(hidden_ids.implode()))
-    texts = ItemText.configured(config.text, encoder.tokenizer).of_table(catalogue.table)
-    learner = Learner(encoder, UserTower.configured(config), texts, catalogue.item_ids, config.finetune)
-    untaught = part(learner.weights(), "tower")
-    result = Finetuned(Fold(learner.pretrained.cpu().numpy(), untaught, EVER), counts=learner.prepared.counts)
     days = config.split.validation_days
+    span = timedelta(days=days)
+    moments = [*windows, cut]
+    reader = ItemText.configured(config.text, encoder.tokenizer)
+    earliest = moments[0] - span
+    texts = TextsInTime.of(catalogue, reader, [earliest, *moments])
+    learner = Learner(encoder, UserTower.configured(config), texts.texts, catalogue.item_ids, config.finetune)
+    pretrained, untaught = learner.untaught.cpu().numpy(), part(learner.weights(), "tower")
+
+    def pretrained_at(moment: datetime) -> Fold:
+        return Fold(pretrained[texts.rows[moment]], untaught, texts.seen_until[moment])
+
+    counts = {**learner.prepared.counts, "items": len(catalogue)}
+    result = Finetuned(pretrained_at(cut), counts=counts, pretrained_at=pretrained_at)
     held_out = held_out_items(len(catalogue), hidden, config.finetune.seed)
 
     def lesson_until(moment: datetime, without: Mask) -> Lesson | None:
@@ -98,8 +111,6 @@ def finetune(
         return text_validation(known, catalogue, config, start, days=days, held_out=held_out, hidden=hidden)
 
     # The walk begins where there is enough to learn before, and then a window to validate on.
-    moments = [*windows, cut]
-    span = timedelta(days=days)
     lessons = ((moment, lesson_until(moment - span, hidden | held_out)) for moment in moments)
     start, first = next(((moment, found) for moment, found in lessons if found is not None), (cut, None))
     if config.finetune.max_steps == 0 or first is None:
@@ -120,14 +131,16 @@ def finetune(
             if walk.phase == phase:
                 following = lesson_until(moment, hidden)
                 assert following is not None, "more interactions than in the first lesson"
+                learner.read(texts.rows[moment])
                 walk.learn(moment, following, advance)
-                walk.end_phase(following.seen_until)
+                walk.end_phase(max(following.seen_until, texts.seen_until[moment]))
     result.curve = walk.curve
     result.folds = {moment: walk.fold(phase) for phase, moment in enumerate(moments, start=1)}
     final = walk.served(learner.weights())
     # The last window that was validated on and not seen before: the one before the cut, unless the walk is short.
     is_short = len(moments) == 1
     result.last_window = first_validation if is_short else validation_from(moments[-2])
+    learner.read(texts.rows[earliest if is_short else moments[-2]])
     before_it = walk.served(walk.best_weights if is_short else walk.previous_weights)
     for name, weights in (("finetuned", before_it), ("pretrained", walk.start_weights)):
         learner.load_weights(weights)

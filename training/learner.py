@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from recsys.config import Finetune
 from recsys.errors import DataError
+from recsys.state import Positions
 from training.checkpoint import named, part
 from training.encoder import TextEncoder
 from training.examples import ChosenTogether
@@ -37,14 +38,20 @@ class Learner:
     def __init__(
         self, encoder: TextEncoder, tower: UserTower, texts: Sequence[str], item_ids: Sequence[str], config: Finetune
     ) -> None:
-        """`texts` and `item_ids` in the order of the catalogue. Runs on CUDA when there is one."""
+        """Runs on CUDA when there is one.
+
+        texts     of the items in the order of the catalogue; behind them may stand others, see `read`
+        item_ids  in the order of the catalogue
+        """
         self.encoder, self.tower, self.config = encoder, tower, config
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._item_ids = item_ids
         tower.to(self.device)
         self.prepared = PreparedTexts(encoder, texts, self.device)
-        self.pretrained = self.prepared.encode_all()
-        self._memory = self.pretrained.clone()
+        self.untaught = self.prepared.encode_all()
+        """Every text as the encoder read it before it learned: (n_texts, d) on the device."""
+        self.read(np.arange(len(item_ids)))
+        self._memory = self.pretrained
         self._random = np.random.default_rng(config.seed)
         torch.manual_seed(config.seed)
         self._optimiser = torch.optim.AdamW(
@@ -57,6 +64,15 @@ class Learner:
                 {"params": list(tower.parameters()), "weight_decay": 0.0, "base": TOWER_LEARNING_RATE},
             ]
         )
+
+    def read(self, rows: Positions) -> None:
+        """From here on the text of each item is that of this row: int64 (n_items,)."""
+        self._rows = torch.from_numpy(rows)
+
+    @property
+    def pretrained(self) -> Tensor:
+        """The catalogue as the encoder read it before it learned: (n_items, d) on the device."""
+        return self.untaught[self._rows.to(self.device)]
 
     def step(self, lesson: Lesson, share: float) -> float:
         """One step with this share of the learning rate; returns the loss.
@@ -89,7 +105,7 @@ class Learner:
 
     def vectors(self) -> Tensor:
         """The catalogue as the encoder reads it now: (n_items, d) on the device; remembered from here on."""
-        found = self.prepared.encode_all()
+        found = self.prepared.encode_all(self._rows)
         # Apart: the next steps write into what is remembered.
         self._memory = found.clone()
         return found
@@ -148,8 +164,9 @@ class Learner:
             # Of those who asked for something the text of what they chose is to learn as well; and something must.
             fresh.append(after.candidates[after.targets.sum((0, 1)) > 0])
         items = torch.unique(torch.cat(fresh))
-        vectors = self.prepared.encode(items)
-        loss = self.config.anchor * drift(vectors, self.pretrained[items.to(self.device)])
+        texts = self._rows[items]
+        vectors = self.prepared.encode(texts)
+        loss = self.config.anchor * drift(vectors, self.untaught[texts.to(self.device)])
         if lesson.together is not None:
             strength = torch.from_numpy(lesson.together.strength[batch][:, batch].toarray()).to(self.device)
             rows = torch.searchsorted(items, torch.from_numpy(batch)).to(self.device)

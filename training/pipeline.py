@@ -8,6 +8,7 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import lightgbm as lgb
@@ -109,6 +110,16 @@ class Pipeline:
         starts = earlier_windows(self.cut, count=config.windows, days=config.window_days)
         return [start for start in starts if start - timedelta(days=config.window_days) >= self.first]
 
+    @property
+    def spans(self) -> list[tuple[datetime, datetime | None]]:
+        """From when to when each window of the ranker lasts and, last, what is measured on."""
+        return [*pairwise([*self.windows, self.cut]), (self.cut, None)]
+
+    @property
+    def label_weights(self) -> dict[str, float]:
+        """The interaction types that are labels."""
+        return {name: self.config.interaction_types[name].weight for name in self.config.label_types}
+
     def compute_features(self) -> None:
         """Snapshots of the features at every window, at the cut and at the end of the data, where there is none yet."""
         self.store.forget_other_data(self.data_key)
@@ -153,7 +164,7 @@ class Pipeline:
         features = feature_names(self.text.signals if with_text else ())
 
         def build(folder: Path) -> None:
-            found = [self._rows(at, start, with_text=with_text) for at, start in enumerate(self.windows)]
+            found = [self._rows(at, with_text=with_text) for at in range(len(self.windows))]
             parts = [rows for rows in found if rows is not None]
             if not parts:
                 print(f"{name}: nothing to learn from yet, items go by text and popularity", file=sys.stderr)
@@ -167,21 +178,20 @@ class Pipeline:
 
     def window(self, start: datetime, end: datetime | None) -> Window:
         """What is known at `start`, and what was chosen up to `end`."""
-        types = self.config.interaction_types
         return open_window(
             self.store,
             self.catalogue,
             self.interactions,
             start=start,
             end=end,
-            label_weights={name: types[name].weight for name in self.config.label_types},
+            label_weights=self.label_weights,
         )
 
-    def _rows(self, at: int, start: datetime, *, with_text: bool) -> RankerRows | None:
+    def _rows(self, at: int, *, with_text: bool) -> RankerRows | None:
         """The rows of a window, with interest scores of a text model that saw nothing of it."""
-        ends = [*self.windows[1:], self.cut]
+        start, end = self.spans[at]
         scorer = self.text.scorer(start) if with_text else None
-        window = self.window(start, ends[at])
+        window = self.window(start, end)
         return ranker_rows(self.recommender(window.items, scorer), window, seed=self.config.ranker.seed + at)
 
     def _span(self) -> tuple[datetime, datetime]:

@@ -88,13 +88,13 @@ class PreparedTexts:
                 parts.append(self.encoder.finish(prepared, mask).float())
         return torch.cat(parts)[order.argsort()[which].to(self.device)]
 
-    def encode_all(self) -> Tensor:
-        """Unit vectors (n_items, dimension) of the whole catalogue, on the device, without gradients and dropout."""
+    def encode_all(self, items: Tensor | None = None) -> Tensor:
+        """Unit vectors (n, dimension) of many items, by default all, on the device, without gradients and dropout."""
         learns = self.encoder.training
         self.encoder.eval()
         try:
             with torch.no_grad():
-                return self.encode(torch.arange(self.counts["items"]))
+                return self.encode(torch.arange(self.counts["items"]) if items is None else items)
         finally:
             self.encoder.train(learns)
 

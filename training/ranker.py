@@ -6,7 +6,7 @@ the second, what users buy again would be nearly all that the ranker learns from
 Burges, "From RankNet to LambdaRank to LambdaMART: an overview", 2010.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import lightgbm as lgb
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from features.recommender import Prepared, Ranker, Recommender
 from recsys.config import Ranker as RankerConfig
 from recsys.progress import progress
+from recsys.state import UserState
 from training.windows import Window
 
 NEGATIVES = 100
@@ -55,9 +56,7 @@ def ranker_rows(recommender: Recommender, window: Window, *, seed: int) -> Ranke
     matrices, gains = [], []
     with progress(f"ranker rows from {window.start:%Y-%m-%d}", len(window.users)) as advance:
         for user, labels in zip(window.states, window.labels, strict=True):
-            signals = recommender.signals(user)
-            for exclude in (recommender.nothing(), recommender.seen(user)):
-                prepared = recommender.prepare(user, exclude, signals)
+            for prepared in groups_of(recommender, user):
                 items = prepared.candidates.positions.tolist()
                 found = np.array([gain_of.get(labels.get(item, 0.0), 0) for item in items], dtype=np.int64)
                 rows = _sample(found, random)
@@ -68,6 +67,13 @@ def ranker_rows(recommender: Recommender, window: Window, *, seed: int) -> Ranke
     if not matrices:
         return None
     return RankerRows(np.concatenate(matrices), np.concatenate(gains), np.array([len(part) for part in gains]))
+
+
+def groups_of(recommender: Recommender, user: UserState) -> Iterator[Prepared]:
+    """The two groups of a user: of every item, and of those that are new to the user."""
+    signals = recommender.signals(user)
+    for exclude in (recommender.nothing(), recommender.seen(user)):
+        yield recommender.prepare(user, exclude, signals)
 
 
 def _sample(gains: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:

@@ -30,6 +30,7 @@ from training.examples import assert_out_of_fold
 from training.export import export_encoder
 from training.export_scorer import ScorerExport
 from training.finetune import Finetuned
+from training.stages import hash_of_file
 from training.user_tower import UserTower
 from training.validation import ndcg_of
 from training.walk import Fold
@@ -39,11 +40,12 @@ PRETRAINED = "pretrained"
 
 
 class KeptFold(msgspec.Struct, frozen=True):
-    """Which files hold a fold, and until when it learned."""
+    """Which files hold a fold, until when it learned, and the SHA-256 of each file as it was written."""
 
     vectors: str
     scorer: str
     seen_until: datetime
+    hashes: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,13 @@ class TextModel:
 
         Raises LeakError when it learned anything from then or later.
         """
-        fold = msgspec.convert(self.about["folds"][moment.isoformat()], KeptFold)
+        fold = self.fold(moment)
         assert_out_of_fold(fold.seen_until, moment)
         return self._scorer(fold)
+
+    def fold(self, moment: datetime) -> KeptFold:
+        """The fold that is to score from a moment on."""
+        return msgspec.convert(self.about["folds"][moment.isoformat()], KeptFold)
 
     @property
     def signals(self) -> tuple[str, ...]:
@@ -100,8 +106,10 @@ def save_text_model(
     def keep(name: str, fold: Fold, vectors: str, scorer: str) -> float:
         tower.load_state_dict(fold.tower)
         np.save(folder / vectors, fold.vectors)
-        folds[name] = KeptFold(vectors, scorer, fold.seen_until)
-        return scorers.write(tower, folder / scorer)
+        difference = scorers.write(tower, folder / scorer)
+        hashes = {file: hash_of_file(folder / file) for file in (vectors, scorer)}
+        folds[name] = KeptFold(vectors, scorer, fold.seen_until, hashes)
+        return difference
 
     with progress("exporting to ONNX", len(moments) + 2) as advance:
         keep(PRETRAINED, tuned.pretrained, f"{PRETRAINED}.npy", f"scorer_{PRETRAINED}.onnx")

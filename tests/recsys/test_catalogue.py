@@ -40,6 +40,23 @@ def test_an_item_is_shown_in_its_last_version_before_the_moment_else_in_its_firs
     assert catalogue.table.get_column("title").to_list() == ["only", title, "always"]
 
 
+def test_an_earlier_catalogue_shows_what_was_known_then():
+    catalogue = Catalogue.load(ITEMS, day(3))
+    assert catalogue.at(day(2)).table.get_column("title").to_list() == ["only", "first", "always"]
+    assert catalogue.at(day(2)).index == catalogue.index
+    # It never knew the third.
+    assert catalogue.at(day(9)).table.get_column("title").to_list() == ["only", "second", "always"]
+
+
+@pytest.mark.parametrize(("as_of", "seen"), [(day(1), None), (day(2), None), (day(3), day(2)), (None, day(3))])
+def test_a_catalogue_has_seen_what_took_the_place_of_an_earlier_version(as_of, seen):
+    assert Catalogue.load(ITEMS, as_of).seen_until == seen
+
+
+def test_a_catalogue_without_versions_has_seen_nothing():
+    assert Catalogue.load(ITEMS.drop("updated_at")).seen_until is None
+
+
 def test_items_without_versions_are_sorted_by_id():
     catalogue = Catalogue.load(pl.DataFrame({"item_id": ["é", "b", "B"], "title": ["1", "2", "3"]}), day(1))
     assert catalogue.item_ids == sorted(["é", "b", "B"])

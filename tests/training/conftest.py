@@ -1,5 +1,6 @@
 """What the tests of the whole way share: the made-up shop, trained and measured once."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,3 +31,9 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> E
     workspace = shop_project(tmp_path_factory.mktemp("shop"), tiny_encoder)
     pipeline = Pipeline(workspace, cut=workspace.config.split.test_start)
     return Evaluated(workspace, pipeline, evaluate(pipeline, bundle="none yet"))
+
+
+def copy_of(evaluated: Evaluated, root: Path) -> Workspace:
+    """The project with all that was computed, for a test to change."""
+    shutil.copytree(evaluated.workspace.root, root, dirs_exist_ok=True)
+    return Workspace.open(root / "recsys.toml")

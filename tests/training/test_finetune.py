@@ -13,6 +13,7 @@ import pytest
 import torch
 from msgspec.structs import replace
 
+from recsys.catalogue import Catalogue
 from recsys.config import Config, Text
 from recsys.split import cold_items
 from tests.training.project import at, catalogue_of, chosen, config_of, shop_tables
@@ -20,10 +21,11 @@ from training import finetune as module
 from training import validation
 from training import walk as walk_module
 from training.encoder import TextEncoder
-from training.finetune import EVER, Finetuned, finetune, held_out_items
+from training.finetune import Finetuned, finetune, held_out_items
 from training.learner import Learner
 from training.lessons import MIN_INTERACTIONS, Lesson, Tables, lesson
 from training.prepared import PreparedTexts
+from training.texts_in_time import EVER
 from training.user_tower import FIRST_POWER, UserTower
 from training.validation import TextValidation, text_validation
 from training.walk import (
@@ -59,6 +61,7 @@ def tuned(
     interactions: pl.DataFrame = INTERACTIONS,
     config: Config = CONFIG,
     *,
+    catalogue: Catalogue = CATALOGUE,
     impressions: pl.DataFrame | None = None,
     folder: Path | None = None,
     measured: walk_module.Measured = unwatched,
@@ -70,7 +73,7 @@ def tuned(
         found = finetune(
             encoder,
             Tables(interactions, impressions),
-            CATALOGUE,
+            catalogue,
             config,
             cut=CUT,
             windows=WINDOWS,
@@ -312,6 +315,38 @@ def test_what_is_learned_from_is_what_there_is():
     # Queries that nobody chose anything after teach nothing.
     asked = pl.when(pl.col("event_type") == "view").then(pl.lit("a lamp"))
     assert lesson_of(alone.with_columns(query=asked)) is None
+
+
+RENAMED_AT = CUT - timedelta(minutes=1)
+
+
+def renamed_before_the_cut() -> Catalogue:
+    """The shop in which the first item has another title since a minute before the cut."""
+    first = CATALOGUE.table.with_columns(updated_at=pl.lit(at(0)))
+    return Catalogue.load(
+        pl.concat([first, first.head(1).with_columns(title=pl.lit("sailing boat"), updated_at=pl.lit(RENAMED_AT))])
+    )
+
+
+def test_every_fold_reads_the_items_as_they_were_described_by_then(tiny_encoder, usual, monkeypatch):
+    monkeypatch.setattr(Finetuned, "uses_pretrained", False)
+    found, _ = tuned(tiny_encoder, catalogue=renamed_before_the_cut())
+    for moment in WINDOWS:
+        np.testing.assert_allclose(found.fold(moment).vectors, usual.folds[moment].vectors, atol=1e-3)
+        assert found.fold(moment).seen_until == usual.folds[moment].seen_until
+    renamed, before = found.fold(CUT).vectors, usual.folds[CUT].vectors
+    assert np.abs(renamed[0] - before[0]).max() > 0.1
+    assert found.fold(CUT).seen_until == RENAMED_AT > usual.folds[CUT].seen_until
+
+
+def test_the_pretrained_model_reads_the_items_as_they_were_described_by_then(tiny_encoder):
+    found, encoder = tuned(tiny_encoder, config=replaced(max_steps=0), catalogue=renamed_before_the_cut())
+    texts = PreparedTexts(encoder, [TITLES[0], "sailing boat"]).encode_all().numpy()
+    for moment, expected in ((WINDOWS[-1], texts[0]), (CUT, texts[1])):
+        np.testing.assert_allclose(found.fold(moment).vectors[0], expected, atol=1e-6)
+        np.testing.assert_array_equal(found.fold(moment).vectors[1:], found.pretrained.vectors[1:])
+    assert [found.fold(moment).seen_until for moment in MOMENTS] == [EVER, EVER, RENAMED_AT]
+    assert found.counts["items"] == len(CATALOGUE)
 
 
 @pytest.mark.parametrize(("first_day", "taught"), [(70 - 14, [WINDOWS[1], CUT]), (70, [CUT])])

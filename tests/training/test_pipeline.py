@@ -14,7 +14,7 @@ from features.recommender import Recommender, UntrainedRanker
 from recsys.bundle_files import VECTORS_FILE
 from recsys.errors import DataError, LeakError
 from recsys.workspace import Workspace
-from tests.training.conftest import Evaluated
+from tests.training.conftest import Evaluated, copy_of
 from tests.training.project import shop_project, shown, write_config
 from training import evaluate as evaluate_module
 from training import finetune as finetune_module
@@ -30,12 +30,6 @@ CUT = datetime(2024, 4, 15, tzinfo=UTC)
 
 def must_not_run(*_: object, **__: object) -> None:
     raise AssertionError("computed again")
-
-
-def copy_of(evaluated: Evaluated, root: Path) -> Workspace:
-    """The project with all that was computed, for a test to change."""
-    shutil.copytree(evaluated.workspace.root, root, dirs_exist_ok=True)
-    return Workspace.open(root / "recsys.toml")
 
 
 def encoder_of(evaluated: Evaluated) -> Path:

@@ -14,8 +14,9 @@ from recsys.text_neighbours import TextNeighbours
 from tests.training.project import at, catalogue_of, config_of, user_of
 from training import text_stage
 from training.encoder import TextEncoder
-from training.finetune import EVER, Finetuned
+from training.finetune import Finetuned
 from training.text_stage import TEXT_FILE, TextModel, save_text_model
+from training.texts_in_time import EVER
 from training.user_tower import UserTower
 from training.walk import Fold
 
