@@ -70,7 +70,8 @@ def test_each_moment_is_scored_with_the_vectors_and_the_tower_of_its_own_fold(mo
         cosine = fold.vectors @ fold.vectors[user.history].T
         ages = (at(0).timestamp() - user.last_at) / 86_400
         weight = (1 + ages / 7) ** -fold.tower["age_power"].item()
-        interest = np.log((weight / weight.sum() * np.exp(15 * cosine)).sum(axis=1)) / 15
+        sharp = CONFIG.finetune.temperature
+        interest = np.log((weight / weight.sum() * np.exp(sharp * cosine)).sum(axis=1)) / sharp
         found = scorer.score(user, at(0).timestamp())[:, SIGNALS.index("text_interest")]
         np.testing.assert_allclose(found, (1 + interest) / 2, atol=1e-4)
 
