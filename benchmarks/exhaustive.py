@@ -32,9 +32,9 @@ class ExhaustiveRetrieval:
         self._session = onnx_session_of(path, items, top, TensorProto.FLOAT16) if self._on_gpu else probe
         vectors = np.empty((items, self.dimension), dtype=self._type)
         random = np.random.default_rng(0)
+        block = random.standard_normal((min(ROWS_AT_ONCE, items), self.dimension), dtype=np.float32).astype(self._type)
         for start in range(0, items, ROWS_AT_ONCE):
-            part = random.standard_normal((min(ROWS_AT_ONCE, items - start), self.dimension), dtype=np.float32)
-            vectors[start : start + len(part)] = part
+            vectors[start : start + ROWS_AT_ONCE] = block[: items - start]
         self.bytes: Final = vectors.nbytes
         self._device = "cuda" if self._on_gpu else "cpu"
         self._vectors = OrtValue.ortvalue_from_numpy(vectors, self._device, 0)

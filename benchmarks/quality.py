@@ -45,6 +45,7 @@ ROWS = {
 QUICK_SHARE = 10
 TARGETS = {
     "online_retail": {
+        "text_cold_ndcg10": 0.1331,  # 1.10 × .121, the row zero_shot_text as published with the protocol
         "text_cold_vs_zero_shot": 1.10,
         "text_popularity_new_ndcg10": 0.095,
         "recsys_new_vs_no_text": 1.08,
@@ -102,6 +103,7 @@ def rows_of(pipeline: Pipeline) -> dict[str, float]:
 def claims_of(dataset: str, mean: dict[str, float]) -> dict[str, Claim]:
     """What the means over the seeds come to, beside what they should."""
     measured = {
+        "text_cold_ndcg10": mean["text_model cold"],
         "text_cold_vs_zero_shot": mean["text_model cold"] / mean["zero_shot_text cold"],
         "text_popularity_new_ndcg10": mean[TEXT_POPULARITY],
         "text_popularity_new_vs_popularity": mean[TEXT_POPULARITY] / mean["popularity new"],

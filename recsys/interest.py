@@ -32,6 +32,9 @@ CPU: Final = "CPUExecutionProvider"
 GPU: Final = "cuda"
 """What ONNX Runtime calls the memory of CUDA."""
 
+EXACT_FLOAT32: Final = {"use_tf32": "0"}
+"""By default CUDA rounds float32 to 10 bits before it multiplies: vectors would be others than on a CPU."""
+
 ONNX_ERRORS_ONLY: Final = 3
 
 SLOWER_ON_CPU: Final = ("SkipLayerNormFusion",)
@@ -52,7 +55,12 @@ def onnx_session(path: Path, *, threads: int = 1) -> onnxruntime.InferenceSessio
     options.log_severity_level = ONNX_ERRORS_ONLY
     providers = execution_providers()
     disabled = SLOWER_ON_CPU if providers == [CPU] else ()
-    return onnxruntime.InferenceSession(path, options, providers=providers, disabled_optimizers=list(disabled))
+    return onnxruntime.InferenceSession(
+        path,
+        options,
+        providers=[(name, EXACT_FLOAT32 if name == CUDA else {}) for name in providers],
+        disabled_optimizers=list(disabled),
+    )
 
 
 def execution_providers() -> list[str]:

@@ -62,7 +62,8 @@ class Learner:
                     "base": config.learning_rate,
                 },
                 {"params": list(tower.parameters()), "weight_decay": 0.0, "base": TOWER_LEARNING_RATE},
-            ]
+            ],
+            fused=self.device.type == "cuda",
         )
 
     def read(self, rows: Positions) -> None:

@@ -269,7 +269,7 @@ def test_a_model_that_saw_a_window_ranks_it_far_better_than_one_that_did_not(tin
 
 
 def encoded(encoder: TextEncoder) -> np.ndarray:
-    return PreparedTexts(encoder, TITLES).encode_all().numpy()
+    return PreparedTexts(encoder, TITLES).encode_all().cpu().numpy()
 
 
 @pytest.mark.parametrize("too_little", ["no steps", "few interactions", "nobody chose two items", "no interaction"])
@@ -341,7 +341,7 @@ def test_every_fold_reads_the_items_as_they_were_described_by_then(tiny_encoder,
 
 def test_the_pretrained_model_reads_the_items_as_they_were_described_by_then(tiny_encoder):
     found, encoder = tuned(tiny_encoder, config=replaced(max_steps=0), catalogue=renamed_before_the_cut())
-    texts = PreparedTexts(encoder, [TITLES[0], "sailing boat"]).encode_all().numpy()
+    texts = PreparedTexts(encoder, [TITLES[0], "sailing boat"]).encode_all().cpu().numpy()
     for moment, expected in ((WINDOWS[-1], texts[0]), (CUT, texts[1])):
         np.testing.assert_allclose(found.fold(moment).vectors[0], expected, atol=1e-6)
         np.testing.assert_array_equal(found.fold(moment).vectors[1:], found.pretrained.vectors[1:])

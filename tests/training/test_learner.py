@@ -267,12 +267,12 @@ def test_items_outside_the_batch_are_remembered_as_they_were_encoded_last(make):
     learner = make(batch_items=2)
     lesson = replace(BY_PAIRS, next=None)
     learner.step(lesson, 1.0)
-    before = learner.pretrained  # a step remembers the vectors that it began with
+    before = learner.pretrained.cpu()  # a step remembers the vectors that it began with
     torch.testing.assert_close(learner.state()[0]["memory"], before, atol=1e-5, rtol=0)
     learner.step(lesson, 1.0)
     moved = (learner.state()[0]["memory"] - before).abs().amax(1) > 1e-4
     assert moved.sum() == 2
-    found = learner.vectors()
+    found = learner.vectors().cpu()
     assert ((found - before).abs().amax(1) > 1e-4).all()
     assert torch.equal(learner.state()[0]["memory"], found)
     kept = found.clone()
