@@ -23,6 +23,7 @@ from feast import FeatureStore, RepoConfig
 from features.aggregate import WEIGHT, item_behaviour, user_behaviour, user_history
 from features.cooccurrence import cooccurrence
 from features.definitions import EVENT_TIMESTAMP, HISTORY_VIEW, ITEM_VIEW, USER_VIEW, feature_objects
+from features.recent import Row
 from features.rows import HISTORY_COLUMNS, ITEM_COLUMNS, USER_COLUMNS, user_state
 from recsys.catalogue import Catalogue
 from recsys.config import InteractionType
@@ -168,6 +169,10 @@ class BehaviourStore:
                 f"{self.folder}: the online store is empty; run `recsys train` to fill it"
             ) from error
 
+    def online_written_at(self) -> datetime:
+        """When that snapshot was put into the online store."""
+        return datetime.fromtimestamp((self.folder / "online_as_of").stat().st_mtime, UTC)
+
     def online_items(self, catalogue: Catalogue) -> ItemState:
         """Every item from the online store, read once: Feast's own read costs a quarter of a millisecond an item."""
         as_of = self.online_as_of()
@@ -180,10 +185,16 @@ class BehaviourStore:
             as_of.timestamp(), ITEM_COLUMNS, np.concatenate(rows), self._neighbours(catalogue, self._online_neighbours)
         )
 
+    def online_rows(self, user_ids: Sequence[str]) -> list[Row]:
+        """The rows of users by USER_COLUMNS and HISTORY_COLUMNS; of one never seen NaN and None."""
+        answer = self.feast.get_online_features(USER_REFERENCES, [{USER_ID: user} for user in user_ids]).to_dict()
+        names = (*USER_COLUMNS, *HISTORY_COLUMNS)
+        return [dict(zip(names, values, strict=True)) for values in zip(*(answer[name] for name in names), strict=True)]
+
     def online_user(self, user_id: str, catalogue: Catalogue) -> UserState:
         """One user from the online store; the empty state for one never seen."""
-        answer = self.feast.get_online_features(USER_REFERENCES, [{USER_ID: user_id}]).to_dict()
-        return user_state({name: values[0] for name, values in answer.items()}, catalogue)
+        [row] = self.online_rows([user_id])
+        return user_state(row, catalogue)
 
 
 def weigh(interactions: pl.DataFrame, types: dict[str, InteractionType]) -> pl.DataFrame:

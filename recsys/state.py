@@ -4,7 +4,7 @@ Retrieval channels and the feature assembler read these. features.store fills th
 from the online store for serving.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -49,6 +49,13 @@ class ItemState:
     def popularity(self) -> Floats:
         """Distinct users of every item in the last four weeks: float64 (n_items,), 0 where none is known."""
         return np.nan_to_num(self.column(POPULARITY))
+
+    def after(self, now: float, changed: Positions) -> "ItemState":
+        """The same items at a later moment, when the behaviour of these was written in place; shares all arrays."""
+        found = replace(self, now=now)
+        self.popularity[changed] = np.nan_to_num(self.column(POPULARITY)[changed])
+        found.__dict__["popularity"] = self.popularity
+        return found
 
 
 @dataclass(frozen=True)

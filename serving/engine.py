@@ -1,9 +1,10 @@
-"""The request path: retrieve, features, interest, rank, from a bundle, the online feature store and items of the log.
+"""The request path: retrieve, features, interest, rank, from a bundle, the online feature store and the event log.
 
-The moment of every request is that of the snapshot in the online store, so that a request sees just what training saw.
+The moment of a request is that of the latest event, or of the snapshot in the online store when there was none since:
+the clock is that of the log, so that a log replayed from the past is answered as it was then.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +31,9 @@ from recsys.text_neighbours import TextNeighbours
 from recsys.workspace import Workspace
 from serving.item_table import latest_items
 from serving.item_types import ItemChange, ItemVersion
+from serving.live_behaviour import LiveBehaviour
 from serving.live_items import LiveItems
+from serving.recent_log import RecentLog
 from serving.types import RankedItem, RankedList
 
 OF_REQUEST = ("candidates",)
@@ -41,9 +44,19 @@ class BundleEngine:
     """Orders items with the models of a bundle. Not thread-safe."""
 
     def __init__(
-        self, bundle: Bundle, store: BehaviourStore, *, candidates: int, precision: Precision = "auto"
+        self,
+        bundle: Bundle,
+        store: BehaviourStore,
+        *,
+        events: Path,
+        weights: Mapping[str, float],
+        candidates: int,
+        precision: Precision = "auto",
     ) -> None:
-        """Raises BundleError when the bundle was trained on other features, FeatureStoreError when there are none."""
+        """`events`: the event log; `weights` of the interaction types.
+
+        Raises BundleError when the bundle was trained on other features, FeatureStoreError when there are none.
+        """
         manifest = bundle.manifest
         self.bundle_id = manifest.bundle_id
         self._encoder = bundle_encoder(bundle, precision)
@@ -60,13 +73,13 @@ class BundleEngine:
             )
         self._interest_column = features.index("text_interest")
         catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
-        self._store = store
         ranker = bundle.path / RANKER_FILE
         self._ranker = lgb.Booster(model_file=ranker) if ranker.exists() else UntrainedRanker(features)
         state = store.online_items(catalogue)
         topics = Topics.of(TextNeighbours.load(bundle.path), state)
         self._items = LiveItems(catalogue, state, vectors, topics)
         self._catalogue = self._items.catalogue
+        self._behaviour = LiveBehaviour(RecentLog(events), store, self._items, weights)
         self._recommender = Recommender(state, TextSide(self._scorer, topics), candidates)
         self._followed: dict[str, int] = {}
 
@@ -82,7 +95,8 @@ class BundleEngine:
         positions = np.array([index[item] for item in candidates if item in self._items], dtype=np.int64)
         if len(positions) == 0:
             return RankedList([], unknown, [])
-        user = self._store.online_user(user_id, self._catalogue)
+        self.catch_up()
+        user = self._behaviour.user(user_id, self._catalogue)
         asked = self._encode_query(query)
         signals = self._recommender.signals(user, positions, asked)
         matrix = self._recommender.assemble(user, positions, signals)
@@ -101,7 +115,8 @@ class BundleEngine:
         self, user_id: str, *, limit: int, exclude: Sequence[str], exclude_seen: bool, query: str | None = None
     ) -> RankedList:
         """The best of the catalogue; for an unknown user the best answers to the query, or popular and fresh items."""
-        user = self._store.online_user(user_id, self._catalogue)
+        self.catch_up()
+        user = self._behaviour.user(user_id, self._catalogue)
         excluded = self._recommender.seen(user) if exclude_seen else self._recommender.nothing()
         excluded |= self._items.gone
         excluded[[self._catalogue.index[item] for item in exclude if item in self._catalogue.index]] = True
@@ -136,9 +151,15 @@ class BundleEngine:
                 self._items.remove(item.item_id)
             else:
                 self._items.put(item.item_id, item.title, vector)
+        self._behaviour.show(item.item_id for _, item, vector in changes if vector is not None)
         self._scorer.vectors = self._items.vectors
         text = TextSide(self._scorer, self._items.topics)
         self._recommender = replace(self._recommender, items=self._items.state, text=text)
+
+    def catch_up(self) -> None:
+        """See every event that was acknowledged until now."""
+        if self._behaviour.catch_up():
+            self._recommender = replace(self._recommender, items=self._items.state)
 
     def replay(self, logged: Iterable[tuple[int, ItemVersion]], cache_path: Path) -> None:
         """Follow what an event log has of items, but for those that the bundle has in that form or a later one.
@@ -193,8 +214,14 @@ def load_engine(workspace: Workspace) -> BundleEngine:
     store = BehaviourStore(workspace.features)
     config = workspace.config
     engine = BundleEngine(
-        open_bundle(path), store, candidates=config.retrieval.candidates, precision=config.text.precision
+        open_bundle(path),
+        store,
+        events=workspace.events,
+        weights={name: kind.weight for name, kind in config.interaction_types.items()},
+        candidates=config.retrieval.candidates,
+        precision=config.text.precision,
     )
     if workspace.events.exists():
         engine.replay(latest_items(workspace.events), workspace.embeddings)
+    engine.catch_up()
     return engine

@@ -4,6 +4,7 @@ An item keeps its position for as long as the process lives. Arrays have room to
 out, so that an item costs the same whatever the size of the catalogue.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from features.topics import Topics, topic_columns
 from recsys.catalogue import Catalogue
 from recsys.interest import Vectors
 from recsys.schema import TITLE
-from recsys.state import ItemState, Mask
+from recsys.state import Floats, ItemState, Mask
 from recsys.text_neighbours import TextNeighbours
 
 Array = NDArray[Any]
@@ -76,6 +77,13 @@ class LiveItems:
         """What is known of like items: views, as `vectors`."""
         size = len(self)
         return Topics(TextNeighbours(self._near[:size], self._weight[:size]), self._topic_columns[:size])
+
+    def put_behaviour(self, now: float, rows: Mapping[int, Floats]) -> None:
+        """What is known of the behaviour towards these items, by position, at a moment in seconds since the epoch."""
+        state = self.state
+        for position, row in rows.items():
+            self._behaviour[position] = row
+        self._state = state.after(now, np.fromiter(rows, dtype=np.int64, count=len(rows)))
 
     def title(self, position: int) -> str:
         return self._titles[position]

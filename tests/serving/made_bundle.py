@@ -4,6 +4,7 @@ Users: `fan` chose a1 once; nobody else is known. Items: a1 and a2 are apples, p
 sell.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,18 +14,20 @@ import polars as pl
 import scipy.sparse as sp
 
 from features.assembler import feature_names
-from features.rows import ITEM_COLUMNS, USER_COLUMNS, user_state
+from features.recent import Row
+from features.rows import ITEM_COLUMNS, USER_COLUMNS
 from recsys.bundle import Manifest, promote, publish
 from recsys.bundle_files import CATALOGUE_FILE, ENCODER_FILE, RANKER_FILE, SCORER_FILE, TOKENIZER_FILE, VECTORS_FILE
 from recsys.catalogue import Catalogue
 from recsys.encoder import ItemEncoder
 from recsys.interest import signal_names
-from recsys.state import POPULARITY, ItemState, UserState
+from recsys.state import POPULARITY, ItemState
 from recsys.text_neighbours import TextNeighbours
 from tests.recsys.wordmodel import write_word_model
 
 FEATURES = feature_names(signal_names(["click"]))
 NOW = 1e9
+WRITTEN_AT = NOW + 60
 WORDS = dict(zip(("apple", "pear", "box", "red", "green"), np.eye(5).tolist(), strict=True))
 TITLES = {"a1": "red apple", "a2": "green apple", "p1": "pear"} | {f"x{n}": "box" for n in range(1, 10)}
 BOXES_SOLD = 50.0
@@ -40,16 +43,24 @@ class MadeStore:
         neighbours = sp.csr_array((len(catalogue), len(catalogue)), dtype=np.float32)
         return ItemState(NOW, ITEM_COLUMNS, behaviour, neighbours)
 
-    def online_user(self, user_id: str, catalogue: Catalogue) -> UserState:
+    def online_as_of(self) -> datetime:
+        return datetime.fromtimestamp(NOW, UTC)
+
+    def online_written_at(self) -> datetime:
+        return datetime.fromtimestamp(WRITTEN_AT, UTC)
+
+    def online_rows(self, user_ids: Sequence[str]) -> list[Row]:
+        return [self._row(user_id) for user_id in user_ids]
+
+    def _row(self, user_id: str) -> Row:
         known = user_id == "fan"
-        row = dict.fromkeys(USER_COLUMNS, np.nan) | {
+        return dict.fromkeys(USER_COLUMNS, np.nan) | {
             "history_items": ["a1"] * known,
             "history_occasions": [1.0] * known,
             "history_first_at": [NOW - 1000] * known,
             "history_last_at": [NOW - 1000] * known,
             "history_types": ["click"] * known,
         }
-        return user_state(row, catalogue)
 
 
 def publish_made_bundle(bundles: Path, scorer: Path, titles: dict[str, str] = TITLES) -> Path:

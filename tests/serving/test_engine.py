@@ -13,7 +13,13 @@ from tests.serving.made_bundle import MadeStore, publish_made_bundle
 
 @pytest.fixture
 def engine(tmp_path: Path, made_scorer: Path) -> BundleEngine:
-    return BundleEngine(open_bundle(publish_made_bundle(tmp_path, made_scorer)), MadeStore(), candidates=40)
+    return made_engine(tmp_path, made_scorer)
+
+
+def made_engine(folder: Path, scorer: Path) -> BundleEngine:
+    """Reads the event log events.db of the folder."""
+    bundle = open_bundle(publish_made_bundle(folder, scorer))
+    return BundleEngine(bundle, MadeStore(), events=folder / "events.db", weights={"click": 1.0}, candidates=40)
 
 
 def put(engine: BundleEngine, sequence: int, item_id: str, title: str) -> None:

@@ -1,0 +1,163 @@
+"""What users did since a snapshot, added to their rows of it: the same values whatever the order of arrival.
+
+A row of the store knows everything before the moment of the snapshot. Windows are those of the snapshot and grow from
+there, so that nothing has to be taken out again: features.aggregate with `windows_from` computes the same from the log.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from features.aggregate import MAX_HISTORY_ITEMS
+from recsys.state import SECONDS_A_DAY
+
+Row = Mapping[str, Any]
+"""A user in the store, by the columns of the views of users; NaN or None for one never seen."""
+
+FIRST, LAST = "first_at", "last_at"
+_WINDOWED: Final = re.compile(r"(.+)_(\d+)d")
+
+
+class RecentEvent(NamedTuple):
+    """An interaction since the snapshot. Events sort by time; those of one time as the log has them.
+
+    at     seconds since the epoch
+    place  its place in the log
+    value  NaN where there is none
+    """
+
+    at: float
+    place: int
+    item_id: str
+    event_type: str
+    value: float
+
+
+class Pair(NamedTuple):
+    """A user and an item of the history: on how many occasions, from when to when, the type of the highest weight."""
+
+    occasions: float
+    first_at: float
+    last_at: float
+    event_type: str
+
+
+class Past:
+    """The history of a row, by item."""
+
+    def __init__(self, row: Row) -> None:
+        lists = [row[f"history_{name}"] for name in ("items", "occasions", "first_at", "last_at", "types")]
+        items, *entries = ([] if found is None else found for found in lists)
+        self.pairs = {item: Pair(*entry) for item, *entry in zip(items, *entries, strict=True)}
+
+    def is_known(self, item: str, at: float) -> bool:
+        """Whether the user had chosen the item on that occasion, as far as the history remembers."""
+        pair = self.pairs.get(item)
+        return pair is not None and at in (pair.first_at, pair.last_at)
+
+    def times(self) -> set[float]:
+        """Occasions that the history remembers."""
+        return {at for pair in self.pairs.values() for at in (pair.first_at, pair.last_at)}
+
+
+class Since(NamedTuple):
+    """The moment of a snapshot, in seconds since the epoch, and the weight of each interaction type."""
+
+    moment: float
+    weights: Mapping[str, float]
+
+    def start(self, name: str) -> tuple[str, float]:
+        """What a column counts and from when on: ("occasions", 28 days before the moment) of occasions_28d."""
+        stem, days = stem_and_days(name)
+        return stem, -np.inf if days is None else self.moment - days * SECONDS_A_DAY
+
+    def sums(self, events: Sequence[RecentEvent]) -> dict[str, list[tuple[float, float]]]:
+        """For each column that adds up over events, whatever they are of: (time, what it adds) of each."""
+        valued = [event for event in events if event.value == event.value]
+        # Interactions have their weights in 32 bits.
+        found = {
+            "weight": [(event.at, float(np.float32(self.weights[event.event_type]))) for event in events],
+            "value_sum": [(event.at, event.value) for event in valued],
+            "value_count": [(event.at, 1.0) for event in valued],
+        }
+        for name in self.weights:
+            found[f"count_{name}"] = [(event.at, 1.0) for event in events if event.event_type == name]
+        return found
+
+    def heaviest(self, types: Collection[str]) -> str:
+        """The type of the highest weight; of equal weights the first by name."""
+        return min(types, key=lambda name: (-self.weights.get(name, 0.0), name))
+
+
+def user_row_after(row: Row, events: Sequence[RecentEvent], since: Since) -> dict[str, Any]:
+    """The row of a user after these events, at least one, sorted."""
+    past = Past(row)
+    occasions = {event.at for event in events} - past.times()
+    visits = {(event.at, event.item_id) for event in events if not past.is_known(event.item_id, event.at)}
+    new_items = {event.item_id for event in events} - past.pairs.keys()
+    adds = since.sums(events) | {
+        "occasions": [(at, 1.0) for at in occasions],
+        "pairs": [(at, 1.0) for at, _ in visits],
+        "distinct_items": [(events[-1].at, 1.0)] * len(new_items),
+    }
+    found = dict(row)
+    for name in row:
+        stem, start = since.start(name)
+        if stem in adds:
+            found[name] = known(row[name]) + sum(value for at, value in adds[stem] if at >= start)
+    first, last = (np.nan if row[name] is None else row[name] for name in (FIRST, LAST))
+    found[FIRST] = float(np.fmin(first, events[0].at))
+    found[LAST] = float(np.fmax(last, events[-1].at))
+    return found | _history_after(past, events, since)
+
+
+def known(value: float | None) -> float:
+    """A stored sum: nothing is nought."""
+    return 0.0 if value is None or value != value else float(value)
+
+
+def _history_after(past: Past, events: Sequence[RecentEvent], since: Since) -> dict[str, list[Any]]:
+    """The lists of the history: the latest item first, of several at one time the one logged last."""
+    by_item: dict[str, list[RecentEvent]] = {}
+    for event in events:
+        by_item.setdefault(event.item_id, []).append(event)
+    touched: list[tuple[tuple[float, float], str, Pair]] = []
+    for item, own in by_item.items():
+        pair, times = past.pairs.get(item), {event.at for event in own}
+        new = sum(not past.is_known(item, at) for at in times)
+        types = {event.event_type for event in own}
+        if pair is None:
+            pair = Pair(new, min(times), max(times), since.heaviest(types))
+        else:
+            pair = Pair(
+                pair.occasions + new,
+                min(pair.first_at, *times),
+                max(pair.last_at, *times),
+                since.heaviest({*types, pair.event_type}),
+            )
+        touched.append(((pair.last_at, max(event.place for event in own)), item, pair))
+    # What was not touched is in order, and was logged before.
+    order = touched + [
+        ((pair.last_at, -1.0 - at), item, pair)
+        for at, (item, pair) in enumerate(past.pairs.items())
+        if item not in by_item
+    ]
+    order.sort(key=lambda one: one[0], reverse=True)
+    kept = order[:MAX_HISTORY_ITEMS]
+    return {
+        "history_items": [item for _, item, _ in kept],
+        "history_occasions": [pair.occasions for *_, pair in kept],
+        "history_first_at": [pair.first_at for *_, pair in kept],
+        "history_last_at": [pair.last_at for *_, pair in kept],
+        "history_types": [pair.event_type for *_, pair in kept],
+    }
+
+
+@cache
+def stem_and_days(name: str) -> tuple[str, int | None]:
+    """("occasions", 28) of occasions_28d; None for what has no window."""
+    found = _WINDOWED.fullmatch(name)
+    return (name, None) if found is None else (found[1], int(found[2]))

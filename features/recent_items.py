@@ -1,0 +1,71 @@
+"""What users did since a snapshot, as additions to the rows of the items that they chose."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from features.recent import FIRST, LAST, Past, RecentEvent, Row, Since, stem_and_days
+from recsys.state import Floats
+
+
+@dataclass(frozen=True)
+class Additions:
+    """What the events of one user add to one item.
+
+    counts    float64 (n_columns,) in the order of the columns of items, 0 where nothing adds up
+    first_at  of these events, seconds since the epoch; last_at likewise
+    """
+
+    counts: Floats
+    first_at: float
+    last_at: float
+
+
+def item_additions(
+    row: Row, events: Sequence[RecentEvent], items: Collection[str], since: Since, columns: Sequence[str]
+) -> dict[str, Additions]:
+    """What these events of one user, sorted, add to each of these items; `row` is the user's in the snapshot."""
+    past = Past(row)
+    by_item: dict[str, list[RecentEvent]] = {}
+    for event in events:
+        if event.item_id in items:
+            by_item.setdefault(event.item_id, []).append(event)
+    return {item: _of_item(past, own, since, columns) for item, own in by_item.items()}
+
+
+def _of_item(past: Past, events: list[RecentEvent], since: Since, columns: Sequence[str]) -> Additions:
+    item, first, last = events[0].item_id, events[0].at, events[-1].at
+    pair = past.pairs.get(item)
+    last_before, before = (-np.inf, 0.0) if pair is None else (pair.last_at, pair.occasions)
+    new = {event.at for event in events if not past.is_known(item, event.at)}
+    adds = since.sums(events) | {
+        "occasions": [(at, 1.0) for at in new],
+        "returned": [(last, 1.0)] if before <= 1 < before + len(new) else [],
+    }
+    counts = np.zeros(len(columns))
+    for at, name in enumerate(columns):
+        stem, start = since.start(name)
+        if stem == "users":
+            # Once for each user with any of it in the window.
+            counts[at] = float(last >= start and (pair is None or last_before < start))
+        elif stem in adds:
+            counts[at] = sum(value for time, value in adds[stem] if time >= start)
+    return Additions(counts, first, last)
+
+
+def row_after(row: Floats, added: Additions, columns: Sequence[str]) -> Floats:
+    """The row of an item, float64 (n_columns,), after these events; NaN: nothing was known of it."""
+    found = np.where(np.isnan(row) & [adds_up(name) for name in columns], 0.0, row) + added.counts
+    first, last = columns.index(FIRST), columns.index(LAST)
+    found[first] = np.fmin(row[first], added.first_at)
+    found[last] = np.fmax(row[last], added.last_at)
+    return found
+
+
+@cache
+def adds_up(name: str) -> bool:
+    """Whether a column of items is a sum over events or users."""
+    stem, _ = stem_and_days(name)
+    return stem in ("users", "occasions", "returned", "weight", "value_sum", "value_count") or stem.startswith("count_")

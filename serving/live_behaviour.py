@@ -1,0 +1,125 @@
+"""What users did since the snapshot in the online store: the next request sees every acknowledged event.
+
+Reads the event log from where it stopped last, whoever wrote there, and computes what it means anew from the snapshot
+and from all events since. So late, repeated and disordered events leave what ordered ones leave, and a process that
+starts again finds the same.
+"""
+
+import bisect
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final, Protocol
+
+from features.recent import RecentEvent, Row, Since, user_row_after
+from features.recent_items import Additions, item_additions, row_after
+from features.rows import ITEM_COLUMNS, user_state
+from recsys.catalogue import Catalogue
+from recsys.state import Floats, UserState
+from serving.live_items import LiveItems
+from serving.recent_log import LAST_SEQUENCE, RecentLog
+
+A_MICROSECOND: Final = 1e-6
+RETRY_S: Final = 1.0
+"""How long a store that failed is left alone."""
+
+
+class Snapshot(Protocol):
+    """The online store."""
+
+    def online_as_of(self) -> datetime:
+        """The moment of the snapshot in it."""
+        ...
+
+    def online_written_at(self) -> datetime:
+        """When that was put into it."""
+        ...
+
+    def online_rows(self, user_ids: Sequence[str]) -> list[Row]:
+        """A row for each user. Raises FeatureStoreError."""
+        ...
+
+
+class LiveBehaviour:
+    """The behaviour of users and towards items, up to the last event of the log. Not thread-safe."""
+
+    def __init__(
+        self,
+        log: RecentLog,
+        store: Snapshot,
+        items: LiveItems,
+        weights: Mapping[str, float],
+    ) -> None:
+        """`weights`: of each interaction type. Raises FeatureStoreError when the store is empty."""
+        self._log, self._store, self._items = log, store, items
+        self._since = Since(store.online_as_of().timestamp(), weights)
+        self._written_at = store.online_written_at().timestamp()
+        self.position = 0
+        """The place in the log up to which events were seen."""
+        self._events: dict[str, list[RecentEvent]] = {}
+        self._before: dict[str, Floats] = {}
+        self._added: dict[str, Additions] = {}
+        self._now = self._since.moment
+        """The moment of a request: just after the latest event, and never before the snapshot."""
+        self._retry_at = 0.0
+
+    def catch_up(self, until: int = LAST_SEQUENCE) -> bool:
+        """Follow the events that came since; returns whether there were any that count.
+
+        Raises FeatureStoreError when the store does not answer; they are then followed the next time.
+        """
+        if time.monotonic() < self._retry_at:
+            return False
+        new: dict[str, list[RecentEvent]] = {}
+        position = self.position
+        for user, event, received_at in self._log.after(self.position, until):
+            position = event.place
+            # What is older than the snapshot and was here before it was made is in it.
+            if event.event_type in self._since.weights and (
+                event.at >= self._since.moment or received_at > self._written_at
+            ):
+                new.setdefault(user, []).append(event)
+        if new:
+            try:
+                rows = self._store.online_rows(list(new))
+            except BaseException:
+                self._retry_at = time.monotonic() + RETRY_S
+                raise
+            for (user, events), row in zip(new.items(), rows, strict=True):
+                self._follow(user, events, row)
+            latest = max(event.at for events in new.values() for event in events)
+            self._now = max(self._now, latest + A_MICROSECOND)
+            self.show({event.item_id for events in new.values() for event in events})
+        self.position = position
+        return bool(new)
+
+    def user(self, user_id: str, catalogue: Catalogue) -> UserState:
+        """What is known of a user now; of one never seen, nothing. Raises FeatureStoreError."""
+        [row] = self._store.online_rows([user_id])
+        events = self._events.get(user_id)
+        return user_state(user_row_after(row, events, self._since) if events else row, catalogue)
+
+    def _follow(self, user: str, events: list[RecentEvent], row: Row) -> None:
+        """What the user's events add to the items, in place of what those known before added."""
+        known = self._events.setdefault(user, [])
+        items = {event.item_id for event in events}
+        before = item_additions(row, known, items, self._since, ITEM_COLUMNS)
+        for event in events:
+            bisect.insort(known, event)
+        for item, found in item_additions(row, known, items, self._since, ITEM_COLUMNS).items():
+            counts = found.counts - before[item].counts if item in before else found.counts
+            total = self._added.get(item)
+            if total is not None:
+                counts = counts + total.counts
+                found = Additions(counts, min(found.first_at, total.first_at), max(found.last_at, total.last_at))
+            self._added[item] = Additions(counts, found.first_at, found.last_at)
+
+    def show(self, items: Iterable[str]) -> None:
+        """Write what is known of these items into their rows, of those that the catalogue has."""
+        rows = {}
+        for item in items:
+            position, added = self._items.catalogue.index.get(item), self._added.get(item)
+            if position is not None and added is not None:
+                before = self._before.setdefault(item, self._items.state.behaviour[position].copy())
+                rows[position] = row_after(before, added, ITEM_COLUMNS)
+        self._items.put_behaviour(self._now, rows)
