@@ -143,7 +143,6 @@ class PreparedTexts:
             start = end
 
 
-
 def _allocate(rows: int, width: int) -> Tensor:
     """float32 (rows, width), in memory or in a file that goes with the process."""
     size = rows * width * 4
