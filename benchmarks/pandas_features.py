@@ -34,8 +34,9 @@ def _items(events: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
         "users": by_item["user_id"].nunique(),
         "occasions_28d": _last(times, 28, as_of).groupby("item_id").size(),
         "weight_28d": month.groupby("item_id")["weight"].sum(),
-        "repeat_share": returned.groupby("item_id").mean(),
-        "value_mean": by_item["value"].mean(),
+        "returned": returned.groupby("item_id").sum(),
+        "value_sum": by_item["value"].sum(),
+        "value_count": by_item["value"].count(),
         "first_at": by_item["seconds"].min(),
         "last_at": by_item["seconds"].max(),
     }
@@ -45,21 +46,18 @@ def _items(events: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
 def _users(events: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     by_user = events.groupby("user_id")
     pairs = events.drop_duplicates(["user_id", "timestamp", "item_id"]).groupby("user_id").size()
-    occasions, items = by_user["timestamp"].nunique(), by_user["item_id"].nunique()
-    first, last = by_user["seconds"].min(), by_user["seconds"].max()
     found = {
         **{
             f"occasions_{days}d": _last(events, days, as_of).groupby("user_id")["timestamp"].nunique()
             for days in (28, 90)
         },
-        "occasions": occasions,
-        "distinct_items": items,
-        "items_per_occasion": pairs / occasions,
-        "repeat_share": 1 - items / pairs,
-        "gap_days": ((last - first) / 86_400 / (occasions - 1)).where(occasions > 1),
-        "value_mean": by_user["value"].mean(),
-        "first_at": first,
-        "last_at": last,
+        "occasions": by_user["timestamp"].nunique(),
+        "distinct_items": by_user["item_id"].nunique(),
+        "pairs": pairs,
+        "value_sum": by_user["value"].sum(),
+        "value_count": by_user["value"].count(),
+        "first_at": by_user["seconds"].min(),
+        "last_at": by_user["seconds"].max(),
     }
     return _filled(pd.DataFrame(found))
 

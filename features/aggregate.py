@@ -29,7 +29,7 @@ def item_behaviour(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     known = before(interactions, as_of)
     occasions = pl.struct(USER_ID, TIMESTAMP)
     users = known.group_by(ITEM_ID, USER_ID).agg(returned=pl.col(TIMESTAMP).n_unique() > 1)
-    repeats = users.group_by(ITEM_ID).agg(repeat_share=pl.col("returned").mean())
+    repeats = users.group_by(ITEM_ID).agg(pl.col("returned").sum())
     return (
         known.group_by(ITEM_ID)
         .agg(
@@ -39,7 +39,8 @@ def item_behaviour(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
             users=pl.col(USER_ID).n_unique(),
             occasions_28d=_in_last(28, as_of, occasions).n_unique(),
             weight_28d=_in_last(28, as_of, pl.col(WEIGHT)).sum(),
-            value_mean=pl.col(VALUE).mean(),
+            value_sum=pl.col(VALUE).sum(),
+            value_count=pl.col(VALUE).count(),
             first_at=seconds(pl.col(TIMESTAMP).min()),
             last_at=seconds(pl.col(TIMESTAMP).max()),
         )
@@ -58,7 +59,8 @@ def user_behaviour(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
         occasions=pl.col(TIMESTAMP).n_unique(),
         distinct_items=pl.col(ITEM_ID).n_unique(),
         pairs=pl.struct(TIMESTAMP, ITEM_ID).n_unique(),
-        value_mean=pl.col(VALUE).mean(),
+        value_sum=pl.col(VALUE).sum(),
+        value_count=pl.col(VALUE).count(),
         first_at=seconds(pl.col(TIMESTAMP).min()),
         last_at=seconds(pl.col(TIMESTAMP).max()),
     )
@@ -88,13 +90,8 @@ def item_view(items: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
 
 
 def user_view(users: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """The view of users, from one row a user with its occasions, pairs of occasion and item, items and times."""
-    span_days = (pl.col("last_at") - pl.col("first_at")) / 86_400
-    return users.with_columns(
-        items_per_occasion=pl.col("pairs") / pl.col("occasions"),
-        repeat_share=1 - pl.col("distinct_items") / pl.col("pairs"),
-        gap_days=pl.when(pl.col("occasions") > 1).then(span_days / (pl.col("occasions") - 1)),
-    ).pipe(_finish, USER_ID, as_of, USER_FIELDS)
+    """The view of users, from one row a user with definitions.USER_FIELDS."""
+    return _finish(users, USER_ID, as_of, USER_FIELDS)
 
 
 def history_view(pairs: pl.DataFrame, as_of: datetime) -> pl.DataFrame:

@@ -5,7 +5,7 @@ A row is a candidate, a column a feature of feature_names in that order; what is
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,26 @@ from features.topics import TOPIC_FEATURES, Topics
 from recsys.interest import Vectors
 from recsys.state import SECONDS_A_DAY, Floats, ItemState, Positions, UserState
 
-TIMES: Final = ("first_at", "last_at")
+Values = TypeVar("Values", Floats, np.float64)
 
-ITEM_FEATURES: Final = tuple(f"item_{field.name}" for field in ITEM_FIELDS if field.name not in TIMES)
-USER_FEATURES: Final = tuple(f"user_{field.name}" for field in USER_FIELDS if field.name not in TIMES)
+TIMES: Final = ("first_at", "last_at")
+# Fields that add up, and are no feature but what shares and means are made of.
+PARTS: Final = ("returned", "pairs", "value_sum", "value_count", *TIMES)
+ITEM_COUNTS: Final = tuple(field.name for field in ITEM_FIELDS if field.name not in PARTS)
+USER_COUNTS: Final = tuple(field.name for field in USER_FIELDS if field.name not in PARTS)
+
+ITEM_FEATURES: Final = (
+    *(f"item_{name}" for name in ITEM_COUNTS),
+    "item_repeat_share",  # of its users those who came back to it on another occasion
+    "item_value_mean",
+)
+USER_FEATURES: Final = (
+    *(f"user_{name}" for name in USER_COUNTS),
+    "user_items_per_occasion",
+    "user_repeat_share",  # of the pairs of occasion and item those that repeat one
+    "user_gap_days",  # mean days between two occasions; not known before the second
+    "user_value_mean",
+)
 AGES: Final = ("item_age_days", "item_idle_days", "user_age_days", "user_idle_days")
 CROSSES: Final = (
     "item_trend",  # users of the last week against those of the last four, 1 = steady
@@ -63,8 +79,7 @@ def assemble(user: UserState, items: ItemState, candidates: Positions, text: OfT
     behaviour = items.behaviour[candidates]
     item = {field.name: behaviour[:, at] for at, field in enumerate(ITEM_FIELDS)}
     user_values = {field.name: user.behaviour[at] for at, field in enumerate(USER_FIELDS)}
-    columns = [item[field.name] for field in ITEM_FIELDS if field.name not in TIMES]
-    columns += [user_values[field.name] for field in USER_FIELDS if field.name not in TIMES]
+    columns = _of_items(item) + _of_user(user_values)
     columns += [(items.now - values[name]) / SECONDS_A_DAY for values in (item, user_values) for name in TIMES]
     cooccurrence = _cooccurrence(user, items)
     columns += _crosses(user, items, candidates, item, user_values)
@@ -78,8 +93,38 @@ def assemble(user: UserState, items: ItemState, candidates: Positions, text: OfT
     return matrix
 
 
+def _of_items(item: dict[str, Floats]) -> list[Floats]:
+    """The columns of ITEM_FEATURES."""
+    with np.errstate(invalid="ignore"):
+        repeat_share = item["returned"] / item["users"]
+    return [*(item[name] for name in ITEM_COUNTS), repeat_share, _value_mean(item)]
+
+
+def _of_user(user: dict[str, np.float64]) -> list[np.float64]:
+    """The values of USER_FEATURES."""
+    span_days = (user["last_at"] - user["first_at"]) / SECONDS_A_DAY
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return [
+            *(user[name] for name in USER_COUNTS),
+            user["pairs"] / user["occasions"],
+            1 - user["distinct_items"] / user["pairs"],
+            span_days / (user["occasions"] - 1),
+            _value_mean(user),
+        ]
+
+
+def _value_mean(of: dict[str, Values]) -> Values:
+    """NaN where no interaction has a value."""
+    with np.errstate(invalid="ignore"):
+        return of["value_sum"] / of["value_count"]
+
+
 def _crosses(
-    user: UserState, items: ItemState, candidates: Positions, item: dict[str, Floats], user_values: dict[str, float]
+    user: UserState,
+    items: ItemState,
+    candidates: Positions,
+    item: dict[str, Floats],
+    user_values: dict[str, np.float64],
 ) -> list[Floats]:
     """The columns of CROSSES but for the co-occurrence."""
     place = _places(user.history, candidates, len(items))
@@ -97,7 +142,7 @@ def _crosses(
         gap = np.where(occasions > 1, spans / (occasions - 1), np.nan)
         return [
             (item["users_7d"] + 1) / (item["users_28d"] / 4 + 1),
-            item["value_mean"] / user_values["value_mean"],
+            _value_mean(item) / _value_mean(user_values),
             occasions,
             occasions / user_values["occasions"],
             days_since,

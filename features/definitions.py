@@ -21,6 +21,8 @@ HISTORY_VIEW: Final = "user_history"
 SERVICE: Final = "ranking"
 
 # An occasion is a moment at which a user interacted: a basket, a page view. Equal timestamps are one occasion.
+# Every field is a count, a sum, the earliest or the latest, so that whoever has a row can add to it what came later;
+# features.assembler makes shares and means of them.
 ITEM_FIELDS: Final = (
     Field(name="users_7d", dtype=Float32, description="distinct users in the last 7 days"),
     Field(name="users_28d", dtype=Float32, description="distinct users in the last 28 days"),
@@ -28,8 +30,9 @@ ITEM_FIELDS: Final = (
     Field(name="users", dtype=Float32, description="distinct users ever"),
     Field(name="occasions_28d", dtype=Float32, description="occasions in the last 28 days"),
     Field(name="weight_28d", dtype=Float32, description="sum of the weights of the interactions in the last 28 days"),
-    Field(name="repeat_share", dtype=Float32, description="share of its users who came back to it on another occasion"),
-    Field(name="value_mean", dtype=Float32, description="mean value of an interaction with it"),
+    Field(name="returned", dtype=Float32, description="of its users those with it on more than one occasion"),
+    Field(name="value_sum", dtype=Float64, description="sum of the values of the interactions with it"),
+    Field(name="value_count", dtype=Float64, description="interactions with it that have a value"),
     Field(name="first_at", dtype=Float64, description="first interaction, seconds since the epoch"),
     Field(name="last_at", dtype=Float64, description="last interaction, seconds since the epoch"),
 )
@@ -38,10 +41,9 @@ USER_FIELDS: Final = (
     Field(name="occasions_90d", dtype=Float32, description="occasions in the last 90 days"),
     Field(name="occasions", dtype=Float32, description="occasions ever"),
     Field(name="distinct_items", dtype=Float32, description="distinct items ever"),
-    Field(name="items_per_occasion", dtype=Float32, description="mean distinct items an occasion"),
-    Field(name="repeat_share", dtype=Float32, description="share of (occasion, item) pairs that repeat one"),
-    Field(name="gap_days", dtype=Float32, description="mean days between two occasions; null before the second"),
-    Field(name="value_mean", dtype=Float32, description="mean value of an interaction"),
+    Field(name="pairs", dtype=Float32, description="distinct pairs of an occasion and an item"),
+    Field(name="value_sum", dtype=Float64, description="sum of the values of the interactions"),
+    Field(name="value_count", dtype=Float64, description="interactions that have a value"),
     Field(name="first_at", dtype=Float64, description="first interaction, seconds since the epoch"),
     Field(name="last_at", dtype=Float64, description="last interaction, seconds since the epoch"),
 )

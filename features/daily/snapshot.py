@@ -20,7 +20,6 @@ from recsys.schema import ITEM_ID, USER_ID
 USERS_DAYS = (7, 28, 90)
 ITEM_DAYS = (28,)
 USER_DAYS = (28, 90)
-VALUE_MEAN = pl.when(pl.col("value_count") > 0).then(pl.col("value_sum") / pl.col("value_count"))
 
 
 def snapshot(aggregates: DailyAggregates, as_of: datetime, out: Path) -> dict[str, pl.LazyFrame]:
@@ -66,7 +65,6 @@ def _users(known: Partials, windows: Mapping[int, Partials], pairs: pl.DataFrame
         .group_by(USER_ID)
         .agg(pl.all().sum())
         .join(items, on=USER_ID)
-        .with_columns(value_mean=VALUE_MEAN)
         .collect(engine="streaming")
     )
 
@@ -128,7 +126,6 @@ def _items(
         .group_by(ITEM_ID)
         .agg(pl.all().sum())
         .join(users, on=ITEM_ID)
-        .with_columns(value_mean=VALUE_MEAN, repeat_share=pl.col("returned") / pl.col("users"))
         .collect(engine="streaming")
     )
 

@@ -50,8 +50,9 @@ def test_what_is_known_of_an_item():
         "users": 4,  # and dan
         "occasions_28d": 3,  # ann's on day 80, bob's on days 95 and 96
         "weight_28d": 2.25,
-        "repeat_share": 0.5,  # ann and bob of four
-        "value_mean": 5.0,  # 30 / 6: the interaction without a value does not count
+        "returned": 2,  # ann and bob
+        "value_sum": 30.0,
+        "value_count": 6,  # ann's of day 80 has none
         "first_at": seconds(1),
         "last_at": seconds(96),
     }
@@ -59,7 +60,7 @@ def test_what_is_known_of_an_item():
 
 def test_an_item_chosen_twice_at_one_moment_was_not_chosen_again():
     interactions = log(("ann", "tea", 1), ("ann", "tea", 1))
-    assert only_row(item_behaviour(interactions, AS_OF))["repeat_share"] == 0
+    assert only_row(item_behaviour(interactions, AS_OF))["returned"] == 0
 
 
 def test_two_users_at_one_moment_are_two_occasions_of_an_item():
@@ -101,19 +102,17 @@ def test_what_is_known_of_a_user():
         "occasions_90d": 3,
         "occasions": 4,
         "distinct_items": 3,
-        "items_per_occasion": 1.25,  # 5 pairs of occasion and item on 4 occasions
-        "repeat_share": pytest.approx(2 / 5),  # the second tea and the second cup
-        "gap_days": 30,  # 90 days with 3 gaps
-        "value_mean": 3.0,
+        "pairs": 5,  # of occasion and item, on 4 occasions
+        "value_sum": 15.0,
+        "value_count": 5,
         "first_at": seconds(5),
         "last_at": seconds(95),
     }
 
 
-def test_equal_timestamps_of_a_user_are_one_occasion_and_one_occasion_has_no_gap():
+def test_equal_timestamps_of_a_user_are_one_occasion():
     found = only_row(user_behaviour(log(("ann", "tea", 99), ("ann", "cup", 99)), AS_OF))
-    assert (found["occasions"], found["occasions_28d"], found["items_per_occasion"]) == (1, 1, 2)
-    assert found["gap_days"] is None
+    assert (found["occasions"], found["occasions_28d"], found["pairs"]) == (1, 1, 2)
 
 
 def test_the_history_has_each_item_once_the_latest_first_with_occasions_and_times_beside_it():
@@ -158,13 +157,14 @@ def test_a_history_that_is_too_long_keeps_its_latest_items(monkeypatch):
 def test_users_and_items_are_kept_apart_and_come_in_the_order_of_their_ids():
     interactions = log(("bob", "cup", 1, 1.0), ("ann", "tea", 2, 2.0), ("ann", "cup", 3, 3.0))
     items, users, histories = (aggregate(interactions, AS_OF) for aggregate, _, _ in VIEWS)
-    assert items.select("item_id", "users", "value_mean").rows() == [("cup", 2, 2), ("tea", 1, 2)]
-    assert users.select("user_id", "distinct_items", "value_mean").rows() == [("ann", 2, 2.5), ("bob", 1, 1)]
+    assert items.select("item_id", "users", "value_sum").rows() == [("cup", 2, 4), ("tea", 1, 2)]
+    assert users.select("user_id", "distinct_items", "value_sum").rows() == [("ann", 2, 5), ("bob", 1, 1)]
     assert histories.select("user_id", "history_items").rows() == [("ann", ["cup", "tea"]), ("bob", ["cup"])]
 
 
-def test_an_item_without_values_has_no_mean():
-    assert only_row(item_behaviour(log(("ann", "tea", 1)), AS_OF))["value_mean"] is None
+def test_an_interaction_without_a_value_adds_none():
+    found = only_row(item_behaviour(log(("ann", "tea", 1)), AS_OF))
+    assert (found["value_sum"], found["value_count"]) == (0, 0)
 
 
 @pytest.mark.parametrize(("aggregate", "key", "fields"), VIEWS)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from features.assembler import BEHAVIOUR_FEATURES, OfText, assemble, feature_names
+from features.assembler import BEHAVIOUR_FEATURES, ITEM_COUNTS, OfText, assemble, feature_names
 from features.rows import ITEM_COLUMNS, USER_COLUMNS
 from features.standing import STANDING_FEATURES
 from features.topics import TOPIC_FEATURES, Topics
@@ -22,8 +22,9 @@ TEA_BEHAVIOUR = {
     "users": 40,
     "occasions_28d": 15,
     "weight_28d": 13.5,
-    "repeat_share": 0.25,
-    "value_mean": 6,
+    "returned": 10,
+    "value_sum": 300,
+    "value_count": 50,
     "first_at": seconds(11),
     "last_at": seconds(98),
 }
@@ -32,11 +33,10 @@ USER_BEHAVIOUR = {
     "occasions_90d": 4,
     "occasions": 5,
     "distinct_items": 9,
-    "items_per_occasion": 2.5,
-    "repeat_share": 0.375,
-    "gap_days": 22,
-    "value_mean": 4,
-    "first_at": seconds(5),
+    "pairs": 12,
+    "value_sum": 60,
+    "value_count": 15,
+    "first_at": seconds(4),
     "last_at": seconds(92),
 }
 ITEMS = ItemState(
@@ -71,6 +71,10 @@ NOBODY = UserState(
 )
 
 
+def user_with(**behaviour: float) -> UserState:
+    return replace(USER, behaviour=np.array(list((USER_BEHAVIOUR | behaviour).values())))
+
+
 def row_of(candidate: int, *, user: UserState = USER, items: ItemState = ITEMS) -> dict[str, float]:
     """The features of one candidate by name."""
     (row,) = assemble(user, items, np.array([candidate]), None)
@@ -87,19 +91,19 @@ def test_every_column_of_an_item_that_the_user_chose_thrice():
         "item_users": 40,
         "item_occasions_28d": 15,
         "item_weight_28d": 13.5,
-        "item_repeat_share": 0.25,
-        "item_value_mean": 6,
+        "item_repeat_share": 0.25,  # 10 of 40
+        "item_value_mean": 6,  # 300 / 50
         "user_occasions_28d": 2,
         "user_occasions_90d": 4,
         "user_occasions": 5,
         "user_distinct_items": 9,
-        "user_items_per_occasion": 2.5,
-        "user_repeat_share": 0.375,
-        "user_gap_days": 22,
-        "user_value_mean": 4,
+        "user_items_per_occasion": pytest.approx(2.4),  # 12 pairs on 5 occasions
+        "user_repeat_share": 0.25,  # 3 of 12 pairs are of one of the 9 items once more
+        "user_gap_days": 22,  # 88 days with 4 gaps
+        "user_value_mean": 4,  # 60 / 15
         "item_age_days": 89,
         "item_idle_days": 2,
-        "user_age_days": 95,
+        "user_age_days": 96,
         "user_idle_days": 8,
         "item_trend": 1.0,  # (3 + 1) / (12 / 4 + 1)
         "value_fit": 1.5,  # 6 / 4
@@ -166,7 +170,9 @@ def test_of_a_user_never_seen_only_the_items_are_known():
     found = row_of(TEA, user=NOBODY)
     known = {name: value for name, value in found.items() if not np.isnan(value)}
     assert known == {
-        **{f"item_{name}": value for name, value in TEA_BEHAVIOUR.items() if not name.endswith("_at")},
+        **{f"item_{name}": TEA_BEHAVIOUR[name] for name in ITEM_COUNTS},
+        "item_repeat_share": 0.25,
+        "item_value_mean": 6,
         "item_age_days": 89,
         "item_idle_days": 2,
         "item_trend": 1.0,
@@ -186,9 +192,13 @@ def test_a_user_whose_history_was_taken_away_keeps_the_behaviour():
 
 
 def test_a_user_who_only_interacts_without_value_is_no_reason_to_warn():
-    behaviour = np.array(list((USER_BEHAVIOUR | {"value_mean": 0}).values()))
-    found = row_of(TEA, user=replace(USER, behaviour=behaviour))
+    found = row_of(TEA, user=user_with(value_sum=0))
     assert found["value_fit"] == np.inf
+
+
+def test_without_a_value_there_is_no_mean_and_without_a_second_occasion_no_gap():
+    found = row_of(TEA, user=user_with(value_sum=0, value_count=0, occasions=1, first_at=seconds(92)))
+    assert np.isnan([found[name] for name in ("user_value_mean", "value_fit", "user_gap_days")]).all()
 
 
 def test_rows_are_the_candidates_in_the_order_given_and_columns_the_features():

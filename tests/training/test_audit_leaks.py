@@ -132,8 +132,8 @@ def test_an_aggregate_that_looks_beyond_the_moment_is_found_with_the_features_it
 def test_a_snapshot_that_was_tampered_with_is_found(evaluated, tmp_path):
     workspace = with_features_anew(evaluated, tmp_path)
     path = snapshot(workspace, "user_behaviour", "parquet")
-    pl.read_parquet(path).with_columns(pl.col("gap_days") + 1).write_parquet(path)
-    assert leaks(audited(workspace)) == {WINDOW: {"user_gap_days"}}
+    pl.read_parquet(path).with_columns(pl.col("occasions_90d") + 1).write_parquet(path)
+    assert leaks(audited(workspace)) == {WINDOW: {"user_occasions_90d"}}
 
 
 def test_neighbours_that_were_tampered_with_are_found(evaluated, tmp_path):
@@ -224,10 +224,10 @@ def test_the_command_says_what_it_found_in_a_table_and_in_json_and_names_no_user
     assert "leak: " not in passed.output
     assert json.loads((tmp_path / "audit.json").read_text())["findings"] == []
     path = snapshot(workspace, "user_behaviour", "parquet")
-    pl.read_parquet(path).with_columns(pl.col("gap_days") + 1).write_parquet(path)
+    pl.read_parquet(path).with_columns(pl.col("occasions_90d") + 1).write_parquet(path)
     failed = CliRunner().invoke(audit, arguments)
     assert failed.exit_code == 1
-    assert "leak: window 2024-03-18T00:00:00+00:00: user_gap_days, row " in failed.stderr
+    assert "leak: window 2024-03-18T00:00:00+00:00: user_occasions_90d, row " in failed.stderr
     assert "(in 10 of 10 rows)" in failed.stderr
     written = (tmp_path / "audit.json").read_text()
     assert [len(window["differences"]) for window in json.loads(written)["windows"]] == [0, 20, 0, 0]
