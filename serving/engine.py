@@ -4,6 +4,8 @@ The moment of a request is that of the latest event, or of the snapshot in the o
 the clock is that of the log, so that a log replayed from the past is answered as it was then.
 """
 
+import logging
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +24,7 @@ from recsys.catalogue import Catalogue
 from recsys.config import Precision
 from recsys.embedding import embed
 from recsys.encoder import bundle_encoder, bundle_text
-from recsys.errors import BundleError
+from recsys.errors import BundleError, FeatureStoreError
 from recsys.interest import InterestScorer, Vectors
 from recsys.itemtext import normalised
 from recsys.schema import TITLE, UPDATED_AT
@@ -38,6 +40,11 @@ from serving.types import RankedItem, RankedList
 
 OF_REQUEST = ("candidates",)
 """Provenance of an item that the request itself proposed."""
+
+RECENT_EVENTS = "recent_events"
+"""Named as degraded while what users did last cannot be followed."""
+
+_LOG = logging.getLogger(__name__)
 
 
 class BundleEngine:
@@ -95,7 +102,7 @@ class BundleEngine:
         positions = np.array([index[item] for item in candidates if item in self._items], dtype=np.int64)
         if len(positions) == 0:
             return RankedList([], unknown, [])
-        self.catch_up()
+        degraded = self.catch_up()
         user = self._behaviour.user(user_id, self._catalogue)
         asked = self._encode_query(query)
         signals = self._recommender.signals(user, positions, asked)
@@ -109,13 +116,13 @@ class BundleEngine:
             # What the ranker never saw in training: a user without a history.
             scores = self._recommender.items.popularity[positions]
         order = by_score(scores)[:limit]
-        return RankedList([self._item(positions[at], scores[at], OF_REQUEST) for at in order], unknown, [])
+        return RankedList([self._item(positions[at], scores[at], OF_REQUEST) for at in order], unknown, degraded)
 
     def recommend(
         self, user_id: str, *, limit: int, exclude: Sequence[str], exclude_seen: bool, query: str | None = None
     ) -> RankedList:
         """The best of the catalogue; for an unknown user the best answers to the query, or popular and fresh items."""
-        self.catch_up()
+        degraded = self.catch_up()
         user = self._behaviour.user(user_id, self._catalogue)
         excluded = self._recommender.seen(user) if exclude_seen else self._recommender.nothing()
         excluded |= self._items.gone
@@ -131,7 +138,9 @@ class BundleEngine:
             # The merge takes popular and fresh items in turn; a score that falls with the rank keeps its order.
             scores = 1.0 / np.arange(1, len(found) + 1)
         order = by_score(scores)[:limit]
-        return RankedList([self._item(found.positions[at], scores[at], found.provenance(at)) for at in order], [], [])
+        return RankedList(
+            [self._item(found.positions[at], scores[at], found.provenance(at)) for at in order], [], degraded
+        )
 
     def has_item(self, item_id: str) -> bool:
         """Whether the item can be ranked and recommended."""
@@ -156,10 +165,14 @@ class BundleEngine:
         text = TextSide(self._scorer, self._items.topics)
         self._recommender = replace(self._recommender, items=self._items.state, text=text)
 
-    def catch_up(self) -> None:
-        """See every event that was acknowledged until now."""
-        if self._behaviour.catch_up():
-            self._recommender = replace(self._recommender, items=self._items.state)
+    def catch_up(self) -> list[str]:
+        """See every event that was acknowledged until now; returns what the answers have to do without, if anything."""
+        try:
+            if self._behaviour.catch_up():
+                self._recommender = replace(self._recommender, items=self._items.state)
+        except (FeatureStoreError, sqlite3.Error) as error:
+            _LOG.warning("recent events are not followed yet: %s", error)
+        return [] if self._behaviour.is_up_to_date else [RECENT_EVENTS]
 
     def replay(self, logged: Iterable[tuple[int, ItemVersion]], cache_path: Path) -> None:
         """Follow what an event log has of items, but for those that the bundle has in that form or a later one.

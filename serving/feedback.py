@@ -35,7 +35,7 @@ async def events(
     ],
     request: Request[Any, Any, Any],
 ) -> EventsAnswer:
-    """Store what users did: one event, or {"events": [event, …]}.
+    """Store what users did: one event, or {"events": [event, …]}. The next ranking knows of it.
 
     There is one result for each event. "stored" and "duplicate" mean that the event is on the disk, once; a "refused"
     event is not stored and says why. If every event is refused the answer is 400.
@@ -51,6 +51,9 @@ async def events(
             first.path, f"{first.reason}; no event was stored", results=[_refused(event) for event in refusals]
         )
     acknowledged = await asyncio.wrap_future(service.event_log.submit(accepted))
+    if service.engine is not None:
+        # Now rather than at the next request, which would have to wait for it.
+        service.engine.catch_up()
     stored = iter(acknowledged)
     return EventsAnswer([_refused(event) if isinstance(event, Refusal) else _stored(next(stored)) for event in checked])
 

@@ -62,6 +62,8 @@ class LiveBehaviour:
         self._now = self._since.moment
         """The moment of a request: just after the latest event, and never before the snapshot."""
         self._retry_at = 0.0
+        self.is_up_to_date = True
+        """Whether the latest attempt to follow the log came to its end."""
 
     def catch_up(self, until: int = LAST_SEQUENCE) -> bool:
         """Follow the events that came since; returns whether there were any that count.
@@ -70,6 +72,7 @@ class LiveBehaviour:
         """
         if time.monotonic() < self._retry_at:
             return False
+        self.is_up_to_date = False
         new: dict[str, list[RecentEvent]] = {}
         position = self.position
         for user, event, received_at in self._log.after(self.position, until):
@@ -80,17 +83,15 @@ class LiveBehaviour:
             ):
                 new.setdefault(user, []).append(event)
         if new:
-            try:
-                rows = self._store.online_rows(list(new))
-            except BaseException:
-                self._retry_at = time.monotonic() + RETRY_S
-                raise
+            self._retry_at = time.monotonic() + RETRY_S
+            rows = self._store.online_rows(list(new))
+            self._retry_at = 0.0
             for (user, events), row in zip(new.items(), rows, strict=True):
                 self._follow(user, events, row)
             latest = max(event.at for events in new.values() for event in events)
             self._now = max(self._now, latest + A_MICROSECOND)
             self.show({event.item_id for events in new.values() for event in events})
-        self.position = position
+        self.position, self.is_up_to_date = position, True
         return bool(new)
 
     def user(self, user_id: str, catalogue: Catalogue) -> UserState:

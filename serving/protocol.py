@@ -26,6 +26,10 @@ class Engine(Protocol):
         """Items of the whole catalogue, without the excluded ones and without those seen if asked so."""
         ...
 
+    def catch_up(self) -> list[str]:
+        """See every event that was acknowledged until now; returns what the answers have to do without, if anything."""
+        ...
+
     def has_item(self, item_id: str) -> bool:
         """Whether the item can be ranked and recommended."""
         ...

@@ -26,6 +26,7 @@ class FakeEngine:
         self.catalogue = list("abcdef")
         self.changes: list[ItemChange] = []
         self.queries: list[str | None] = []
+        self.caught_up = 0
 
     def rank(
         self, user_id: str, candidates: Sequence[str], *, limit: int | None, query: str | None = None
@@ -42,6 +43,10 @@ class FakeEngine:
         hidden = {*exclude, *("a" if exclude_seen and user_id == "u" else "")}
         found = [item for item in self.catalogue if item not in hidden]
         return RankedList(_items(found[:limit], "alphabet"), [], [] if user_id == "u" else ["interest"])
+
+    def catch_up(self) -> list[str]:
+        self.caught_up += 1
+        return []
 
     def has_item(self, item_id: str) -> bool:
         return item_id in self.catalogue
