@@ -1,6 +1,8 @@
 """What is known of items and users strictly before a moment, computed from interactions with Polars.
 
-Every function takes the interactions (with a `weight` each) and `as_of`, and uses none at or after it.
+Every function takes the interactions (with a `weight` each) and `as_of`, and uses none at or after it. A window of
+some days is [windows_from - days, as_of). `windows_from` is `as_of` unless given: who counts on from an earlier
+snapshot, as a server does, has windows that began with that.
 """
 
 from collections.abc import Sequence
@@ -24,21 +26,24 @@ def before(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     return interactions.filter(pl.col(TIMESTAMP) < as_of)
 
 
-def item_behaviour(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+def item_behaviour(
+    interactions: pl.DataFrame, as_of: datetime, *, windows_from: datetime | None = None
+) -> pl.DataFrame:
     """One row an item with interactions before `as_of`: item_id, event_timestamp and definitions.ITEM_FIELDS."""
     known = before(interactions, as_of)
+    begun = windows_from or as_of
     occasions = pl.struct(USER_ID, TIMESTAMP)
     users = known.group_by(ITEM_ID, USER_ID).agg(returned=pl.col(TIMESTAMP).n_unique() > 1)
     repeats = users.group_by(ITEM_ID).agg(pl.col("returned").sum())
     return (
         known.group_by(ITEM_ID)
         .agg(
-            users_7d=_in_last(7, as_of, pl.col(USER_ID)).n_unique(),
-            users_28d=_in_last(28, as_of, pl.col(USER_ID)).n_unique(),
-            users_90d=_in_last(90, as_of, pl.col(USER_ID)).n_unique(),
+            users_7d=_in_last(7, begun, pl.col(USER_ID)).n_unique(),
+            users_28d=_in_last(28, begun, pl.col(USER_ID)).n_unique(),
+            users_90d=_in_last(90, begun, pl.col(USER_ID)).n_unique(),
             users=pl.col(USER_ID).n_unique(),
-            occasions_28d=_in_last(28, as_of, occasions).n_unique(),
-            weight_28d=_in_last(28, as_of, pl.col(WEIGHT)).sum(),
+            occasions_28d=_in_last(28, begun, occasions).n_unique(),
+            weight_28d=_in_last(28, begun, pl.col(WEIGHT)).sum(),
             value_sum=pl.col(VALUE).sum(),
             value_count=pl.col(VALUE).count(),
             first_at=seconds(pl.col(TIMESTAMP).min()),
@@ -50,12 +55,15 @@ def item_behaviour(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     )
 
 
-def user_behaviour(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+def user_behaviour(
+    interactions: pl.DataFrame, as_of: datetime, *, windows_from: datetime | None = None
+) -> pl.DataFrame:
     """One row a user with interactions before `as_of`: user_id, event_timestamp and definitions.USER_FIELDS."""
     known = before(interactions, as_of)
+    begun = windows_from or as_of
     times = known.group_by(USER_ID).agg(
-        occasions_28d=_in_last(28, as_of, pl.col(TIMESTAMP)).n_unique(),
-        occasions_90d=_in_last(90, as_of, pl.col(TIMESTAMP)).n_unique(),
+        occasions_28d=_in_last(28, begun, pl.col(TIMESTAMP)).n_unique(),
+        occasions_90d=_in_last(90, begun, pl.col(TIMESTAMP)).n_unique(),
         occasions=pl.col(TIMESTAMP).n_unique(),
         distinct_items=pl.col(ITEM_ID).n_unique(),
         pairs=pl.struct(TIMESTAMP, ITEM_ID).n_unique(),
@@ -110,8 +118,8 @@ def seconds(time: pl.Expr) -> pl.Expr:
     return time.dt.epoch("us") / 1e6
 
 
-def _in_last(days: int, as_of: datetime, values: pl.Expr) -> pl.Expr:
-    return values.filter(pl.col(TIMESTAMP) >= as_of - timedelta(days=days))
+def _in_last(days: int, begun: datetime, values: pl.Expr) -> pl.Expr:
+    return values.filter(pl.col(TIMESTAMP) >= begun - timedelta(days=days))
 
 
 def _finish(frame: pl.DataFrame, key: str, as_of: datetime, fields: Sequence[Field]) -> pl.DataFrame:

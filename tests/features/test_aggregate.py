@@ -68,22 +68,39 @@ def test_two_users_at_one_moment_are_two_occasions_of_an_item():
     assert only_row(item_behaviour(interactions, AS_OF))["occasions_28d"] == 2
 
 
-@pytest.mark.parametrize(
-    ("aggregate", "column", "days"),
-    [
-        (item_behaviour, "users_7d", 7),
-        (item_behaviour, "users_28d", 28),
-        (item_behaviour, "users_90d", 90),
-        (item_behaviour, "occasions_28d", 28),
-        (item_behaviour, "weight_28d", 28),
-        (user_behaviour, "occasions_28d", 28),
-        (user_behaviour, "occasions_90d", 90),
-    ],
-)
+WINDOWS = [
+    (item_behaviour, "users_7d", 7),
+    (item_behaviour, "users_28d", 28),
+    (item_behaviour, "users_90d", 90),
+    (item_behaviour, "occasions_28d", 28),
+    (item_behaviour, "weight_28d", 28),
+    (user_behaviour, "occasions_28d", 28),
+    (user_behaviour, "occasions_90d", 90),
+]
+EVERY_WINDOW = pytest.mark.parametrize(("aggregate", "column", "days"), WINDOWS)
+
+
+@EVERY_WINDOW
 def test_a_window_of_days_begins_that_many_days_before_the_moment_to_the_microsecond(aggregate, column, days):
     within = AS_OF - timedelta(days=days)
     assert only_row(aggregate(log(("ann", "tea", within)), AS_OF))[column] == 1
     assert only_row(aggregate(log(("ann", "tea", within - MICROSECOND)), AS_OF))[column] == 0
+
+
+@EVERY_WINDOW
+def test_a_window_counted_on_from_an_earlier_snapshot_began_with_that_and_ends_at_the_moment(aggregate, column, days):
+    snapshot, within = AS_OF - timedelta(hours=20), AS_OF - timedelta(hours=20, days=days)
+    log_rows = [
+        ("ann", "tea", within - MICROSECOND),
+        ("ann", "tea", within),
+        ("ann", "tea", AS_OF - MICROSECOND),
+        ("bob", "tea", AS_OF),
+    ]
+    found = only_row(aggregate(log(*log_rows), AS_OF, windows_from=snapshot))
+    assert found[column] == (1 if column.startswith("users") else 2)
+    assert only_row(aggregate(log(log_rows[1]), AS_OF, windows_from=snapshot))[column] == 1
+    assert only_row(aggregate(log(log_rows[0]), AS_OF, windows_from=snapshot))[column] == 0
+    assert found["event_timestamp"] == AS_OF
 
 
 def test_what_is_known_of_a_user():
@@ -213,3 +230,11 @@ def test_nothing_at_or_after_the_moment_touches_a_feature(everything):
     found, expected = (cooccurrence(part, catalogue_of("abc"), AS_OF) for part in (log(*everything), known))
     for part in ("data", "indices", "indptr"):
         assert getattr(found, part).tolist() == getattr(expected, part).tolist()
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(rows, max_size=25))
+def test_a_window_from_the_moment_itself_is_the_window_without_an_earlier_snapshot(everything):
+    for aggregate in (item_behaviour, user_behaviour):
+        found = aggregate(log(*everything), AS_OF, windows_from=AS_OF)
+        assert found.equals(aggregate(log(*everything), AS_OF))
