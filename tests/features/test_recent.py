@@ -49,7 +49,8 @@ def recent_events(interactions: pl.DataFrame) -> dict[str, list[RecentEvent]]:
 
 def assert_same_row(found: Row, expected: Row) -> None:
     for name, value in expected.items():
-        assert found[name] == pytest.approx(value, rel=1e-6, nan_ok=True), name
+        texts = isinstance(value, list) and all(isinstance(one, str) for one in value)
+        assert found[name] == (value if texts else pytest.approx(value, rel=1e-6, nan_ok=True)), name
 
 
 def in_order(found: list[tuple]) -> list[tuple]:
