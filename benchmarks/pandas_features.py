@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from features.aggregate import MAX_HISTORY_ITEMS
+from features.fields import SPEND_DAYS, WINDOWS_DAYS, count_of, windowed
 
 
 def pandas_views(log: Path, as_of: datetime, weights: Mapping[str, float]) -> dict[str, pd.DataFrame]:
@@ -28,10 +29,8 @@ def _items(events: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     returned = times.groupby(["item_id", "user_id"]).size() > 1
     month = _last(events, 28, as_of)
     found = {
-        **{
-            f"users_{days}d": _last(events, days, as_of).groupby("item_id")["user_id"].nunique() for days in (7, 28, 90)
-        },
-        "users": by_item["user_id"].nunique(),
+        **_distinct(events, "users", "item_id", "user_id", as_of),
+        **_counts(events, "item_id", as_of),
         "occasions_28d": _last(times, 28, as_of).groupby("item_id").size(),
         "weight_28d": month.groupby("item_id")["weight"].sum(),
         "returned": returned.groupby("item_id").sum(),
@@ -47,14 +46,16 @@ def _users(events: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     by_user = events.groupby("user_id")
     pairs = events.drop_duplicates(["user_id", "timestamp", "item_id"]).groupby("user_id").size()
     found = {
+        **_distinct(events, "occasions", "user_id", "timestamp", as_of),
+        **_counts(events, "user_id", as_of),
         **{
-            f"occasions_{days}d": _last(events, days, as_of).groupby("user_id")["timestamp"].nunique()
-            for days in (28, 90)
+            windowed("value_sum", days): _last(events, days, as_of).groupby("user_id")["value"].sum()
+            for days in SPEND_DAYS
         },
-        "occasions": by_user["timestamp"].nunique(),
         "distinct_items": by_user["item_id"].nunique(),
         "pairs": pairs,
         "value_sum": by_user["value"].sum(),
+        "value_sum_squares": (events["value"] ** 2).groupby(events["user_id"]).sum(),
         "value_count": by_user["value"].count(),
         "first_at": by_user["seconds"].min(),
         "last_at": by_user["seconds"].max(),
@@ -81,11 +82,24 @@ def _histories(events: pd.DataFrame) -> pd.DataFrame:
     return kept.drop(columns="logged").groupby("user_id").agg(list)
 
 
+def _distinct(events: pd.DataFrame, stem: str, key: str, of: str, as_of: datetime) -> dict[str, pd.Series]:
+    windows = {windowed(stem, days): _last(events, days, as_of) for days in WINDOWS_DAYS}
+    return {name: found.groupby(key)[of].nunique() for name, found in (windows | {stem: events}).items()}
+
+
+def _counts(events: pd.DataFrame, key: str, as_of: datetime) -> dict[str, pd.Series]:
+    found = {}
+    for name in events["event_type"].unique():
+        of_type, stem = events[events["event_type"] == name], count_of(name)
+        windows = {windowed(stem, days): _last(of_type, days, as_of) for days in WINDOWS_DAYS}
+        found |= {column: rows.groupby(key).size() for column, rows in (windows | {stem: of_type}).items()}
+    return found
+
+
 def _last(events: pd.DataFrame, days: int, as_of: datetime) -> pd.DataFrame:
     return events[events["timestamp"] >= as_of - timedelta(days=days)]
 
 
 def _filled(view: pd.DataFrame) -> pd.DataFrame:
-    """Nothing in a window is nought there."""
-    windows = [name for name in view.columns if name.endswith("d") and name[-2].isdigit()]
-    return view.fillna(dict.fromkeys(windows, 0))
+    """Nothing in a window, or of a type, is nought there."""
+    return view.fillna(0)

@@ -12,7 +12,9 @@ import polars as pl
 from feast import Field
 from feast.types import Array
 
-from features.definitions import EVENT_TIMESTAMP, HISTORY_FIELDS, ITEM_FIELDS, USER_FIELDS
+from features.definitions import EVENT_TIMESTAMP
+from features.featureset import FeatureSet
+from features.fields import HISTORY_FIELDS, SPEND_DAYS, WINDOWS_DAYS, count_of, windowed
 from recsys.schema import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, VALUE
 
 WEIGHT = "weight"
@@ -27,9 +29,9 @@ def before(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
 
 
 def item_behaviour(
-    interactions: pl.DataFrame, as_of: datetime, *, windows_from: datetime | None = None
+    interactions: pl.DataFrame, as_of: datetime, features: FeatureSet, *, windows_from: datetime | None = None
 ) -> pl.DataFrame:
-    """One row an item with interactions before `as_of`: item_id, event_timestamp and definitions.ITEM_FIELDS."""
+    """One row an item with interactions before `as_of`: item_id, event_timestamp and features.item_fields."""
     known = before(interactions, as_of)
     begun = windows_from or as_of
     occasions = pl.struct(USER_ID, TIMESTAMP)
@@ -38,10 +40,8 @@ def item_behaviour(
     return (
         known.group_by(ITEM_ID)
         .agg(
-            users_7d=_in_last(7, begun, pl.col(USER_ID)).n_unique(),
-            users_28d=_in_last(28, begun, pl.col(USER_ID)).n_unique(),
-            users_90d=_in_last(90, begun, pl.col(USER_ID)).n_unique(),
-            users=pl.col(USER_ID).n_unique(),
+            *_distinct("users", pl.col(USER_ID), begun),
+            *_counts(features, begun),
             occasions_28d=_in_last(28, begun, occasions).n_unique(),
             weight_28d=_in_last(28, begun, pl.col(WEIGHT)).sum(),
             value_sum=pl.col(VALUE).sum(),
@@ -50,33 +50,34 @@ def item_behaviour(
             last_at=seconds(pl.col(TIMESTAMP).max()),
         )
         .join(repeats, on=ITEM_ID)
-        .pipe(item_view, as_of)
+        .pipe(item_view, as_of, features)
         .sort(ITEM_ID)
     )
 
 
 def user_behaviour(
-    interactions: pl.DataFrame, as_of: datetime, *, windows_from: datetime | None = None
+    interactions: pl.DataFrame, as_of: datetime, features: FeatureSet, *, windows_from: datetime | None = None
 ) -> pl.DataFrame:
-    """One row a user with interactions before `as_of`: user_id, event_timestamp and definitions.USER_FIELDS."""
+    """One row a user with interactions before `as_of`: user_id, event_timestamp and features.user_fields."""
     known = before(interactions, as_of)
     begun = windows_from or as_of
     times = known.group_by(USER_ID).agg(
-        occasions_28d=_in_last(28, begun, pl.col(TIMESTAMP)).n_unique(),
-        occasions_90d=_in_last(90, begun, pl.col(TIMESTAMP)).n_unique(),
-        occasions=pl.col(TIMESTAMP).n_unique(),
+        *_distinct("occasions", pl.col(TIMESTAMP), begun),
+        *_counts(features, begun),
+        *(_in_last(days, begun, pl.col(VALUE)).sum().alias(windowed("value_sum", days)) for days in SPEND_DAYS),
         distinct_items=pl.col(ITEM_ID).n_unique(),
         pairs=pl.struct(TIMESTAMP, ITEM_ID).n_unique(),
         value_sum=pl.col(VALUE).sum(),
         value_count=pl.col(VALUE).count(),
+        value_sum_squares=(pl.col(VALUE) ** 2).sum(),
         first_at=seconds(pl.col(TIMESTAMP).min()),
         last_at=seconds(pl.col(TIMESTAMP).max()),
     )
-    return user_view(times, as_of).sort(USER_ID)
+    return user_view(times, as_of, features).sort(USER_ID)
 
 
 def user_history(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """One row a user: user_id, event_timestamp and definitions.HISTORY_FIELDS, lists of equal length.
+    """One row a user: user_id, event_timestamp and fields.HISTORY_FIELDS, lists of equal length.
 
     The latest item first; of several on one occasion the one logged last. At most MAX_HISTORY_ITEMS.
     """
@@ -92,14 +93,14 @@ def user_history(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     return history_view(pairs, as_of).sort(USER_ID)
 
 
-def item_view(items: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """The view of items, from one row an item with definitions.ITEM_FIELDS."""
-    return _finish(items, ITEM_ID, as_of, ITEM_FIELDS)
+def item_view(items: pl.DataFrame, as_of: datetime, features: FeatureSet) -> pl.DataFrame:
+    """The view of items, from one row an item with features.item_fields."""
+    return _finish(items, ITEM_ID, as_of, features.item_fields)
 
 
-def user_view(users: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """The view of users, from one row a user with definitions.USER_FIELDS."""
-    return _finish(users, USER_ID, as_of, USER_FIELDS)
+def user_view(users: pl.DataFrame, as_of: datetime, features: FeatureSet) -> pl.DataFrame:
+    """The view of users, from one row a user with features.user_fields."""
+    return _finish(users, USER_ID, as_of, features.user_fields)
 
 
 def history_view(pairs: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
@@ -116,6 +117,24 @@ def history_view(pairs: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
 def seconds(time: pl.Expr) -> pl.Expr:
     """Seconds since the epoch."""
     return time.dt.epoch("us") / 1e6
+
+
+def _distinct(stem: str, values: pl.Expr, begun: datetime) -> list[pl.Expr]:
+    """Distinct values over each of the windows, and ever."""
+    windows = [_in_last(days, begun, values).n_unique().alias(windowed(stem, days)) for days in WINDOWS_DAYS]
+    return [*windows, values.n_unique().alias(stem)]
+
+
+def _counts(features: FeatureSet, begun: datetime) -> list[pl.Expr]:
+    """Interactions of each type over each of the windows, and ever."""
+    found = []
+    for name in features.types:
+        is_type = pl.col(EVENT_TYPE) == name
+        found.append(is_type.sum().alias(count_of(name)))
+        for days in WINDOWS_DAYS:
+            inside = pl.col(TIMESTAMP) >= begun - timedelta(days=days)
+            found.append((is_type & inside).sum().alias(windowed(count_of(name), days)))
+    return found
 
 
 def _in_last(days: int, begun: datetime, values: pl.Expr) -> pl.Expr:

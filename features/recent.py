@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from features.aggregate import MAX_HISTORY_ITEMS
+from features.fields import count_of
 from recsys.state import SECONDS_A_DAY
 
 Row = Mapping[str, Any]
@@ -82,9 +83,10 @@ class Since(NamedTuple):
             "weight": [(event.at, float(np.float32(self.weights[event.event_type]))) for event in events],
             "value_sum": [(event.at, event.value) for event in valued],
             "value_count": [(event.at, 1.0) for event in valued],
+            "value_sum_squares": [(event.at, event.value**2) for event in valued],
         }
         for name in self.weights:
-            found[f"count_{name}"] = [(event.at, 1.0) for event in events if event.event_type == name]
+            found[count_of(name)] = [(event.at, 1.0) for event in events if event.event_type == name]
         return found
 
     def heaviest(self, types: Collection[str]) -> str:

@@ -23,20 +23,16 @@ from feast import FeatureStore, RepoConfig
 from features.aggregate import WEIGHT, item_behaviour, user_behaviour, user_history
 from features.cooccurrence import cooccurrence
 from features.definitions import EVENT_TIMESTAMP, HISTORY_VIEW, ITEM_VIEW, USER_VIEW, feature_objects
+from features.featureset import FeatureSet
 from features.recent import Row
-from features.rows import HISTORY_COLUMNS, ITEM_COLUMNS, USER_COLUMNS, user_state
+from features.rows import user_state
 from recsys.catalogue import Catalogue
 from recsys.config import InteractionType
 from recsys.errors import DataError, FeatureStoreError
 from recsys.schema import EVENT_TYPE, ITEM_ID, USER_ID
 from recsys.state import ItemState, UserState
 
-AGGREGATES = {ITEM_VIEW: item_behaviour, USER_VIEW: user_behaviour, HISTORY_VIEW: user_history}
-ITEM_REFERENCES = [f"{ITEM_VIEW}:{name}" for name in ITEM_COLUMNS]
-USER_REFERENCES = [
-    *(f"{USER_VIEW}:{name}" for name in USER_COLUMNS),
-    *(f"{HISTORY_VIEW}:{name}" for name in HISTORY_COLUMNS),
-]
+VIEWS = (ITEM_VIEW, USER_VIEW, HISTORY_VIEW)
 COOCCURRENCE = "cooccurrence"
 ITEMS_AT_ONCE = 1000
 
@@ -44,8 +40,9 @@ ITEMS_AT_ONCE = 1000
 class BehaviourStore:
     """The features of one project, offline and online. One instance a process: Feast caches its registry in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, features: FeatureSet) -> None:
         self.folder = folder
+        self.features = features
         folder.mkdir(parents=True, exist_ok=True)
         logging.getLogger("feast").setLevel(logging.ERROR)
         self.feast = _feast(folder, online=self._online)
@@ -57,10 +54,15 @@ class BehaviourStore:
         missing = [as_of for as_of in moments if not self._neighbours_path(as_of).exists()]
         if missing:
             # First: what is on the disk is known to Feast, even if this process dies on the way.
-            self.feast.apply(feature_objects(self.folder))  # type: ignore[arg-type]  # its list is invariant
+            self.feast.apply(feature_objects(self.folder, self.features))  # type: ignore[arg-type]  # its list is invariant
         for as_of in missing:
-            for view, aggregate in AGGREGATES.items():
-                _write_parquet(aggregate(interactions, as_of), self.folder / view / f"{_stamp(as_of)}.parquet")
+            views = {
+                ITEM_VIEW: item_behaviour(interactions, as_of, self.features),
+                USER_VIEW: user_behaviour(interactions, as_of, self.features),
+                HISTORY_VIEW: user_history(interactions, as_of),
+            }
+            for view, rows in views.items():
+                _write_parquet(rows, self.folder / view / f"{_stamp(as_of)}.parquet")
             path = self._neighbours_path(as_of)
             path.parent.mkdir(exist_ok=True)
             partial = path.with_suffix(".tmp.npz")
@@ -76,7 +78,7 @@ class BehaviourStore:
         if mark.exists() and mark.read_text() == fingerprint:
             return
         # The neighbours first: a moment without them counts as missing, whatever else is left of it.
-        for view in (COOCCURRENCE, *AGGREGATES):
+        for view in (COOCCURRENCE, *VIEWS):
             if (self.folder / view).exists():
                 shutil.rmtree(self.folder / view)
         mark.write_text(fingerprint)
@@ -96,7 +98,7 @@ class BehaviourStore:
         filling = _feast(self.folder, online=filled)
         # materialize prints its progress as coloured text on stdout.
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
-            filling.apply(feature_objects(self.folder))  # type: ignore[arg-type]  # its list is invariant
+            filling.apply(feature_objects(self.folder, self.features))  # type: ignore[arg-type]  # its list is invariant
             filling.materialize(start_date=as_of, end_date=as_of)
         filled.replace(self._online)
         neighbours.replace(self._online_neighbours)
@@ -117,18 +119,17 @@ class BehaviourStore:
 
     def items_at(self, catalogue: Catalogue, as_of: datetime) -> ItemState:
         """Every item as it was known at `as_of`."""
-        rows = self._join(ITEM_VIEW, ITEM_ID, catalogue.item_ids, as_of, ITEM_COLUMNS)
-        values = rows.select(ITEM_COLUMNS).to_numpy().astype(np.float64)
-        return ItemState(
-            as_of.timestamp(), ITEM_COLUMNS, values, self._neighbours(catalogue, self._neighbours_path(as_of))
-        )
+        rows = self._join(ITEM_VIEW, ITEM_ID, catalogue.item_ids, as_of, self.features.item_columns)
+        values = rows.select(self.features.item_columns).to_numpy().astype(np.float64)
+        neighbours = self._neighbours(catalogue, self._neighbours_path(as_of))
+        return ItemState(as_of.timestamp(), self.features.item_columns, values, neighbours)
 
     def users_at(self, user_ids: Sequence[str], catalogue: Catalogue, as_of: datetime) -> list[UserState]:
         """Each user as known at `as_of`, in the order given; the empty state for one never seen."""
-        behaviour = self._join(USER_VIEW, USER_ID, user_ids, as_of, USER_COLUMNS)
-        history = self._join(HISTORY_VIEW, USER_ID, user_ids, as_of, HISTORY_COLUMNS)
-        rows = pl.concat([behaviour.select(USER_COLUMNS), history.select(HISTORY_COLUMNS)], how="horizontal")
-        return [user_state(row, catalogue) for row in rows.iter_rows(named=True)]
+        views = {USER_VIEW: self.features.user_columns, HISTORY_VIEW: self.features.history_columns}
+        parts = [self._join(view, USER_ID, user_ids, as_of, names).select(names) for view, names in views.items()]
+        rows = pl.concat(parts, how="horizontal")
+        return [user_state(row, self.features, catalogue) for row in rows.iter_rows(named=True)]
 
     def _join(self, view: str, key: str, ids: Sequence[str], as_of: datetime, columns: Sequence[str]) -> pl.DataFrame:
         wanted = pd.DataFrame({key: list(dict.fromkeys(ids)), EVENT_TIMESTAMP: pd.Timestamp(as_of)})
@@ -175,26 +176,28 @@ class BehaviourStore:
 
     def online_items(self, catalogue: Catalogue) -> ItemState:
         """Every item from the online store, read once: Feast's own read costs a quarter of a millisecond an item."""
-        as_of = self.online_as_of()
+        as_of, columns = self.online_as_of(), self.features.item_columns
+        references = [f"{ITEM_VIEW}:{name}" for name in columns]
         rows = []
         for start in range(0, len(catalogue), ITEMS_AT_ONCE):
             ids = catalogue.item_ids[start : start + ITEMS_AT_ONCE]
-            answer = self.feast.get_online_features(ITEM_REFERENCES, [{ITEM_ID: item} for item in ids]).to_dict()
-            rows.append(np.array([answer[name] for name in ITEM_COLUMNS], dtype=np.float64).T)
-        return ItemState(
-            as_of.timestamp(), ITEM_COLUMNS, np.concatenate(rows), self._neighbours(catalogue, self._online_neighbours)
-        )
+            answer = self.feast.get_online_features(references, [{ITEM_ID: item} for item in ids]).to_dict()
+            rows.append(np.array([answer[name] for name in columns], dtype=np.float64).T)
+        neighbours = self._neighbours(catalogue, self._online_neighbours)
+        return ItemState(as_of.timestamp(), columns, np.concatenate(rows), neighbours)
 
     def online_rows(self, user_ids: Sequence[str]) -> list[Row]:
-        """The rows of users by USER_COLUMNS and HISTORY_COLUMNS; of one never seen NaN and None."""
-        answer = self.feast.get_online_features(USER_REFERENCES, [{USER_ID: user} for user in user_ids]).to_dict()
-        names = (*USER_COLUMNS, *HISTORY_COLUMNS)
+        """The rows of users by the columns of both views; of one never seen NaN and None."""
+        references = [f"{USER_VIEW}:{name}" for name in self.features.user_columns]
+        references += [f"{HISTORY_VIEW}:{name}" for name in self.features.history_columns]
+        answer = self.feast.get_online_features(references, [{USER_ID: user} for user in user_ids]).to_dict()
+        names = (*self.features.user_columns, *self.features.history_columns)
         return [dict(zip(names, values, strict=True)) for values in zip(*(answer[name] for name in names), strict=True)]
 
     def online_user(self, user_id: str, catalogue: Catalogue) -> UserState:
         """One user from the online store; the empty state for one never seen."""
         [row] = self.online_rows([user_id])
-        return user_state(row, catalogue)
+        return user_state(row, self.features, catalogue)
 
 
 def weigh(interactions: pl.DataFrame, types: dict[str, InteractionType]) -> pl.DataFrame:

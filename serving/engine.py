@@ -14,7 +14,7 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 
-from features.assembler import feature_names
+from features.featureset import FeatureSet
 from features.recommender import Recommender, TextSide, UntrainedRanker, by_score
 from features.store import BehaviourStore
 from features.topics import Topics
@@ -71,7 +71,8 @@ class BundleEngine:
         # Copy on write: processes share what no item has changed.
         vectors = np.load(bundle.path / VECTORS_FILE, mmap_mode="c")
         self._scorer = InterestScorer(bundle.path / SCORER_FILE, vectors, history_items=manifest.text["history_items"])
-        features = feature_names(self._scorer.signals)
+        feature_set = FeatureSet.of(weights)
+        features = feature_set.names(self._scorer.signals)
         if tuple(manifest.features) != features:
             different = sorted(set(manifest.features) ^ set(features)) or "their order"
             raise BundleError(
@@ -87,7 +88,7 @@ class BundleEngine:
         self._items = LiveItems(catalogue, state, vectors, topics)
         self._catalogue = self._items.catalogue
         self._behaviour = LiveBehaviour(RecentLog(events), store, self._items, weights)
-        self._recommender = Recommender(state, TextSide(self._scorer, topics), candidates)
+        self._recommender = Recommender(feature_set, state, TextSide(self._scorer, topics), candidates)
         self._followed: dict[str, int] = {}
 
     def rank(
@@ -224,7 +225,7 @@ def load_engine(workspace: Workspace) -> BundleEngine:
     Raises BundleError or FeatureStoreError, which say what to do.
     """
     path: Path = champion(workspace.bundles)
-    store = BehaviourStore(workspace.features)
+    store = BehaviourStore(workspace.features, FeatureSet.of(workspace.config.interaction_types))
     config = workspace.config
     engine = BundleEngine(
         open_bundle(path),

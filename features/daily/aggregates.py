@@ -19,10 +19,11 @@ import polars as pl
 from features.daily.files import scan_partials, write_partials
 from features.daily.log import ONE_DAY, POSITION, DailyLog, midnight
 from features.daily.partials import LOGGED, Partials, bucketed, bucketing, merged_pairs, partials, together
+from features.featureset import FeatureSet
 from recsys.errors import DataError, FeatureStoreError
 from recsys.schema import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, UTC_MICROSECONDS, VALUE
 
-FORMAT = "1"
+FORMAT = "2"
 MERGE_DAYS = 28  # fewer are read about as fast one by one
 SAMPLED_BUCKETS = 16
 COLUMNS = {
@@ -43,6 +44,7 @@ class DailyAggregates:
         self.log = log
         self.folder = folder
         self.weights = dict(weights)
+        self.features = FeatureSet.of(weights)
         # Of types with equal weights the first by name, as in features.aggregate.
         self.types = sorted(weights, key=lambda name: (-weights[name], name))
 

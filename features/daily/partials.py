@@ -9,6 +9,7 @@ from math import ceil
 
 import polars as pl
 
+from features.fields import count_of
 from recsys.schema import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, VALUE
 
 BUCKETS = 1024
@@ -22,7 +23,7 @@ RANK = "rank"
 class Partials:
     """Three tables, not yet read; a key may have several rows until they are merged.
 
-    items  item_id, occasions, value_sum, value_count, count_TYPE for each type
+    items  item_id, occasions, value_sum, value_count, value_sum_squares, count_TYPE for each type
     users  user_id, the same, bucket
     pairs  user_id, item_id, occasions, first_at, last_at, logged (the last in the log, by its place in it),
            rank (of its type of the highest weight), bucket
@@ -64,7 +65,8 @@ def partials(events: pl.DataFrame, types: Sequence[str]) -> Partials:
     sums = [
         pl.col(VALUE).sum().alias("value_sum"),
         pl.col(VALUE).count().cast(pl.Int64).alias("value_count"),
-        *((pl.col(RANK) == rank).sum().cast(pl.Int64).alias(f"count_{name}") for name, rank in ranks.items()),
+        (pl.col(VALUE) ** 2).sum().alias("value_sum_squares"),
+        *((pl.col(RANK) == rank).sum().cast(pl.Int64).alias(count_of(name)) for name, rank in ranks.items()),
     ]
     rows = events.lazy()
     pairs = (

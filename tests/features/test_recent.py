@@ -8,14 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.aggregate import MAX_HISTORY_ITEMS, item_behaviour, user_behaviour, user_history
+from features.featureset import FeatureSet
 from features.recent import RecentEvent, Row, Since, user_row_after
 from features.recent_items import item_additions, row_after
-from features.rows import HISTORY_COLUMNS, ITEM_COLUMNS, USER_COLUMNS
 from tests.features.daily.cases import WEIGHTS, rows
 from tests.features.log import SCHEMA, day, log, seconds
 
 SNAPSHOT = day(80)
-NEVER_SEEN: Row = dict.fromkeys((*USER_COLUMNS, *HISTORY_COLUMNS))
+FEATURES = FeatureSet.of(WEIGHTS)
+ITEM_COLUMNS = FEATURES.item_columns
+NEVER_SEEN: Row = dict.fromkeys((*FEATURES.user_columns, *FEATURES.history_columns))
 SINCE = Since(SNAPSHOT.timestamp(), WEIGHTS)
 
 
@@ -26,13 +28,13 @@ def interactions_of(found: list[tuple]) -> pl.DataFrame:
 
 def rows_of_users(interactions: pl.DataFrame, as_of: datetime, **windows: datetime) -> dict[str, Row]:
     """What the store has of users, by id."""
-    views = [user_behaviour(interactions, as_of, **windows), user_history(interactions, as_of)]
+    views = [user_behaviour(interactions, as_of, FEATURES, **windows), user_history(interactions, as_of)]
     found = views[0].join(views[1], on="user_id")
     return {row["user_id"]: {name: row[name] for name in NEVER_SEEN} for row in found.iter_rows(named=True)}
 
 
 def rows_of_items(interactions: pl.DataFrame, as_of: datetime, **windows: datetime) -> dict[str, np.ndarray]:
-    found = item_behaviour(interactions, as_of, **windows)
+    found = item_behaviour(interactions, as_of, FEATURES, **windows)
     return dict(zip(found["item_id"], found.select(ITEM_COLUMNS).to_numpy().astype(np.float64), strict=True))
 
 

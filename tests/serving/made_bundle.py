@@ -13,9 +13,8 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
-from features.assembler import feature_names
+from features.featureset import FeatureSet
 from features.recent import Row
-from features.rows import ITEM_COLUMNS, USER_COLUMNS
 from recsys.bundle import Manifest, promote, publish
 from recsys.bundle_files import CATALOGUE_FILE, ENCODER_FILE, RANKER_FILE, SCORER_FILE, TOKENIZER_FILE, VECTORS_FILE
 from recsys.catalogue import Catalogue
@@ -25,7 +24,8 @@ from recsys.state import POPULARITY, ItemState
 from recsys.text_neighbours import TextNeighbours
 from tests.recsys.wordmodel import write_word_model
 
-FEATURES = feature_names(signal_names(["click"]))
+FEATURE_SET = FeatureSet.of(["click"])
+FEATURES = FEATURE_SET.names(signal_names(["click"]))
 NOW = 1e9
 WRITTEN_AT = NOW + 60
 WORDS = dict(zip(("apple", "pear", "box", "red", "green"), np.eye(5).tolist(), strict=True))
@@ -36,12 +36,15 @@ BOXES_SOLD = 50.0
 class MadeStore:
     """An online feature store of one user."""
 
+    def __init__(self, features: FeatureSet = FEATURE_SET) -> None:
+        self.features = features
+
     def online_items(self, catalogue: Catalogue) -> ItemState:
-        behaviour = np.full((len(catalogue), len(ITEM_COLUMNS)), np.nan)
+        behaviour = np.full((len(catalogue), len(self.features.item_columns)), np.nan)
         for at, item_id in enumerate(catalogue.item_ids):
-            behaviour[at, ITEM_COLUMNS.index(POPULARITY)] = BOXES_SOLD if item_id.startswith("x") else 1.0
+            behaviour[at, self.features.item_columns.index(POPULARITY)] = BOXES_SOLD if item_id.startswith("x") else 1.0
         neighbours = sp.csr_array((len(catalogue), len(catalogue)), dtype=np.float32)
-        return ItemState(NOW, ITEM_COLUMNS, behaviour, neighbours)
+        return ItemState(NOW, self.features.item_columns, behaviour, neighbours)
 
     def online_as_of(self) -> datetime:
         return datetime.fromtimestamp(NOW, UTC)
@@ -54,7 +57,7 @@ class MadeStore:
 
     def _row(self, user_id: str) -> Row:
         known = user_id == "fan"
-        return dict.fromkeys(USER_COLUMNS, np.nan) | {
+        return dict.fromkeys(self.features.user_columns, np.nan) | {
             "history_items": ["a1"] * known,
             "history_occasions": [1.0] * known,
             "history_first_at": [NOW - 1000] * known,
