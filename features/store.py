@@ -31,7 +31,7 @@ from recsys.errors import DataError, FeatureStoreError
 from recsys.schema import EVENT_TYPE, ITEM_ID, USER_ID
 from recsys.state import ItemState, UserState
 
-AGGREGATES = {ITEM_VIEW: item_behaviour, USER_VIEW: user_behaviour, HISTORY_VIEW: user_history}
+VIEWS = (ITEM_VIEW, USER_VIEW, HISTORY_VIEW)
 ITEM_REFERENCES = [f"{ITEM_VIEW}:{name}" for name in ITEM_COLUMNS]
 USER_REFERENCES = [
     *(f"{USER_VIEW}:{name}" for name in USER_COLUMNS),
@@ -52,19 +52,34 @@ class BehaviourStore:
 
     # Writing
 
-    def snapshot(self, interactions: pl.DataFrame, catalogue: Catalogue, moments: Sequence[datetime]) -> int:
-        """Compute every view and the neighbours at each moment, unless they are there; returns how many were not."""
+    def snapshot(
+        self,
+        interactions: pl.DataFrame,
+        catalogue: Catalogue,
+        moments: Sequence[datetime],
+        *,
+        windows_from: datetime | None = None,
+    ) -> int:
+        """Compute every view and the neighbours at each moment, unless they are there; returns how many were not.
+
+        windows_from  the moment of an earlier snapshot: windows begin as there, and neighbours are those of it
+        """
         missing = [as_of for as_of in moments if not self._neighbours_path(as_of).exists()]
         if missing:
             # First: what is on the disk is known to Feast, even if this process dies on the way.
             self.feast.apply(feature_objects(self.folder))  # type: ignore[arg-type]  # its list is invariant
         for as_of in missing:
-            for view, aggregate in AGGREGATES.items():
-                _write_parquet(aggregate(interactions, as_of), self.folder / view / f"{_stamp(as_of)}.parquet")
+            views = (
+                item_behaviour(interactions, as_of, windows_from=windows_from),
+                user_behaviour(interactions, as_of, windows_from=windows_from),
+                user_history(interactions, as_of),
+            )
+            for name, view in zip(VIEWS, views, strict=True):
+                _write_parquet(view, self.folder / name / f"{_stamp(as_of)}.parquet")
             path = self._neighbours_path(as_of)
             path.parent.mkdir(exist_ok=True)
             partial = path.with_suffix(".tmp.npz")
-            found = cooccurrence(interactions, catalogue, as_of)
+            found = cooccurrence(interactions, catalogue, windows_from or as_of)
             ids = np.array(catalogue.item_ids, dtype=np.str_)
             np.savez(partial, data=found.data, indices=found.indices, indptr=found.indptr, item_ids=ids)
             partial.replace(path)
@@ -76,7 +91,7 @@ class BehaviourStore:
         if mark.exists() and mark.read_text() == fingerprint:
             return
         # The neighbours first: a moment without them counts as missing, whatever else is left of it.
-        for view in (COOCCURRENCE, *AGGREGATES):
+        for view in (COOCCURRENCE, *VIEWS):
             if (self.folder / view).exists():
                 shutil.rmtree(self.folder / view)
         mark.write_text(fingerprint)
