@@ -49,24 +49,34 @@ class BehaviourStore:
 
     # Writing
 
-    def snapshot(self, interactions: pl.DataFrame, catalogue: Catalogue, moments: Sequence[datetime]) -> int:
-        """Compute every view and the neighbours at each moment, unless they are there; returns how many were not."""
+    def snapshot(
+        self,
+        interactions: pl.DataFrame,
+        catalogue: Catalogue,
+        moments: Sequence[datetime],
+        *,
+        windows_from: datetime | None = None,
+    ) -> int:
+        """Compute every view and the neighbours at each moment, unless they are there; returns how many were not.
+
+        windows_from  the moment of an earlier snapshot: windows begin as there, and neighbours are those of it
+        """
         missing = [as_of for as_of in moments if not self._neighbours_path(as_of).exists()]
         if missing:
             # First: what is on the disk is known to Feast, even if this process dies on the way.
             self.feast.apply(feature_objects(self.folder, self.features))  # type: ignore[arg-type]  # its list is invariant
         for as_of in missing:
-            views = {
-                ITEM_VIEW: item_behaviour(interactions, as_of, self.features),
-                USER_VIEW: user_behaviour(interactions, as_of, self.features),
-                HISTORY_VIEW: user_history(interactions, as_of),
-            }
-            for view, rows in views.items():
-                _write_parquet(rows, self.folder / view / f"{_stamp(as_of)}.parquet")
+            views = (
+                item_behaviour(interactions, as_of, self.features, windows_from=windows_from),
+                user_behaviour(interactions, as_of, self.features, windows_from=windows_from),
+                user_history(interactions, as_of),
+            )
+            for name, view in zip(VIEWS, views, strict=True):
+                _write_parquet(view, self.folder / name / f"{_stamp(as_of)}.parquet")
             path = self._neighbours_path(as_of)
             path.parent.mkdir(exist_ok=True)
             partial = path.with_suffix(".tmp.npz")
-            found = cooccurrence(interactions, catalogue, as_of)
+            found = cooccurrence(interactions, catalogue, windows_from or as_of)
             ids = np.array(catalogue.item_ids, dtype=np.str_)
             np.savez(partial, data=found.data, indices=found.indices, indptr=found.indptr, item_ids=ids)
             partial.replace(path)

@@ -33,7 +33,7 @@ class Topics:
 
     @classmethod
     def of(cls, neighbours: TextNeighbours, items: ItemState) -> "Topics":
-        return cls(neighbours, topic_columns(neighbours, items))
+        return cls(neighbours, topic_columns(neighbours, users_of(items)))
 
     def features(self, user: UserState, now: float, cooccurrence: Floats, candidates: Positions) -> list[Floats]:
         """TOPIC_FEATURES of the candidates.
@@ -57,10 +57,17 @@ class Topics:
         return [*self.columns[candidates].T, *of_user.T]
 
 
-def topic_columns(neighbours: TextNeighbours, items: ItemState, rows: Positions | None = None) -> Floats:
-    """The first three TOPIC_FEATURES, those without a user, of every item or of some: float64 (n, 3)."""
-    own = items.popularity if rows is None else items.popularity[rows]
-    month = neighbours.smoothed(items.popularity, rows)
-    week = neighbours.smoothed(np.nan_to_num(items.column("users_7d")), rows)
+def users_of(items: ItemState) -> Floats:
+    """Distinct users of every item in the last four weeks and in the last one: float64 (n_items, 2)."""
+    return np.column_stack([items.popularity, np.nan_to_num(items.column("users_7d"))])
+
+
+def topic_columns(neighbours: TextNeighbours, users: Floats, rows: Positions | None = None) -> Floats:
+    """The first three TOPIC_FEATURES, those without a user, of every item or of some: float64 (n, 3).
+
+    users  of every item, as users_of gives them
+    """
+    own = users[:, 0] if rows is None else users[rows, 0]
+    month, week = neighbours.smoothed(users, rows).T
     trend = (week + PRIOR_USERS) / (month / 4 + PRIOR_USERS)
     return np.stack([month, trend, np.log1p(own) - np.log1p(month)], axis=1)

@@ -7,6 +7,7 @@ imports no sibling, and an install without the training extra has a command line
 import sys
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -37,11 +38,16 @@ EXTRAS = {
 class Commands(click.Group):
     """The installed commands, each imported only when it is called or listed in the help."""
 
+    def __init__(self, *arguments: Any, entries: str = GROUP, **named: Any) -> None:
+        """`entries`: the entry-point group that names them."""
+        super().__init__(*arguments, **named)
+        self._entries = entries
+
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(entry.name for entry in entry_points(group=GROUP))
+        return sorted(entry.name for entry in entry_points(group=self._entries))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        found = [entry for entry in entry_points(group=GROUP) if entry.name == cmd_name]
+        found = [entry for entry in entry_points(group=self._entries) if entry.name == cmd_name]
         return load_command(found[0]) if found else None
 
 
@@ -77,6 +83,11 @@ def unavailable(name: str, short: str, message: str) -> click.Command:
 
     options = {"ignore_unknown_options": True, "allow_extra_args": True}
     return click.Command(name, callback=explain, context_settings=options, help=short)
+
+
+@click.group(cls=Commands, entries="recsys.audits")
+def audit() -> None:
+    """Prove on your own data what must always hold; exit code 1 when it does not."""
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

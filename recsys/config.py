@@ -151,6 +151,8 @@ class Serving(Stage, frozen=True):
     """0 takes a free one."""
     max_candidates: Positive = 2000
     """Most candidates of a rank request, and most items of an answer."""
+    logged_features_share: Share = 0.01
+    """Share of the requests whose features are logged, for `recsys audit parity`."""
 
 
 class Config(Stage, frozen=True):

@@ -13,6 +13,7 @@ from pathlib import Path
 import lightgbm as lgb
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from features.featureset import FeatureSet
 from features.recommender import Recommender, TextSide, UntrainedRanker, by_score
@@ -28,15 +29,15 @@ from recsys.errors import BundleError, FeatureStoreError
 from recsys.interest import InterestScorer, Vectors
 from recsys.itemtext import normalised
 from recsys.schema import TITLE, UPDATED_AT
-from recsys.state import Floats
+from recsys.state import Floats, ItemState, Positions, UserState
 from recsys.text_neighbours import TextNeighbours
 from recsys.workspace import Workspace
 from serving.item_table import latest_items
 from serving.item_types import ItemChange, ItemVersion
-from serving.live_behaviour import LiveBehaviour
+from serving.live_behaviour import LiveBehaviour, Snapshot
 from serving.live_items import LiveItems
 from serving.recent_log import RecentLog
-from serving.types import RankedItem, RankedList
+from serving.types import RankedItem, RankedList, ServedFeatures
 
 OF_REQUEST = ("candidates",)
 """Provenance of an item that the request itself proposed."""
@@ -53,14 +54,18 @@ class BundleEngine:
     def __init__(
         self,
         bundle: Bundle,
-        store: BehaviourStore,
+        store: Snapshot,
         *,
+        features: FeatureSet,
         events: Path,
         weights: Mapping[str, float],
         candidates: int,
         precision: Precision = "auto",
+        logged_features_share: float = 0.0,
     ) -> None:
-        """`events`: the event log; `weights` of the interaction types.
+        """`features` of the project; `events`: the event log; `weights` of the interaction types.
+
+        logged_features_share  of the answers, with which their features are given
 
         Raises BundleError when the bundle was trained on other features, FeatureStoreError when there are none.
         """
@@ -71,25 +76,26 @@ class BundleEngine:
         # Copy on write: processes share what no item has changed.
         vectors = np.load(bundle.path / VECTORS_FILE, mmap_mode="c")
         self._scorer = InterestScorer(bundle.path / SCORER_FILE, vectors, history_items=manifest.text["history_items"])
-        feature_set = FeatureSet.of(weights)
-        features = feature_set.names(self._scorer.signals)
-        if tuple(manifest.features) != features:
-            different = sorted(set(manifest.features) ^ set(features)) or "their order"
+        names = features.names(self._scorer.signals)
+        if tuple(manifest.features) != names:
+            different = sorted(set(manifest.features) ^ set(names)) or "their order"
             raise BundleError(
                 f"{bundle.path}: the ranker's features are not those of this version, they differ in {different}; "
                 "train again, or promote a bundle of this version"
             )
-        self._interest_column = features.index("text_interest")
+        self._interest_column = names.index("text_interest")
         catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
         ranker = bundle.path / RANKER_FILE
-        self._ranker = lgb.Booster(model_file=ranker) if ranker.exists() else UntrainedRanker(features)
+        self._ranker = lgb.Booster(model_file=ranker) if ranker.exists() else UntrainedRanker(names)
         state = store.online_items(catalogue)
         topics = Topics.of(TextNeighbours.load(bundle.path), state)
         self._items = LiveItems(catalogue, state, vectors, topics)
         self._catalogue = self._items.catalogue
-        self._behaviour = LiveBehaviour(RecentLog(events), store, self._items, weights)
-        self._recommender = Recommender(feature_set, state, TextSide(self._scorer, topics), candidates)
+        self._behaviour = LiveBehaviour(RecentLog(events), store, self._items, features, weights)
+        self._recommender = Recommender(features, state, TextSide(self._scorer, topics), candidates)
         self._followed: dict[str, int] = {}
+        self._items_place = 0
+        self._logged_share, self._random = logged_features_share, np.random.default_rng()
 
     def rank(
         self, user_id: str, candidates: Sequence[str], *, limit: int | None, query: str | None = None
@@ -106,8 +112,7 @@ class BundleEngine:
         degraded = self.catch_up()
         user = self._behaviour.user(user_id, self._catalogue)
         asked = self._encode_query(query)
-        signals = self._recommender.signals(user, positions, asked)
-        matrix = self._recommender.assemble(user, positions, signals)
+        matrix = self._features(user, positions, asked)
         if asked is not None:
             # The ranker never saw a query in training; the interest blends query and history.
             scores = self._interest(matrix)
@@ -117,7 +122,8 @@ class BundleEngine:
             # What the ranker never saw in training: a user without a history.
             scores = self._recommender.items.popularity[positions]
         order = by_score(scores)[:limit]
-        return RankedList([self._item(positions[at], scores[at], OF_REQUEST) for at in order], unknown, degraded)
+        items = [self._item(positions[at], scores[at], OF_REQUEST) for at in order]
+        return RankedList(items, unknown, degraded, self._to_log(positions, matrix))
 
     def recommend(
         self, user_id: str, *, limit: int, exclude: Sequence[str], exclude_seen: bool, query: str | None = None
@@ -139,9 +145,13 @@ class BundleEngine:
             # The merge takes popular and fresh items in turn; a score that falls with the rank keeps its order.
             scores = 1.0 / np.arange(1, len(found) + 1)
         order = by_score(scores)[:limit]
-        return RankedList(
-            [self._item(found.positions[at], scores[at], found.provenance(at)) for at in order], [], degraded
-        )
+        items = [self._item(found.positions[at], scores[at], found.provenance(at)) for at in order]
+        return RankedList(items, [], degraded, self._to_log(found.positions, prepared.matrix))
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """That of the bundle, with the items that were added since; its table is that of the bundle."""
+        return self._catalogue
 
     def has_item(self, item_id: str) -> bool:
         """Whether the item can be ranked and recommended."""
@@ -157,6 +167,7 @@ class BundleEngine:
             if sequence < self._followed.get(item.item_id, 0):
                 continue
             self._followed[item.item_id] = sequence
+            self._items_place = max(self._items_place, sequence)
             if vector is None:
                 self._items.remove(item.item_id)
             else:
@@ -186,6 +197,26 @@ class BundleEngine:
         self.apply_items(
             [ItemChange(sequence, item, None if item.columns is None else next(vectors)) for sequence, item in changed]
         )
+
+    def features_at(
+        self, state: ItemState, user: UserState, candidates: Sequence[str], query: str | None
+    ) -> NDArray[np.float32]:
+        """The matrix of these candidates for a user, float32 (n_candidates, n_features), at the moment of `state`."""
+        self._items.put_behaviour(state.now, dict(enumerate(state.behaviour)))
+        self._recommender = replace(self._recommender, items=self._items.state)
+        positions = np.array([self._catalogue.index[item] for item in candidates], dtype=np.int64)
+        return self._features(user, positions, self._encode_query(query))
+
+    def _features(self, user: UserState, candidates: Positions, query: Vectors | None) -> NDArray[np.float32]:
+        signals = self._recommender.signals(user, candidates, query)
+        return self._recommender.assemble(user, candidates, signals)
+
+    def _to_log(self, candidates: Positions, matrix: NDArray[np.float32]) -> ServedFeatures | None:
+        """Of some answers all that their features depended on."""
+        if self._logged_share == 0 or self._random.random() >= self._logged_share:
+            return None
+        behaviour, ids = self._behaviour, [self._catalogue.item_ids[item] for item in candidates.tolist()]
+        return ServedFeatures(behaviour.as_of, behaviour.written_at, behaviour.position, self._items_place, ids, matrix)
 
     def _differs(self, item: ItemVersion) -> bool:
         """Whether the bundle's catalogue has the item otherwise, and in no later version."""
@@ -230,10 +261,12 @@ def load_engine(workspace: Workspace) -> BundleEngine:
     engine = BundleEngine(
         open_bundle(path),
         store,
+        features=store.features,
         events=workspace.events,
         weights={name: kind.weight for name, kind in config.interaction_types.items()},
         candidates=config.retrieval.candidates,
         precision=config.text.precision,
+        logged_features_share=config.serving.logged_features_share,
     )
     if workspace.events.exists():
         engine.replay(latest_items(workspace.events), workspace.embeddings)

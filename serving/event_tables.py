@@ -2,6 +2,7 @@
 
 interactions  one row an event, in the order of arrival; an event_id occurs once
 impressions   one row an answer; items is a JSON array in the order shown
+features      of some answers, by request_id, the features of all their candidates (serving.feature_table)
 items         one row a version of an item (serving.item_table)
 
 timestamp and received_at are microseconds since 1970, UTC. Who reads the log opens it with SQLite and needs nothing of
@@ -19,11 +20,12 @@ import msgspec
 
 from recsys.errors import DataError
 from recsys.schema import EVENT_ID, EVENT_TYPE, ITEM_ID, QUERY, REQUEST_ID, TIMESTAMP, USER_ID, VALUE
+from serving.feature_table import FEATURES_TABLE
 from serving.item_table import ITEMS_INDEX, ITEMS_TABLE
 from serving.moments import microseconds
 from serving.types import Impression, Interaction
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 BUSY_TIMEOUT_S: Final = 10.0
 """How long a process waits for another one that writes."""
 
@@ -36,6 +38,7 @@ _TABLES: Final = (
         sequence INTEGER PRIMARY KEY, {REQUEST_ID} TEXT NOT NULL UNIQUE, {USER_ID} TEXT NOT NULL,
         {TIMESTAMP} INTEGER NOT NULL, items TEXT NOT NULL, surface TEXT NOT NULL, bundle TEXT NOT NULL,
         {QUERY} TEXT) STRICT""",
+    FEATURES_TABLE,
     ITEMS_TABLE,
     ITEMS_INDEX,
 )

@@ -18,9 +18,10 @@ from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from recsys.errors import RecsysError
 from serving.event_tables import Acknowledged, add_impression, add_interaction, connect
+from serving.feature_table import add_features
 from serving.item_table import add_item
 from serving.item_types import ItemVersion
-from serving.types import Impression, Interaction
+from serving.types import Impression, Interaction, ServedFeatures
 
 MAX_JOBS_PER_COMMIT: Final = 256
 MAX_WAITING_JOBS: Final = 10_000
@@ -76,9 +77,15 @@ class EventLog:
         """
         return self._submit(lambda connection, now: [add_item(connection, item, now) for item in items])
 
-    def show(self, impression: Impression) -> None:
+    def show(self, impression: Impression, features: ServedFeatures | None = None) -> None:
         """Log what was shown, soon and off the caller's path. A crash or a disk that cannot follow may cost it."""
-        job = _Job(lambda connection, _: add_impression(connection, impression), Future())
+
+        def add(connection: sqlite3.Connection, _: datetime) -> None:
+            add_impression(connection, impression)
+            if features is not None:
+                add_features(connection, impression.request_id, features)
+
+        job = _Job(add, Future())
         if self._jobs.qsize() >= MAX_WAITING_JOBS or not self._enter(job):
             _LOG.warning("the event log is closed or cannot keep up: an impression was dropped")
 

@@ -24,7 +24,9 @@ ITEMS_TABLE: Final = f"""CREATE TABLE IF NOT EXISTS items (
 ITEMS_INDEX: Final = f"CREATE INDEX IF NOT EXISTS items_by_id ON items ({ITEM_ID}, sequence)"
 
 _ADD: Final = f"INSERT INTO items ({ITEM_ID}, columns, {UPDATED_AT}, received_at) VALUES (?, ?, ?, ?)"
-_LATEST: Final = f"SELECT max(sequence), {ITEM_ID}, columns, {UPDATED_AT} FROM items GROUP BY {ITEM_ID}"
+_LATEST: Final = f"""
+    SELECT max(sequence), {ITEM_ID}, columns, {UPDATED_AT} FROM items WHERE sequence <= ? GROUP BY {ITEM_ID}"""
+LAST_SEQUENCE: Final = (1 << 63) - 1
 
 
 def add_item(connection: sqlite3.Connection, item: ItemVersion, received_at: datetime) -> int:
@@ -36,8 +38,8 @@ def add_item(connection: sqlite3.Connection, item: ItemVersion, received_at: dat
     return sequence
 
 
-def latest_items(path: Path) -> Iterator[tuple[int, ItemVersion]]:
-    """The sequence and the latest version of every item of the log in this file; none when there is no such table.
+def latest_items(path: Path, until: int = LAST_SEQUENCE) -> Iterator[tuple[int, ItemVersion]]:
+    """The sequence and the latest version, up to a sequence, of every item of the log; none without such a table.
 
     Raises DataError when the file cannot be read.
     """
@@ -46,7 +48,7 @@ def latest_items(path: Path) -> Iterator[tuple[int, ItemVersion]]:
             if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'items'").fetchone():
                 return
             # SQLite takes the other columns from the row that holds the maximum.
-            for sequence, item_id, columns, updated_at in connection.execute(_LATEST):
+            for sequence, item_id, columns, updated_at in connection.execute(_LATEST, (until,)):
                 decoded = None if columns is None else msgspec.json.decode(columns)
                 yield sequence, ItemVersion(item_id, decoded, from_microseconds(updated_at))
     except sqlite3.Error as error:

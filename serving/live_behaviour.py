@@ -16,9 +16,10 @@ from features.recent import RecentEvent, Row, Since, user_row_after
 from features.recent_items import Additions, item_additions, row_after
 from features.rows import user_state
 from recsys.catalogue import Catalogue
-from recsys.state import Floats, UserState
+from recsys.state import Floats, ItemState, UserState
+from serving.item_table import LAST_SEQUENCE
 from serving.live_items import LiveItems
-from serving.recent_log import LAST_SEQUENCE, RecentLog
+from serving.recent_log import RecentLog
 
 A_MICROSECOND: Final = 1e-6
 RETRY_S: Final = 1.0
@@ -36,9 +37,18 @@ class Snapshot(Protocol):
         """When that was put into it."""
         ...
 
+    def online_items(self, catalogue: Catalogue) -> ItemState:
+        """Every item as known then."""
+        ...
+
     def online_rows(self, user_ids: Sequence[str]) -> list[Row]:
         """A row for each user. Raises FeatureStoreError."""
         ...
+
+
+def is_recent(event: RecentEvent, received_at: float, as_of: datetime, written_at: datetime) -> bool:
+    """Whether a snapshot lacks an event: what is older, and was here before it was made, is in it."""
+    return event.at >= as_of.timestamp() or received_at > written_at.timestamp()
 
 
 class LiveBehaviour:
@@ -49,13 +59,14 @@ class LiveBehaviour:
         log: RecentLog,
         store: Snapshot,
         items: LiveItems,
+        features: FeatureSet,
         weights: Mapping[str, float],
     ) -> None:
         """`weights`: of each interaction type. Raises FeatureStoreError when the store is empty."""
         self._log, self._store, self._items = log, store, items
-        self._features = FeatureSet.of(weights)
-        self._since = Since(store.online_as_of().timestamp(), weights)
-        self._written_at = store.online_written_at().timestamp()
+        self._features = features
+        self.as_of, self.written_at = store.online_as_of(), store.online_written_at()
+        self._since = Since(self.as_of.timestamp(), weights)
         self.position = 0
         """The place in the log up to which events were seen."""
         self._events: dict[str, list[RecentEvent]] = {}
@@ -79,10 +90,7 @@ class LiveBehaviour:
         position = self.position
         for user, event, received_at in self._log.after(self.position, until):
             position = event.place
-            # What is older than the snapshot and was here before it was made is in it.
-            if event.event_type in self._since.weights and (
-                event.at >= self._since.moment or received_at > self._written_at
-            ):
+            if event.event_type in self._since.weights and is_recent(event, received_at, self.as_of, self.written_at):
                 new.setdefault(user, []).append(event)
         if new:
             self._retry_at = time.monotonic() + RETRY_S

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from features.topics import Topics, topic_columns
+from features.topics import Topics, topic_columns, users_of
 from recsys.catalogue import Catalogue
 from recsys.interest import Vectors
 from recsys.schema import TITLE
@@ -40,6 +40,8 @@ class LiveItems:
         self._behaviour = state.behaviour
         self._near, self._weight = topics.neighbours.near, topics.neighbours.weight
         self._topic_columns = topics.columns
+        # What is known of like items is that of the snapshot, whenever an item is added.
+        self._users = users_of(state)
         self._gone = np.zeros(self._room, dtype=np.bool_)
         self._row_ends = state.neighbours.indptr
         self._state = state
@@ -105,7 +107,7 @@ class LiveItems:
         row = np.array([position])
         found = TextNeighbours.of_rows(self.vectors, row, count=self._near.shape[1])
         self._near[position], self._weight[position] = found.near[0], found.weight[0]
-        self._topic_columns[position] = topic_columns(self.topics.neighbours, self.state, row)[0]
+        self._topic_columns[position] = topic_columns(self.topics.neighbours, self._users[: len(self)], row)[0]
 
     def remove(self, item_id: str) -> None:
         """Take an item out, if it is there."""
@@ -115,13 +117,15 @@ class LiveItems:
 
     def _grow(self) -> None:
         used, self._room = self._room, max(2 * self._room, self._room + MIN_ROOM)
-        # The room is address space until it is written to. Behaviour alone is filled: an added item has none.
+        # The room is address space until it is written to. Behaviour is filled: an added item has none.
         self._vectors = _grown(self._vectors, used, self._room)
         self._behaviour = _grown(self._behaviour, used, self._room)
         self._behaviour[used:] = np.nan
         self._near = _grown(self._near, used, self._room)
         self._weight = _grown(self._weight, used, self._room)
         self._topic_columns = _grown(self._topic_columns, used, self._room)
+        self._users = _grown(self._users, used, self._room)
+        self._users[used:] = 0.0
         self._gone = _grown(self._gone, used, self._room)
         self._row_ends = _grown(self._row_ends, used + 1, self._room + 1)
 

@@ -115,7 +115,7 @@ def _show(
             bundle=bundle,
             query=asked.query,
         )
-        service.event_log.show(impression)
+        service.event_log.show(impression, ranked.features)
     return request_id
 
 

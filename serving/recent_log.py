@@ -10,12 +10,12 @@ from typing import Final, NamedTuple
 
 from features.recent import RecentEvent
 from recsys.schema import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, VALUE
+from serving.item_table import LAST_SEQUENCE
 from serving.moments import MICROSECONDS
 
 _SINCE: Final = f"""
     SELECT sequence, {USER_ID}, {ITEM_ID}, {EVENT_TYPE}, min({TIMESTAMP}, received_at), {VALUE}, received_at
     FROM interactions WHERE sequence > ? AND sequence <= ? ORDER BY sequence"""
-LAST_SEQUENCE: Final = (1 << 63) - 1
 
 
 class LoggedEvent(NamedTuple):

@@ -7,7 +7,9 @@ the routes. Ids are opaque strings.
 from datetime import datetime
 from typing import Annotated, Literal
 
+import numpy as np
 from msgspec import Meta, Struct
+from numpy.typing import NDArray
 
 Id = Annotated[str, Meta(min_length=1, max_length=256)]
 QueryText = Annotated[str, Meta(max_length=2000, description="What the user typed, at most 2,000 characters")]
@@ -23,6 +25,23 @@ class RankedItem(Struct, frozen=True, omit_defaults=True):
     title: str = ""
 
 
+class ServedFeatures(Struct, frozen=True):
+    """The features that an answer was made from, and all that they depended on.
+
+    as_of, written_at  of the snapshot in the online store
+    events, items      places in the event log up to which interactions and items were followed
+    candidates         the items of the rows
+    matrix             float32 (n_candidates, n_features), in the order of the bundle's features
+    """
+
+    as_of: datetime
+    written_at: datetime
+    events: int
+    items: int
+    candidates: list[str]
+    matrix: NDArray[np.float32]
+
+
 class RankedList(Struct, frozen=True):
     """The engine's answer, best item first."""
 
@@ -31,6 +50,8 @@ class RankedList(Struct, frozen=True):
     """Candidates that the catalogue does not have; they are not among the items."""
     degraded: list[str]
     """Parts of the engine that this answer had to do without."""
+    features: ServedFeatures | None = None
+    """To be logged, when this answer is among those whose features are."""
 
 
 class RankRequest(Struct, kw_only=True, forbid_unknown_fields=True):

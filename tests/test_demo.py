@@ -62,6 +62,24 @@ def test_no_row_of_the_demo_saw_the_future(demo: tuple[Path, str, dict[str, Any]
     assert windows[-1]["users"] == demo[2]["users"]["all"]
 
 
+def test_the_demo_is_served_from_the_features_that_training_computes(
+    demo: tuple[Path, str, dict[str, Any]], tmp_path: Path
+):
+    config = demo[0] / "recsys.toml"
+    with serving(config) as server:
+        bought = {"user_id": "12347", "item_id": "22423", "event_type": "purchase", "value": 12.75}
+        assert server.post("/v1/events", bought | {"timestamp": "2011-12-10T09:00:00Z"})[0] == 200
+        ranked = server.post("/v1/rank", {"user_id": "12347", "candidates": ["22423", "22697", "22699"]})[1]
+        assert ranked["degraded"] == []
+        server.post("/v1/recommend", {"user_id": "12347"})
+        server.post("/v1/recommend", {"user_id": "nobody"})
+    done = recsys("audit", "parity", "--config", config, "--json", tmp_path / "parity.json")
+    assert "difference: " not in done.stderr
+    audited = json.loads((tmp_path / "parity.json").read_text())
+    assert audited["replayed"] >= 5
+    assert audited["skipped"] == {}
+
+
 def test_the_demo_fits_into_ten_minutes_of_stages_and_4_gb(demo: tuple[Path, str, dict[str, Any]]):
     report = demo[2]
     assert report["peak_memory_mb"] < 4096

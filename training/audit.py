@@ -1,4 +1,4 @@
-"""The commands `recsys audit …`: each proves, on a project's own data, something that must always hold."""
+"""The command `recsys audit leaks`."""
 
 from pathlib import Path
 
@@ -10,12 +10,7 @@ ROWS = 210
 """Thirty of each window with the usual settings."""
 
 
-@click.group()
-def audit() -> None:
-    """Prove on your own data what must always hold; exit code 1 when it does not."""
-
-
-@audit.command()
+@click.command()
 @CONFIG_OPTION
 @click.option("--rows", type=click.IntRange(min=1), default=ROWS, show_default=True, help="Drawn from all windows")
 @click.option("--seed", type=int, default=0, show_default=True, help="Another one draws other rows")

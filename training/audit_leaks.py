@@ -20,13 +20,13 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
+from features.differences import Difference, catalogue_differences, row_differences
 from features.store import BehaviourStore
 from recsys.catalogue import Catalogue
 from recsys.errors import LeakError
 from recsys.interest import InterestScorer
 from recsys.progress import progress
 from recsys.schema import ITEM_ID, TIMESTAMP, UPDATED_AT
-from training.differences import Difference, catalogue_differences, row_differences
 from training.pipeline import Pipeline
 from training.ranker import groups_of
 from training.stages import hash_of_file

@@ -31,6 +31,10 @@ purchase = {{ weight = 1.0, label = true }}
 
 [split]
 test_start = 2011-11-25T00:00:00Z
+
+[serving]
+# Of every answer, so that `recsys audit parity` has some to replay; a busy server needs one in a hundred.
+logged_features_share = 1.0
 """
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from features.topics import PRIOR_USERS, TOPIC_FEATURES, Topics, topic_columns
+from features.topics import PRIOR_USERS, TOPIC_FEATURES, Topics, topic_columns, users_of
 from recsys.text_neighbours import EVERYTHING, TextNeighbours
 from tests.training.project import items_state, user_of
 
@@ -19,7 +19,7 @@ WEEK = [(6 + EVERYTHING * 1.75) / (1.5 + EVERYTHING), (1 + EVERYTHING * 1.75) / 
 
 
 def test_the_columns_are_the_users_of_like_items_their_trend_and_the_own_users_against_them():
-    columns = topic_columns(LIKE, ITEMS)
+    columns = topic_columns(LIKE, users_of(ITEMS))
     assert columns.shape == (4, TOPIC_FEATURES.index("topic_cooccurrence"))
     assert columns[:, 0].tolist() == pytest.approx([MONTH[0]] + [MONTH[1]] * 3)
     trend = [(week + PRIOR_USERS) / (month / 4 + PRIOR_USERS) for week, month in zip(WEEK, MONTH, strict=True)]
@@ -31,7 +31,10 @@ def test_the_columns_are_the_users_of_like_items_their_trend_and_the_own_users_a
 
 
 def test_the_columns_of_some_rows_are_those_rows_of_all():
-    assert topic_columns(LIKE, ITEMS, np.array([2, 0])).tolist() == topic_columns(LIKE, ITEMS)[[2, 0]].tolist()
+    assert (
+        topic_columns(LIKE, users_of(ITEMS), np.array([2, 0])).tolist()
+        == topic_columns(LIKE, users_of(ITEMS))[[2, 0]].tolist()
+    )
 
 
 def test_features_of_candidates_are_their_columns_and_what_goes_with_the_history_through_like_items():

@@ -8,7 +8,7 @@ import pytest
 from recsys.bundle import open_bundle
 from serving.engine import BundleEngine
 from serving.item_types import ItemChange, ItemVersion
-from tests.serving.made_bundle import MadeStore, publish_made_bundle
+from tests.serving.made_bundle import FEATURE_SET, MadeStore, publish_made_bundle
 
 
 @pytest.fixture
@@ -19,7 +19,9 @@ def engine(tmp_path: Path, made_scorer: Path) -> BundleEngine:
 def made_engine(folder: Path, scorer: Path) -> BundleEngine:
     """Reads the event log events.db of the folder."""
     bundle = open_bundle(publish_made_bundle(folder, scorer))
-    return BundleEngine(bundle, MadeStore(), events=folder / "events.db", weights={"click": 1.0}, candidates=40)
+    return BundleEngine(
+        bundle, MadeStore(), features=FEATURE_SET, events=folder / "events.db", weights={"click": 1.0}, candidates=40
+    )
 
 
 def put(engine: BundleEngine, sequence: int, item_id: str, title: str) -> None:

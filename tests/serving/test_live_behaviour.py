@@ -46,7 +46,9 @@ def items_of(catalogue: Catalogue) -> LiveItems:
 
 
 def live(folder: Path, store: MadeStore | None = None) -> LiveBehaviour:
-    return LiveBehaviour(RecentLog(folder / "events.db"), store or MadeStore(FEATURES), items_of(CATALOGUE), WEIGHTS)
+    return LiveBehaviour(
+        RecentLog(folder / "events.db"), store or MadeStore(FEATURES), items_of(CATALOGUE), FEATURES, WEIGHTS
+    )
 
 
 def everything(behaviour: LiveBehaviour, users: Sequence[str]) -> tuple[ItemState, list[UserState]]:

@@ -102,5 +102,5 @@ def test_the_arrays_are_copied_seldom(items, monkeypatch):
     monkeypatch.setattr(live_items, "_grown", lambda *of: copies.append(of) or grown(*of))
     for nth in range(1000):
         items.put(f"new-{nth}", "", vector(0, 0))
-    # Room for 2, 4, 8, … 1024 items: nine growths of seven arrays.
-    assert len(copies) == 7 * 9
+    # Room for 2, 4, 8, … 1024 items: nine growths of eight arrays.
+    assert len(copies) == 8 * 9

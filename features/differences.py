@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.recommender import Prepared
 from recsys.catalogue import Catalogue
+from recsys.state import Mask
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,25 @@ def row_differences(
     )
     one, other = found.matrix[left], expected.matrix[right]
     differs = (one != other) & ~(np.isnan(one) & np.isnan(other))
+    yield from matrix_differences(row, one, other, differs, names, [ours[at] for at in left])
+
+
+def matrix_differences(
+    row: int,
+    found: NDArray[np.float32],
+    expected: NDArray[np.float32],
+    differs: Mask,
+    names: Sequence[str],
+    item_ids: Sequence[str],
+) -> Iterator[Difference]:
+    """Of each feature the first candidate at which two matrices (n_candidates, n_features) differ.
+
+    differs   bool, of the same shape
+    item_ids  of the candidates
+    """
     for column in np.flatnonzero(differs.any(axis=0)).tolist():
         at = int(differs[:, column].argmax())
-        yield Difference(names[column], row, ours[left[at]], *(float(values[at, column]) for values in (one, other)))
+        yield Difference(names[column], row, item_ids[at], *(float(of[at, column]) for of in (found, expected)))
 
 
 def catalogue_differences(found: Catalogue, expected: Catalogue) -> Iterator[Difference]:

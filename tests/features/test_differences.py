@@ -2,11 +2,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from features.differences import Difference, catalogue_differences, row_differences
 from features.recommender import Prepared
 from recsys.catalogue import Catalogue
 from recsys.retrieval import CandidateSet
 from tests.training.project import catalogue_of
-from training.differences import Difference, catalogue_differences, row_differences
 
 NAMES, IDS = ("users", "price"), ("a", "b", "c", "d")
 

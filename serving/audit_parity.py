@@ -1,0 +1,201 @@
+"""Prove that an answer was made from the features that training would have computed.
+
+Requests whose features were logged are replayed through the offline path: the tables, and what the event log had then,
+are aggregated anew, joined in time and assembled for the same candidates. Both matrices must be equal.
+
+Reads   tables/interactions.parquet, events.db, bundles/
+
+    recsys audit parity --config recsys.toml
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from features.differences import Difference, matrix_differences
+from features.featureset import FeatureSet
+from features.recent import Row
+from features.store import BehaviourStore, weigh
+from recsys.bundle import open_bundle
+from recsys.bundle_files import CATALOGUE_FILE
+from recsys.catalogue import Catalogue
+from recsys.errors import BundleError
+from recsys.progress import progress
+from recsys.schema import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, UTC_MICROSECONDS, VALUE
+from recsys.state import ItemState
+from recsys.workspace import Workspace
+from serving.engine import BundleEngine
+from serving.feature_table import LoggedRequest, logged_requests
+from serving.item_table import latest_items
+from serving.live_behaviour import is_recent
+from serving.moments import MICROSECONDS
+from serving.recent_log import RecentLog
+
+TOLERANCE = 1e-5
+"""Relative, and absolute below 1: sums of floats come in another order, and products with more rows round otherwise."""
+
+EVENT_COLUMNS = {
+    USER_ID: pl.String(),
+    ITEM_ID: pl.String(),
+    EVENT_TYPE: pl.String(),
+    TIMESTAMP: UTC_MICROSECONDS,
+    VALUE: pl.Float64(),
+}
+
+
+@dataclass
+class ParityAudit:
+    """What was replayed, why others were not, how many values were compared, and which differ."""
+
+    replayed: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    values: int = 0
+    differences: list[Difference] = field(default_factory=list)
+
+
+class OfflineSnapshot:
+    """Stands for the online store of an engine, with what the offline store has of a moment."""
+
+    def __init__(self, store: BehaviourStore, as_of: datetime) -> None:
+        self._store, self._as_of = store, as_of
+
+    def online_as_of(self) -> datetime:
+        return self._as_of
+
+    def online_written_at(self) -> datetime:
+        return self._as_of
+
+    def online_items(self, catalogue: Catalogue) -> ItemState:
+        return self._store.items_at(catalogue, self._as_of)
+
+    def online_rows(self, user_ids: Sequence[str]) -> list[Row]:
+        raise NotImplementedError("users are read at the moment of their request")
+
+
+def audit_parity(workspace: Workspace, *, requests: int, seed: int) -> ParityAudit:
+    """Replay as many of the logged requests, drawn at random."""
+    logged = list(logged_requests(workspace.events)) if workspace.events.exists() else []
+    drawn = np.sort(np.random.default_rng(seed).permutation(len(logged))[:requests]).tolist()
+    found = ParityAudit()
+    with progress("replaying requests", len(drawn)) as advance:
+        for _, group in groupby((logged[at] for at in drawn), key=_state_of):
+            same = list(group)
+            _replay(workspace, same, found)
+            advance(len(same), note=f"{len(found.differences)} differences")
+    return found
+
+
+def _state_of(request: LoggedRequest) -> tuple[object, ...]:
+    """Requests with the same one were answered from the same features."""
+    served = request.features
+    return request.bundle, served.as_of, served.written_at, served.events, served.items
+
+
+def _replay(workspace: Workspace, requests: Sequence[LoggedRequest], found: ParityAudit) -> None:
+    """Replay requests that were answered from one state."""
+    served = requests[0].features
+    try:
+        bundle = open_bundle(workspace.bundles / requests[0].bundle)
+    except BundleError:
+        found.skipped["their bundle is no more"] += len(requests)
+        return
+    types = workspace.config.interaction_types
+    features = FeatureSet.of(types)
+    known = weigh(workspace.read_table("interactions"), types).filter(pl.col(TIMESTAMP) < served.as_of)
+    recent = recent_interactions(workspace.events, served.as_of, served.written_at, until=served.events, types=types)
+    now = served.as_of
+    if len(recent):
+        latest = recent[TIMESTAMP].max()
+        assert isinstance(latest, datetime)
+        now = max(now, latest + timedelta(microseconds=1))
+    everything = pl.concat([known, weigh(recent, types)], how="diagonal")
+    with TemporaryDirectory(prefix="recsys-audit-") as folder:
+        store = BehaviourStore(Path(folder), features)
+        catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
+        store.snapshot(known, catalogue, [served.as_of])
+        if now > served.as_of:
+            store.snapshot(everything, catalogue, [now], windows_from=served.as_of)
+        engine = BundleEngine(
+            bundle,
+            OfflineSnapshot(store, served.as_of),
+            features=features,
+            events=Path(folder) / "no_events.db",
+            weights={},
+            candidates=workspace.config.retrieval.candidates,
+            precision=workspace.config.text.precision,
+        )
+        engine.replay(latest_items(workspace.events, served.items), Path(folder) / "embeddings.db")
+        state = store.items_at(engine.catalogue, now)
+        users = store.users_at([request.user_id for request in requests], engine.catalogue, now)
+        for request, user in zip(requests, users, strict=True):
+            expected = engine.features_at(state, user, request.features.candidates, request.query)
+            compare(found, request.features.matrix, expected, request.features.candidates, bundle.manifest.features)
+
+
+def recent_interactions(
+    log: Path, as_of: datetime, written_at: datetime, *, until: int, types: Iterable[str]
+) -> pl.DataFrame:
+    """The interactions of an event log up to a place in it that a snapshot lacks, in the order of the log."""
+    rows = [
+        (
+            user,
+            event.item_id,
+            event.event_type,
+            round(event.at * MICROSECONDS),
+            None if event.value != event.value else event.value,
+        )
+        for user, event, received_at in RecentLog(log).after(0, until)
+        if event.event_type in types and is_recent(event, received_at, as_of, written_at)
+    ]
+    schema = EVENT_COLUMNS | {TIMESTAMP: pl.Int64()}
+    return pl.DataFrame(rows, schema=schema, orient="row").with_columns(
+        pl.col(TIMESTAMP).cast(UTC_MICROSECONDS), pl.col(VALUE).fill_nan(None)
+    )
+
+
+def compare(
+    found: ParityAudit,
+    served: NDArray[np.float32],
+    expected: NDArray[np.float32],
+    candidates: Sequence[str],
+    names: Sequence[str],
+) -> None:
+    """Count a request, and what differs of each feature at the first candidate where it does."""
+    if served.shape != expected.shape:
+        found.differences.append(
+            Difference("shape of the matrix", found.replayed, None, str(served.shape), str(expected.shape))
+        )
+    else:
+        close = np.isclose(served, expected, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
+        found.differences += matrix_differences(found.replayed, served, expected, ~close, names, candidates)
+        found.values += expected.size
+    found.replayed += 1
+
+
+def summary(audited: ParityAudit) -> str:
+    """What was done, in words."""
+    lines = [f"{audited.replayed:,} requests replayed, {audited.values:,} values compared"]
+    lines += [f"{count:,} not replayed: {reason}" for reason, count in audited.skipped.items()]
+    if audited.replayed == 0 and not audited.skipped:
+        lines.append("no request has its features logged yet; serving.logged_features_share says how many are")
+    return "\n".join(lines)
+
+
+def findings(audited: ParityAudit) -> list[str]:
+    """For each thing that differs the first example, and in how many requests."""
+    by_what: dict[str, list[Difference]] = {}
+    for difference in audited.differences:
+        by_what.setdefault(difference.what, []).append(difference)
+    return [
+        f"{of[0]} (in {len({difference.row for difference in of})} of {audited.replayed} requests); "
+        "the tables have changed before the moment of the snapshot, or what serves computes the feature otherwise"
+        for of in by_what.values()
+    ]

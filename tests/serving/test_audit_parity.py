@@ -1,0 +1,146 @@
+"""Answers of a shop's server, replayed: from the features that training would have computed, and from others."""
+
+import json
+import re
+from datetime import datetime, timedelta
+from itertools import count
+from pathlib import Path
+from shutil import copytree, rmtree
+
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+
+from recsys.workspace import Workspace
+from serving import live_behaviour
+from serving.audit import parity
+from serving.audit_parity import audit_parity
+from serving.engine import BundleEngine, load_engine
+from serving.events import EventLog
+from serving.item_types import ItemChange, ItemVersion
+from serving.types import Impression, Interaction, RankedList
+from tests.training.project import shop_project
+from training.pipeline import Pipeline
+from training.publishing import publish_models
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path:
+    """A project whose server answered while events came in: its folder, for each test to copy."""
+    workspace = shop_project(tmp_path_factory.mktemp("shop"), tiny_encoder)
+    config = workspace.root / "recsys.toml"
+    config.write_text(config.read_text() + "\n[serving]\nlogged_features_share = 1.0\n")
+    workspace = Workspace.open(config)
+    pipeline = Pipeline(workspace, cut=workspace.config.split.test_start)
+    pipeline.compute_features()
+    publish_models(pipeline, None)
+    items, users = pipeline.catalogue.item_ids, pipeline.interactions["user_id"].unique().sort().to_list()
+    with EventLog.open(workspace.events) as log:
+        serve(load_engine(workspace), log, items, users, pipeline.end)
+    return workspace.root
+
+
+def serve(engine: BundleEngine, log: EventLog, items: list[str], users: list[str], moment: datetime) -> None:
+    """Users who are known, come back, come late, are new; one who asks for something; and an item that is new."""
+    shown = count()
+
+    def show(user: str, ranked: RankedList, query: str | None = None) -> None:
+        impression = Impression(
+            request_id=f"request-{next(shown)}",
+            user_id=user,
+            timestamp=moment,
+            items=[item.item_id for item in ranked.items],
+            surface="test",
+            bundle=engine.bundle_id,
+            query=query,
+        )
+        log.show(impression, ranked.features)
+
+    def buy(user: str, item: str, at: datetime, value: float | None = None) -> Interaction:
+        return Interaction(user_id=user, item_id=item, event_type="purchase", timestamp=at, value=value)
+
+    asked = {users[2]: "lamp"}
+    for number, user in enumerate([*users[:4], "somebody new"]):
+        query = asked.get(user)
+        show(user, engine.recommend(user, limit=5, exclude=[], exclude_seen=False, query=query), query)
+        at = moment + timedelta(hours=number)
+        late = at - timedelta(days=20, seconds=1)
+        log.append([buy(user, items[number], at, 2.5), buy(user, items[7], at), buy(user, items[9], late)])
+        show(user, engine.rank(user, items[:12], limit=None, query=query), query)
+    added = ItemVersion("added", {"title": "a new lamp"})
+    [sequence] = log.submit_items([added]).result()
+    engine.apply_items([ItemChange(sequence, added, engine.encode_items([added])[0])])
+    log.append([buy(users[0], "added", moment + timedelta(hours=9))])
+    show(users[1], engine.rank(users[1], ["added", *items[:3]], limit=None))
+
+
+@pytest.fixture
+def project(served: Path, tmp_path: Path) -> Workspace:
+    copytree(served, tmp_path, dirs_exist_ok=True)
+    return Workspace.open(tmp_path / "recsys.toml")
+
+
+def differing(project: Workspace) -> set[str]:
+    return {difference.what for difference in audit_parity(project, requests=50, seed=0).differences}
+
+
+def test_what_was_served_is_what_training_computes(project):
+    audited = audit_parity(project, requests=50, seed=0)
+    assert [str(difference) for difference in audited.differences] == []
+    assert (audited.replayed, dict(audited.skipped)) == (11, {})
+    assert audited.values > 11 * 12 * 30
+
+
+def test_as_many_requests_are_replayed_as_asked_for(project):
+    assert audit_parity(project, requests=2, seed=0).replayed == 2
+
+
+def test_a_feature_that_the_server_computes_otherwise_is_found(served, tmp_path, monkeypatch):
+    # Planted: the server passes over the first of a user's recent events.
+    right = live_behaviour.user_row_after
+    monkeypatch.setattr(live_behaviour, "user_row_after", lambda row, events, since: right(row, events[1:], since))
+    copytree(served, tmp_path, dirs_exist_ok=True)
+    workspace = Workspace.open(tmp_path / "recsys.toml")
+    workspace.events.unlink()
+    pipeline = Pipeline(workspace, cut=workspace.config.split.test_start)
+    users = pipeline.interactions["user_id"].unique().sort().to_list()
+    with EventLog.open(workspace.events) as log:
+        serve(load_engine(workspace), log, pipeline.catalogue.item_ids, users, pipeline.end)
+    assert {"times_chosen", "user_distinct_items"} <= differing(workspace)
+
+
+def test_a_snapshot_that_is_not_of_its_tables_is_found(project):
+    path = project.table_path("interactions")
+    pl.read_parquet(path).gather_every(2).write_parquet(path)
+    assert {"item_users", "times_chosen", "cooccurrence_sum"} <= differing(project)
+
+
+def test_the_command_says_what_differs_and_ends_with_1(project, tmp_path):
+    def run(*options: str) -> Result:
+        return CliRunner().invoke(parity, ["--config", str(project.root / "recsys.toml"), *options])
+
+    done = run("--json", str(tmp_path / "parity.json"))
+    assert (done.exit_code, done.stderr.count("difference: ")) == (0, 0)
+    assert "11 requests replayed" in done.stdout
+    assert json.loads((tmp_path / "parity.json").read_text())["replayed"] == 11
+    path = project.table_path("interactions")
+    pl.read_parquet(path).gather_every(2).write_parquet(path)
+    done = run()
+    assert done.exit_code == 1
+    assert re.search(r"difference: item_users: .*found [\d.]+, expected [\d.]+ \(in \d+ of 11 requests\)", done.stderr)
+    users = pl.read_parquet(path)["user_id"].unique()
+    assert not any(user in done.stderr for user in users)
+
+
+def test_what_cannot_be_replayed_is_counted_and_nothing_at_all_is_no_proof(project):
+    for folder in project.bundles.glob("*/"):
+        rmtree(folder)
+    done = CliRunner().invoke(parity, ["--config", str(project.root / "recsys.toml")])
+    assert (done.exit_code, done.stdout) == (
+        1,
+        "0 requests replayed, 0 values compared\n11 not replayed: their bundle is no more\n",
+    )
+    project.events.unlink()
+    done = CliRunner().invoke(parity, ["--config", str(project.root / "recsys.toml")])
+    assert done.exit_code == 1
+    assert "no request has its features logged yet; serving.logged_features_share" in done.stdout
