@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from features.aggregate import MAX_HISTORY_ITEMS
 from features.fields import SPEND_DAYS, WINDOWS_DAYS, count_of, windowed
+from features.history import MAX_HISTORY_ITEMS, RECENT_DAYS, RECENT_EVENTS
 
 
 def pandas_views(log: Path, as_of: datetime, weights: Mapping[str, float]) -> dict[str, pd.DataFrame]:
@@ -19,7 +19,7 @@ def pandas_views(log: Path, as_of: datetime, weights: Mapping[str, float]) -> di
     return {
         "item_behaviour": _items(events, as_of),
         "user_behaviour": _users(events, as_of),
-        "user_history": _histories(events),
+        "user_history": _histories(events, as_of),
     }
 
 
@@ -63,7 +63,7 @@ def _users(events: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     return _filled(pd.DataFrame(found))
 
 
-def _histories(events: pd.DataFrame) -> pd.DataFrame:
+def _histories(events: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     heaviest = events.sort_values(["weight", "event_type"], ascending=[False, True])
     by_pair = events.reset_index(names="logged").groupby(["user_id", "item_id"])
     pairs = by_pair.agg(
@@ -79,7 +79,12 @@ def _histories(events: pd.DataFrame) -> pd.DataFrame:
         ["history_last_at", "logged"], ascending=False
     )
     kept = latest_first.groupby("user_id").head(MAX_HISTORY_ITEMS)
-    return kept.drop(columns="logged").groupby("user_id").agg(list)
+    recent = _last(events, RECENT_DAYS, as_of).reset_index(names="logged")
+    recent = recent.sort_values(["timestamp", "logged"], ascending=False).groupby("user_id").head(RECENT_EVENTS)
+    names = {"item_id": "recent_items", "event_type": "recent_types", "seconds": "recent_at"}
+    last = recent.rename(columns=names).groupby("user_id")[list(names.values())].agg(list)
+    found = kept.drop(columns="logged").groupby("user_id").agg(list).join(last)
+    return found.map(lambda entries: entries if isinstance(entries, list) else [])
 
 
 def _distinct(events: pd.DataFrame, stem: str, key: str, of: str, as_of: datetime) -> dict[str, pd.Series]:

@@ -14,13 +14,10 @@ from feast.types import Array
 
 from features.definitions import EVENT_TIMESTAMP
 from features.featureset import FeatureSet
-from features.fields import HISTORY_FIELDS, SPEND_DAYS, WINDOWS_DAYS, count_of, windowed
+from features.fields import SPEND_DAYS, WINDOWS_DAYS, count_of, windowed
 from recsys.schema import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, VALUE
 
 WEIGHT = "weight"
-
-# Long enough for every user of a shop; bounds the row of a robot.
-MAX_HISTORY_ITEMS = 1000
 
 
 def before(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
@@ -76,42 +73,25 @@ def user_behaviour(
     return user_view(times, as_of, features).sort(USER_ID)
 
 
-def user_history(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """One row a user: user_id, event_timestamp and fields.HISTORY_FIELDS, lists of equal length.
-
-    The latest item first; of several on one occasion the one logged last. At most MAX_HISTORY_ITEMS.
-    """
-    known = before(interactions, as_of).with_row_index("logged")
-    pairs = known.group_by(USER_ID, ITEM_ID).agg(
-        history_occasions=pl.col(TIMESTAMP).n_unique().cast(pl.Float64),
-        history_first_at=seconds(pl.col(TIMESTAMP).min()),
-        history_last_at=seconds(pl.col(TIMESTAMP).max()),
-        # Of types with equal weights the first by name, so that the same log gives the same history.
-        history_types=pl.col(EVENT_TYPE).sort_by([-pl.col(WEIGHT), pl.col(EVENT_TYPE)]).first(),
-        logged=pl.col("logged").max(),
-    )
-    return history_view(pairs, as_of).sort(USER_ID)
-
-
 def item_view(items: pl.DataFrame, as_of: datetime, features: FeatureSet) -> pl.DataFrame:
     """The view of items, from one row an item with features.item_fields."""
-    return _finish(items, ITEM_ID, as_of, features.item_fields)
+    return finish(items, ITEM_ID, as_of, features.item_fields)
 
 
 def user_view(users: pl.DataFrame, as_of: datetime, features: FeatureSet) -> pl.DataFrame:
     """The view of users, from one row a user with features.user_fields."""
-    return _finish(users, USER_ID, as_of, features.user_fields)
+    return finish(users, USER_ID, as_of, features.user_fields)
 
 
-def history_view(pairs: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """The view of histories, from one row a user and item with the entries of both in the lists, and `logged`."""
-    # Groups keep the order of their rows.
-    latest_first = pairs.sort("history_last_at", "logged", descending=True).rename({ITEM_ID: "history_items"})
-    lists = latest_first.group_by(USER_ID).agg(pl.exclude(USER_ID, "logged"))
-    # Most often none is too long, and cutting takes as long as making them.
-    if lists.select((pl.col("history_items").list.len() > MAX_HISTORY_ITEMS).any()).item():
-        lists = lists.with_columns(pl.exclude(USER_ID).list.head(MAX_HISTORY_ITEMS))
-    return _finish(lists, USER_ID, as_of, HISTORY_FIELDS)
+def finish(frame: pl.DataFrame, key: str, as_of: datetime, fields: Sequence[Field]) -> pl.DataFrame:
+    """The columns of the view in the types of the online store, so that both stores serve equal bits."""
+    # Feast names its types as Polars does; lists already have theirs.
+    scalars = {field.name: getattr(pl, str(field.dtype)) for field in fields if not isinstance(field.dtype, Array)}
+    return (
+        frame.select(
+            key, pl.lit(as_of).dt.cast_time_unit("us").alias(EVENT_TIMESTAMP), *(field.name for field in fields)
+        ).cast(scalars)  # type: ignore[arg-type]
+    )
 
 
 def seconds(time: pl.Expr) -> pl.Expr:
@@ -139,14 +119,3 @@ def _counts(features: FeatureSet, begun: datetime) -> list[pl.Expr]:
 
 def _in_last(days: int, begun: datetime, values: pl.Expr) -> pl.Expr:
     return values.filter(pl.col(TIMESTAMP) >= begun - timedelta(days=days))
-
-
-def _finish(frame: pl.DataFrame, key: str, as_of: datetime, fields: Sequence[Field]) -> pl.DataFrame:
-    """The columns of the view in the types of the online store, so that both stores serve equal bits."""
-    # Feast names its types as Polars does; lists already have theirs.
-    scalars = {field.name: getattr(pl, str(field.dtype)) for field in fields if not isinstance(field.dtype, Array)}
-    return (
-        frame.select(
-            key, pl.lit(as_of).dt.cast_time_unit("us").alias(EVENT_TIMESTAMP), *(field.name for field in fields)
-        ).cast(scalars)  # type: ignore[arg-type]
-    )

@@ -7,7 +7,7 @@ import numpy as np
 
 from features.featureset import FeatureSet
 from recsys.catalogue import Catalogue
-from recsys.state import Floats, UserState
+from recsys.state import Floats, Positions, Recent, UserState
 
 
 def behaviour_row(values: Mapping[str, Any], columns: Sequence[str]) -> Floats:
@@ -17,11 +17,21 @@ def behaviour_row(values: Mapping[str, Any], columns: Sequence[str]) -> Floats:
 
 def user_state(values: Mapping[str, Any], features: FeatureSet, catalogue: Catalogue) -> UserState:
     """The user of a row with both views of users; items that the catalogue does not have are left out."""
-    items, *lists = ([] if values[name] is None else values[name] for name in features.history_columns)
-    positions = np.array([catalogue.index.get(item, -1) for item in items], dtype=np.int64)
+    lists = {name: [] if values[name] is None else values[name] for name in features.history_columns}
+    positions = _positions(lists["history_items"], catalogue)
     known = positions >= 0
-    occasions, first_at, last_at = (np.asarray(entries, dtype=np.float64)[known] for entries in lists[:3])
-    types = np.asarray(lists[3], dtype=np.str_)[known]
-    return UserState(
-        behaviour_row(values, features.user_columns), positions[known], occasions, first_at, last_at, types
+    numbers = ("history_occasions", "history_first_at", "history_last_at")
+    occasions, first_at, last_at = (np.asarray(lists[name], dtype=np.float64)[known] for name in numbers)
+    types = np.asarray(lists["history_types"], dtype=np.str_)[known]
+    recent = Recent(
+        _positions(lists["recent_items"], catalogue),
+        np.asarray(lists["recent_types"], dtype=np.str_),
+        np.asarray(lists["recent_at"], dtype=np.float64),
     )
+    behaviour = behaviour_row(values, features.user_columns)
+    return UserState(behaviour, positions[known], occasions, first_at, last_at, types, recent)
+
+
+def _positions(items: Sequence[str], catalogue: Catalogue) -> Positions:
+    """-1 for one that the catalogue does not have."""
+    return np.array([catalogue.index.get(item, -1) for item in items], dtype=np.int64)

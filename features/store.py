@@ -20,10 +20,11 @@ import polars as pl
 import scipy.sparse as sp
 from feast import FeatureStore, RepoConfig
 
-from features.aggregate import WEIGHT, item_behaviour, user_behaviour, user_history
+from features.aggregate import WEIGHT, item_behaviour, user_behaviour
 from features.cooccurrence import cooccurrence
 from features.definitions import EVENT_TIMESTAMP, HISTORY_VIEW, ITEM_VIEW, USER_VIEW, feature_objects
 from features.featureset import FeatureSet
+from features.history import user_history
 from features.recent import Row
 from features.rows import user_state
 from recsys.catalogue import Catalogue
@@ -69,7 +70,7 @@ class BehaviourStore:
             views = (
                 item_behaviour(interactions, as_of, self.features, windows_from=windows_from),
                 user_behaviour(interactions, as_of, self.features, windows_from=windows_from),
-                user_history(interactions, as_of),
+                user_history(interactions, as_of, windows_from=windows_from),
             )
             for name, view in zip(VIEWS, views, strict=True):
                 _write_parquet(view, self.folder / name / f"{_stamp(as_of)}.parquet")

@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from features.aggregate import history_view, item_view, seconds, user_view
+from features.aggregate import item_view, seconds, user_view
 from features.daily.aggregates import DailyAggregates
 from features.daily.partials import RANK, Partials, merged_pairs
 from features.definitions import HISTORY_VIEW, ITEM_VIEW, USER_VIEW
 from features.fields import SPEND_DAYS, WEIGHT_DAYS, WINDOWS_DAYS, count_of, windowed
-from recsys.schema import ITEM_ID, USER_ID
+from features.history import RECENT_DAYS, history_view
+from recsys.schema import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID
 
 
 def snapshot(aggregates: DailyAggregates, as_of: datetime, out: Path) -> dict[str, pl.LazyFrame]:
@@ -36,7 +37,8 @@ def snapshot(aggregates: DailyAggregates, as_of: datetime, out: Path) -> dict[st
         parts = {days: window.of_buckets(first, last) for days, window in windows.items()}
         users = _users(part, parts, pairs, aggregates.types)
         _write(user_view(users, as_of, aggregates.features), new / USER_VIEW, number)
-        _write(_history(pairs, aggregates.types, as_of), new / HISTORY_VIEW, number)
+        recent = parts[RECENT_DAYS].recent.collect(engine="streaming")
+        _write(_history(pairs, recent, aggregates.types, as_of), new / HISTORY_VIEW, number)
         chosen.append(_chosen(pairs, as_of))
     items = _items(known, windows, chosen, aggregates.weights)
     _write(item_view(items, as_of, aggregates.features), new / ITEM_VIEW, 0)
@@ -70,16 +72,20 @@ def _users(known: Partials, windows: Mapping[int, Partials], pairs: pl.DataFrame
     )
 
 
-def _history(pairs: pl.DataFrame, types: list[str], as_of: datetime) -> pl.DataFrame:
-    return pairs.select(
+def _history(pairs: pl.DataFrame, recent: pl.DataFrame, types: list[str], as_of: datetime) -> pl.DataFrame:
+    """The view, from pairs and the interactions that may be among the last of each user."""
+    names = pl.col(RANK).replace_strict(dict(enumerate(types)), return_dtype=pl.String)
+    entries = pairs.select(
         USER_ID,
         ITEM_ID,
         "logged",
         history_occasions=pl.col("occasions").cast(pl.Float64),
         history_first_at=seconds(pl.col("first_at")),
         history_last_at=seconds(pl.col("last_at")),
-        history_types=pl.col(RANK).replace_strict(dict(enumerate(types)), return_dtype=pl.String),
-    ).pipe(history_view, as_of)
+        history_types=names,
+    )
+    events = recent.select(USER_ID, ITEM_ID, names.alias(EVENT_TYPE), TIMESTAMP, "logged")
+    return history_view(entries, events, as_of)
 
 
 def _chosen(pairs: pl.DataFrame, as_of: datetime) -> pl.DataFrame:

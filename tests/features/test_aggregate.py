@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features import aggregate as aggregates
-from features.aggregate import user_history
 from features.cooccurrence import cooccurrence
 from features.fields import HISTORY_FIELDS
+from features.history import user_history
 from tests.features.log import FEATURES, MICROSECOND, catalogue_of, day, log, seconds
 
 AS_OF = day(100)
@@ -163,45 +163,6 @@ def test_what_is_known_of_a_user():
 def test_equal_timestamps_of_a_user_are_one_occasion():
     found = only_row(user_behaviour(log(("ann", "tea", 99), ("ann", "cup", 99)), AS_OF))
     assert (found["occasions"], found["occasions_28d"], found["pairs"]) == (1, 1, 2)
-
-
-def test_the_history_has_each_item_once_the_latest_first_with_occasions_and_times_beside_it():
-    interactions = log(
-        ("ann", "tea", 1), ("ann", "cup", 2), ("ann", "jam", 3), ("ann", "tea", 4), ("ann", "tea", 4)
-    )  # fmt: skip
-    assert only_row(user_history(interactions, AS_OF)) == {
-        "user_id": "ann",
-        "event_timestamp": AS_OF,
-        "history_items": ["tea", "jam", "cup"],
-        "history_occasions": [2, 1, 1],
-        "history_first_at": [seconds(1), seconds(3), seconds(2)],
-        "history_last_at": [seconds(4), seconds(3), seconds(2)],
-        "history_types": ["purchase", "purchase", "purchase"],
-    }
-
-
-def test_the_type_of_an_item_in_a_history_is_the_one_of_the_highest_weight_and_of_equal_ones_the_first_by_name():
-    interactions = log(
-        ("ann", "tea", 1, None, 1.0, "purchase"),
-        ("ann", "tea", 5, None, 0.25, "view"),
-        ("ann", "jam", 2, None, 0.5, "wish"),
-        ("ann", "jam", 2, None, 0.5, "cart"),
-        ("ann", "jam", AS_OF, None, 1.0, "purchase"),
-    )
-    found = only_row(user_history(interactions, AS_OF))
-    assert dict(zip(found["history_items"], found["history_types"], strict=True)) == {"tea": "purchase", "jam": "cart"}
-
-
-def test_of_several_items_on_one_occasion_the_one_logged_last_comes_first():
-    interactions = log(("ann", "tea", 1), ("ann", "jam", 2), ("ann", "cup", 2), ("ann", "tea", 2))
-    assert only_row(user_history(interactions, AS_OF))["history_items"] == ["tea", "cup", "jam"]
-
-
-def test_a_history_that_is_too_long_keeps_its_latest_items(monkeypatch):
-    monkeypatch.setattr("features.aggregate.MAX_HISTORY_ITEMS", 2)
-    found = only_row(user_history(log(("ann", "tea", 1), ("ann", "cup", 2), ("ann", "jam", 3)), AS_OF))
-    assert found["history_items"] == ["jam", "cup"]
-    assert found["history_last_at"] == [seconds(3), seconds(2)]
 
 
 def test_users_and_items_are_kept_apart_and_come_in_the_order_of_their_ids():

@@ -22,6 +22,9 @@ def test_items_of_a_history_are_positions_in_the_catalogue_and_unknown_ones_are_
                 [30.0, 20.0, 10.0],
                 [33.0, 22.0, 11.0],
                 ["buy", "see", "view"],
+                ["a", "gone", "c"],
+                ["view", "see", "buy"],
+                [5.0, 4.0, 3.0],
             ),
             strict=True,
         )
@@ -33,6 +36,10 @@ def test_items_of_a_history_are_positions_in_the_catalogue_and_unknown_ones_are_
     assert user.first_at.tolist() == [30, 10]
     assert user.last_at.tolist() == [33, 11]
     assert user.types.tolist() == ["buy", "view"]
+    # Of what was done last all counts, whatever it was done with.
+    assert (user.recent.items.tolist(), user.recent.items.dtype) == ([0, -1, 2], np.int64)
+    assert user.recent.types.tolist() == ["view", "see", "buy"]
+    assert user.recent.at.tolist() == [5, 4, 3]
 
 
 def test_a_row_of_nulls_is_a_user_never_seen():
@@ -42,3 +49,4 @@ def test_a_row_of_nulls_is_a_user_never_seen():
     for part, dtype in ((user.history, np.int64), *((part, np.float64) for part in (user.occasions, user.last_at))):
         assert (part.shape, part.dtype) == ((0,), dtype)
     assert (user.types.shape, user.types.dtype.kind) == ((0,), "U")
+    assert [len(part) for part in (user.recent.items, user.recent.types, user.recent.at)] == [0, 0, 0]

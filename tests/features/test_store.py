@@ -13,7 +13,7 @@ from features.cooccurrence import cooccurrence
 from features.store import BehaviourStore, weigh
 from recsys.config import InteractionType
 from recsys.errors import DataError, FeatureStoreError
-from recsys.state import ItemState, UserState
+from recsys.state import ItemState, Recent, UserState
 from tests.features.log import FEATURES, MICROSECOND, catalogue_of, day, log, seconds
 
 EARLY, MIDDLE = day(10), day(20)
@@ -41,6 +41,8 @@ def bits(state: UserState | ItemState) -> list:
 
 
 def _arrays(value) -> list[np.ndarray]:
+    if isinstance(value, Recent):
+        return [value.items, value.types, value.at]
     if hasattr(value, "indptr"):
         return [value.data, value.indices, value.indptr]
     return [np.asarray(value)]

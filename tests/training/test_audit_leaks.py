@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-from features import aggregate
+from features import aggregate, history
 from recsys.catalogue import Catalogue
 from recsys.workspace import Workspace
 from tests.training.conftest import Evaluated, copy_of
@@ -114,6 +114,7 @@ def test_an_aggregate_that_looks_beyond_the_moment_is_found_with_the_features_it
 
     with monkeypatch.context() as patch:
         patch.setattr(aggregate, "before", leaking)
+        patch.setattr(history, "before", leaking)
         Pipeline(workspace, cut=CUT).compute_features()
         found = audited(workspace) if not is_mended else []
     found = found or audited(workspace)

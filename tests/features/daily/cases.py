@@ -7,10 +7,11 @@ import polars as pl
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from features.aggregate import item_behaviour, user_behaviour, user_history
+from features.aggregate import item_behaviour, user_behaviour
 from features.daily.aggregates import DailyAggregates
 from features.daily.log import DailyLog
 from features.featureset import FeatureSet
+from features.history import user_history
 from tests.features.log import MICROSECOND, day, log
 
 # 0.1 has no exact float, and two types have equal weights.

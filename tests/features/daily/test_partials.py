@@ -36,6 +36,16 @@ def test_what_a_stretch_says_of_items_users_and_pairs():
     ]
 
 
+def test_the_last_interactions_of_each_user_are_kept_one_by_one(monkeypatch):
+    monkeypatch.setattr("features.daily.partials.RECENT_EVENTS", 2)
+    # Of ann's two at one time the one logged last.
+    assert of(ROWS, [7, 5, 8, 9]).recent.drop("bucket").sort("logged").collect().rows() == [
+        ("ann", "tea", 1, day(1), 7),
+        ("bob", "tea", 1, day(1), 8),
+        ("ann", "cup", 1, day(1.5), 9),
+    ]
+
+
 def test_pairs_of_two_stretches_add_up():
     later = of(events(("ann", "tea", 4, None, "view"), ("ann", "tea", 3, None, "view")), [20, 21])
     pairs = merged_pairs(together([later, of(ROWS, [7, 5, 8, 9])]).pairs).collect()

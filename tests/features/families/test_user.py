@@ -21,9 +21,8 @@ HELD = {
 
 
 def of_user(row: dict[str, float]) -> dict[str, float]:
-    found = family_of("user_", row)
-    del found["gap_fit"]  # a cross
-    return found
+    others = ("gap_fit", "events_1h")  # a cross, and one of the session
+    return {name: value for name, value in family_of("user_", row).items() if name not in others}
 
 
 @pytest.mark.parametrize("candidate", [TEA, CUP, NEW])
