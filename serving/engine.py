@@ -3,6 +3,7 @@
 The moment of every request is that of the snapshot in the online store, so that a request sees just what training saw.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import polars as pl
 
 from features.assembler import feature_names
 from features.recommender import Recommender, TextSide, UntrainedRanker, by_score
+from features.rows import unknown_user
 from features.store import BehaviourStore
 from features.topics import Topics
 from recsys.bundle import Bundle, champion, open_bundle
@@ -21,11 +23,11 @@ from recsys.catalogue import Catalogue
 from recsys.config import Precision
 from recsys.embedding import embed
 from recsys.encoder import bundle_encoder, bundle_text
-from recsys.errors import BundleError
+from recsys.errors import BundleError, FeatureStoreError
 from recsys.interest import InterestScorer, Vectors
 from recsys.itemtext import normalised
 from recsys.schema import TITLE, UPDATED_AT
-from recsys.state import Floats
+from recsys.state import Floats, UserState
 from recsys.text_neighbours import TextNeighbours
 from recsys.workspace import Workspace
 from serving.item_table import latest_items
@@ -35,6 +37,11 @@ from serving.types import RankedItem, RankedList
 
 OF_REQUEST = ("candidates",)
 """Provenance of an item that the request itself proposed."""
+
+USER_FEATURES = "user_features"
+"""What an answer goes without while the online store does not answer: users are then as if never seen."""
+
+logger = logging.getLogger(__name__)
 
 
 class BundleEngine:
@@ -69,6 +76,7 @@ class BundleEngine:
         self._catalogue = self._items.catalogue
         self._recommender = Recommender(state, TextSide(self._scorer, topics), candidates)
         self._followed: dict[str, int] = {}
+        self._store_answers = True
 
     def rank(
         self, user_id: str, candidates: Sequence[str], *, limit: int | None, query: str | None = None
@@ -82,7 +90,7 @@ class BundleEngine:
         positions = np.array([index[item] for item in candidates if item in self._items], dtype=np.int64)
         if len(positions) == 0:
             return RankedList([], unknown, [])
-        user = self._store.online_user(user_id, self._catalogue)
+        user, degraded = self._user(user_id)
         asked = self._encode_query(query)
         signals = self._recommender.signals(user, positions, asked)
         matrix = self._recommender.assemble(user, positions, signals)
@@ -95,13 +103,13 @@ class BundleEngine:
             # What the ranker never saw in training: a user without a history.
             scores = self._recommender.items.popularity[positions]
         order = by_score(scores)[:limit]
-        return RankedList([self._item(positions[at], scores[at], OF_REQUEST) for at in order], unknown, [])
+        return RankedList([self._item(positions[at], scores[at], OF_REQUEST) for at in order], unknown, degraded)
 
     def recommend(
         self, user_id: str, *, limit: int, exclude: Sequence[str], exclude_seen: bool, query: str | None = None
     ) -> RankedList:
         """The best of the catalogue; for an unknown user the best answers to the query, or popular and fresh items."""
-        user = self._store.online_user(user_id, self._catalogue)
+        user, degraded = self._user(user_id)
         excluded = self._recommender.seen(user) if exclude_seen else self._recommender.nothing()
         excluded |= self._items.gone
         excluded[[self._catalogue.index[item] for item in exclude if item in self._catalogue.index]] = True
@@ -116,7 +124,8 @@ class BundleEngine:
             # The merge takes popular and fresh items in turn; a score that falls with the rank keeps its order.
             scores = 1.0 / np.arange(1, len(found) + 1)
         order = by_score(scores)[:limit]
-        return RankedList([self._item(found.positions[at], scores[at], found.provenance(at)) for at in order], [], [])
+        items = [self._item(found.positions[at], scores[at], found.provenance(at)) for at in order]
+        return RankedList(items, [], degraded)
 
     def has_item(self, item_id: str) -> bool:
         """Whether the item can be ranked and recommended."""
@@ -166,6 +175,21 @@ class BundleEngine:
             self._text.of_item(known),
         )
 
+    def _user(self, user_id: str) -> tuple[UserState, list[str]]:
+        """What the online store knows of a user, and what the answer has to do without."""
+        try:
+            user = self._store.online_user(user_id, self._catalogue)
+        except FeatureStoreError as error:
+            # Once, not at each request, and nothing of who asked.
+            if self._store_answers:
+                logger.warning("%s; until then users are ranked for as if never seen", error)
+            self._store_answers = False
+            return unknown_user(self._catalogue), [USER_FEATURES]
+        if not self._store_answers:
+            logger.warning("the online store answers again")
+        self._store_answers = True
+        return user, []
+
     def _encode_query(self, query: str | None) -> Vectors | None:
         """The unit vector of a query: float32 (d,); None when it is blank, or says nothing to the text model."""
         text = normalised(query or "")
@@ -190,7 +214,7 @@ def load_engine(workspace: Workspace) -> BundleEngine:
     Raises BundleError or FeatureStoreError, which say what to do.
     """
     path: Path = champion(workspace.bundles)
-    store = BehaviourStore(workspace.features)
+    store = BehaviourStore.of(workspace)
     config = workspace.config
     engine = BundleEngine(
         open_bundle(path), store, candidates=config.retrieval.candidates, precision=config.text.precision
