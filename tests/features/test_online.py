@@ -178,9 +178,7 @@ def test_another_store_than_the_configured_one_is_not_taken_for_it(tmp_path, ser
 
 def test_without_the_package_redis_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr("features.online_places.find_spec", lambda name: None)
-    with pytest.raises(
-        FeatureStoreError, match="found redis://host/0, but not the package redis; pip"
-    ):
+    with pytest.raises(FeatureStoreError, match="found redis://host/0, but not the package redis; pip"):
         BehaviourStore(tmp_path, online_store="redis://:sesame@host/0")
 
 
