@@ -27,3 +27,8 @@ def user_state(values: Mapping[str, Any], catalogue: Catalogue) -> UserState:
     occasions, first_at, last_at = (np.asarray(entries, dtype=np.float64)[known] for entries in lists[:3])
     types = np.asarray(lists[3], dtype=np.str_)[known]
     return UserState(behaviour_row(values, USER_COLUMNS), positions[known], occasions, first_at, last_at, types)
+
+
+def unknown_user(catalogue: Catalogue) -> UserState:
+    """The empty state: that of a user never seen."""
+    return user_state(dict.fromkeys((*USER_COLUMNS, *HISTORY_COLUMNS)), catalogue)

@@ -10,7 +10,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, field
 
+from recsys import online_address
 from recsys.errors import ConfigError
+from recsys.online_address import SQLITE
 
 Positive = Annotated[int, Meta(gt=0)]
 PositiveFloat = Annotated[float, Meta(gt=0)]
@@ -142,6 +144,19 @@ class Ranker(Stage, frozen=True):
     """The same seed gives the same model."""
 
 
+class Features(Stage, frozen=True):
+    """The feature store."""
+
+    online_store: str = SQLITE
+    """Where the server reads what is known of items and users: sqlite, a file of the project; or, with the extra
+    recsys[redis], a Redis at redis://host:port/db, rediss:// for TLS, unix:///path for a socket. ${NAME} stands for an
+    environment variable: keep a password in one."""
+
+    def __repr__(self) -> str:
+        """Without the address, which may hold a password."""
+        return f"Features(online_store={self.online_store.partition(':')[0]!r})"
+
+
 class Serving(Stage, frozen=True):
     """The HTTP server."""
 
@@ -169,6 +184,7 @@ class Config(Stage, frozen=True):
     finetune: Finetune = field(default_factory=Finetune)
     retrieval: Retrieval = field(default_factory=Retrieval)
     ranker: Ranker = field(default_factory=Ranker)
+    features: Features = field(default_factory=Features)
     serving: Serving = field(default_factory=Serving)
 
     @property
@@ -190,6 +206,10 @@ def load_config(path: Path) -> Config:
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}; correct that line, docs/configuration.md lists every key") from error
+    try:
+        online_address.check(config.features.online_store)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
     source = config.source
     if source.interactions is None and (source.items is None or source.format != "files"):
         raise ConfigError(f"{path}: [source] names neither interactions nor items; name one of them, or both")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from features.assembler import feature_names
 from features.recommender import Recommender, TextSide, UntrainedRanker, by_score
+from features.rows import unknown_user
 from features.store import BehaviourStore
 from features.topics import Topics
 from recsys.bundle import Bundle, champion, open_bundle
@@ -43,9 +44,12 @@ OF_REQUEST = ("candidates",)
 """Provenance of an item that the request itself proposed."""
 
 RECENT_EVENTS = "recent_events"
-"""Named as degraded while what users did last cannot be followed."""
+"""What an answer goes without while what users did last cannot be followed."""
 
-_LOG = logging.getLogger(__name__)
+USER_FEATURES = "user_features"
+"""What an answer goes without while the online store does not answer: users are then as if never seen."""
+
+logger = logging.getLogger(__name__)
 
 
 class BundleEngine:
@@ -95,6 +99,7 @@ class BundleEngine:
         self._followed: dict[str, int] = {}
         self._items_place = 0
         self._logged_share, self._random = logged_features_share, np.random.default_rng()
+        self._store_answers = True
 
     def rank(
         self, user_id: str, candidates: Sequence[str], *, limit: int | None, query: str | None = None
@@ -108,8 +113,7 @@ class BundleEngine:
         positions = np.array([index[item] for item in candidates if item in self._items], dtype=np.int64)
         if len(positions) == 0:
             return RankedList([], unknown, [])
-        degraded = self.catch_up()
-        user = self._behaviour.user(user_id, self._catalogue)
+        user, degraded = self._user(user_id)
         asked = self._encode_query(query)
         matrix = self._features(user, positions, asked)
         if asked is not None:
@@ -128,8 +132,7 @@ class BundleEngine:
         self, user_id: str, *, limit: int, exclude: Sequence[str], exclude_seen: bool, query: str | None = None
     ) -> RankedList:
         """The best of the catalogue; for an unknown user the best answers to the query, or popular and fresh items."""
-        degraded = self.catch_up()
-        user = self._behaviour.user(user_id, self._catalogue)
+        user, degraded = self._user(user_id)
         excluded = self._recommender.seen(user) if exclude_seen else self._recommender.nothing()
         excluded |= self._items.gone
         excluded[[self._catalogue.index[item] for item in exclude if item in self._catalogue.index]] = True
@@ -182,7 +185,7 @@ class BundleEngine:
             if self._behaviour.catch_up():
                 self._recommender = replace(self._recommender, items=self._items.state)
         except (FeatureStoreError, sqlite3.Error) as error:
-            _LOG.warning("recent events are not followed yet: %s", error)
+            logger.warning("recent events are not followed yet: %s", error)
         return [] if self._behaviour.is_up_to_date else [RECENT_EVENTS]
 
     def replay(self, logged: Iterable[tuple[int, ItemVersion]], cache_path: Path) -> None:
@@ -231,6 +234,22 @@ class BundleEngine:
             self._text.of_item(known),
         )
 
+    def _user(self, user_id: str) -> tuple[UserState, list[str]]:
+        """What the online store knows of a user, and what the answer has to do without."""
+        degraded = self.catch_up()
+        try:
+            user = self._behaviour.user(user_id, self._catalogue)
+        except FeatureStoreError as error:
+            # Once, not at each request, and nothing of who asked.
+            if self._store_answers:
+                logger.warning("%s; until then users are ranked for as if never seen", error)
+            self._store_answers = False
+            return unknown_user(self._catalogue), [*degraded, USER_FEATURES]
+        if not self._store_answers:
+            logger.warning("the online store answers again")
+        self._store_answers = True
+        return user, degraded
+
     def _encode_query(self, query: str | None) -> Vectors | None:
         """The unit vector of a query: float32 (d,); None when it is blank, or says nothing to the text model."""
         text = normalised(query or "")
@@ -255,7 +274,7 @@ def load_engine(workspace: Workspace) -> BundleEngine:
     Raises BundleError or FeatureStoreError, which say what to do.
     """
     path: Path = champion(workspace.bundles)
-    store = BehaviourStore(workspace.features)
+    store = BehaviourStore.of(workspace)
     config = workspace.config
     engine = BundleEngine(
         open_bundle(path),

@@ -68,7 +68,7 @@ class Pipeline:
         self.hidden: Mask = np.zeros(len(self.catalogue), dtype=np.bool_)
         if cut is not None:
             self.hidden = cold_items(self.catalogue.item_ids)
-        self.store = BehaviourStore(workspace.features)
+        self.store = BehaviourStore.of(workspace)
 
     @cached_property
     def data_key(self) -> str:

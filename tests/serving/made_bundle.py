@@ -16,13 +16,15 @@ import scipy.sparse as sp
 from features.assembler import feature_names
 from features.recent import Row
 from features.rows import ITEM_COLUMNS, USER_COLUMNS
-from recsys.bundle import Manifest, promote, publish
+from recsys.bundle import Manifest, open_bundle, promote, publish
 from recsys.bundle_files import CATALOGUE_FILE, ENCODER_FILE, RANKER_FILE, SCORER_FILE, TOKENIZER_FILE, VECTORS_FILE
 from recsys.catalogue import Catalogue
 from recsys.encoder import ItemEncoder
 from recsys.interest import signal_names
 from recsys.state import POPULARITY, ItemState
 from recsys.text_neighbours import TextNeighbours
+from serving.engine import BundleEngine
+from serving.live_behaviour import Snapshot
 from tests.recsys.wordmodel import write_word_model
 
 FEATURES = feature_names(signal_names(["click"]))
@@ -90,6 +92,13 @@ def publish_made_bundle(bundles: Path, scorer: Path, titles: dict[str, str] = TI
     folder = publish(bundles, manifest, build)
     promote(bundles, "made")
     return folder
+
+
+def made_engine(folder: Path, scorer: Path, store: Snapshot | None = None) -> BundleEngine:
+    """Over the made store or another one; it reads the event log events.db of the folder."""
+    bundle = open_bundle(publish_made_bundle(folder / "bundles", scorer))
+    weights = {"click": 1.0}
+    return BundleEngine(bundle, store or MadeStore(), events=folder / "events.db", weights=weights, candidates=40)
 
 
 def _ranker() -> lgb.Booster:
