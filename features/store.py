@@ -162,6 +162,10 @@ class BehaviourStore:
         """The moment of the snapshot in the online store. Raises FeatureStoreError when it is empty."""
         return self._online.current().as_of
 
+    def online_filling(self) -> str:
+        """The name of what is in the online store: another one whenever it is filled anew."""
+        return self._online.current().name
+
     def online_written_at(self) -> datetime:
         """When that snapshot was put into the online store."""
         return self._online.current().written_at

@@ -151,6 +151,8 @@ class Features(Stage, frozen=True):
     """Where the server reads what is known of items and users: sqlite, a file of the project; or, with the extra
     recsys[redis], a Redis at redis://host:port/db, rediss:// for TLS, unix:///path for a socket. ${NAME} stands for an
     environment variable: keep a password in one."""
+    refresh_seconds: PositiveFloat = 30.0
+    """How often a server looks whether the store was filled anew, or another bundle promoted, and loads what is new."""
 
     def __repr__(self) -> str:
         """Without the address, which may hold a password."""

@@ -37,6 +37,7 @@ from serving.item_table import latest_items
 from serving.item_types import ItemChange, ItemVersion
 from serving.live_behaviour import LiveBehaviour, Snapshot
 from serving.live_items import LiveItems
+from serving.protocol import Freshness
 from serving.recent_log import RecentLog
 from serving.types import RankedItem, RankedList, ServedFeatures
 
@@ -94,6 +95,7 @@ class BundleEngine:
         topics = Topics.of(TextNeighbours.load(bundle.path), state)
         self._items = LiveItems(catalogue, state, vectors, topics)
         self._catalogue = self._items.catalogue
+        self._log = events
         self._behaviour = LiveBehaviour(RecentLog(events), store, self._items, weights)
         self._recommender = Recommender(state, TextSide(self._scorer, topics), candidates)
         self._followed: dict[str, int] = {}
@@ -188,12 +190,28 @@ class BundleEngine:
             logger.warning("recent events are not followed yet: %s", error)
         return [] if self._behaviour.is_up_to_date else [RECENT_EVENTS]
 
+    def freshness(self) -> Freshness:
+        """How new is what answers are made of."""
+        behaviour = self._behaviour
+        latest = self._items.state.now
+        return Freshness(behaviour.as_of.timestamp(), behaviour.written_at.timestamp(), latest, behaviour.position)
+
+    def new_items(self) -> list[ItemChange]:
+        """The changes of items in the log that were not followed yet, encoded. Changes nothing; any thread."""
+        if not self._log.exists():
+            return []
+        found = list(latest_items(self._log, after=self._items_place))
+        vectors = iter(self.encode_items([item for _, item in found if item.columns is not None]))
+        return [ItemChange(sequence, item, None if item.columns is None else next(vectors)) for sequence, item in found]
+
     def replay(self, logged: Iterable[tuple[int, ItemVersion]], cache_path: Path) -> None:
         """Follow what an event log has of items, but for those that the bundle has in that form or a later one.
 
         Vectors come from the cache of `recsys embed` where it has them.
         """
-        changed = [(sequence, item) for sequence, item in logged if self._differs(item)]
+        everything = list(logged)
+        self._items_place = max([self._items_place, *(sequence for sequence, _ in everything)])
+        changed = [(sequence, item) for sequence, item in everything if self._differs(item)]
         kept = [item for _, item in changed if item.columns is not None]
         vectors = iter(embed([self._text.of_item(item.columns or {}) for item in kept], self._encoder, cache_path)[0])
         self.apply_items(
@@ -266,6 +284,14 @@ class BundleEngine:
 
     def _item(self, position: int, score: float, channels: tuple[str, ...]) -> RankedItem:
         return RankedItem(self._catalogue.item_ids[position], float(score), channels, self._items.title(position))
+
+
+def newest(workspace: Workspace) -> tuple[str, str]:
+    """What load_engine would load: the champion, and the filling of the online store.
+
+    Raises BundleError or FeatureStoreError when there is none.
+    """
+    return champion(workspace.bundles).name, BehaviourStore.of(workspace).online_filling()
 
 
 def load_engine(workspace: Workspace) -> BundleEngine:
