@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from pydantic import SecretStr
+
 from features.feast_project import open_project
 from recsys.errors import FeatureStoreError
 from recsys.online_address import SQLITE, shown
@@ -72,7 +74,7 @@ class RedisPlace:
     def __init__(self, address: str, project: str) -> None:
         """Raises FeatureStoreError when recsys[redis] is not installed."""
         self.name = shown(address)
-        self._address = address
+        self._address = SecretStr(address)
         # Signs that mean something to a pattern, to YAML or to a shell are left out.
         self._project = re.sub(r"[^\w.-]+", "-", project, flags=re.ASCII)
         if find_spec("redis") is None:
@@ -82,7 +84,7 @@ class RedisPlace:
             )
 
     def section(self, filling: str) -> dict[str, Any]:
-        """With the address as it is."""
+        """With the address, which nothing prints."""
         return {**self.public_section(filling), "connection_string": self._address}
 
     def public_section(self, filling: str) -> dict[str, Any]:

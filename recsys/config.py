@@ -5,7 +5,7 @@ Units stand in the names. What nobody needs to change is a constant beside its u
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, field
@@ -157,6 +157,9 @@ class Features(Stage, frozen=True):
     def __repr__(self) -> str:
         """Without the address, which may hold a password."""
         return f"Features(online_store={self.online_store.partition(':')[0]!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("online_store", self.online_store.partition(":")[0])]
 
 
 class Serving(Stage, frozen=True):

@@ -1,4 +1,5 @@
 import pytest
+from rich.pretty import pretty_repr
 
 from recsys.config import Features
 from recsys.errors import ConfigError
@@ -69,4 +70,5 @@ def test_a_value_that_makes_no_address_is_refused_without_a_word_of_it(monkeypat
 
 
 def test_the_configuration_can_be_printed():
-    assert SECRET not in repr(Features(online_store=f"redis://:{SECRET}@host/0"))
+    features = Features(online_store=f"redis://:{SECRET}@host/0")
+    assert SECRET not in repr(features) + pretty_repr(features)
