@@ -32,6 +32,11 @@ def user_state(values: Mapping[str, Any], features: FeatureSet, catalogue: Catal
     return UserState(behaviour, positions[known], occasions, first_at, last_at, types, recent)
 
 
+def unknown_user(features: FeatureSet, catalogue: Catalogue) -> UserState:
+    """The empty state: that of a user never seen."""
+    return user_state(dict.fromkeys((*features.user_columns, *features.history_columns)), features, catalogue)
+
+
 def _positions(items: Sequence[str], catalogue: Catalogue) -> Positions:
     """-1 for one that the catalogue does not have."""
     return np.array([catalogue.index.get(item, -1) for item in items], dtype=np.int64)

@@ -1,52 +1,65 @@
 """The project's feature store: snapshots computed with Polars, kept, joined in time and served by Feast.
 
 Reads   tables/interactions.parquet
-Writes  features/VIEW/*.parquet      snapshots, a file for each moment      (Feast's offline store, DuckDB)
+Writes  features/VIEW/*.parquet      snapshots, a file for each moment      (Feast's offline store, Polars)
         features/cooccurrence/*.npz  item neighbours at the same moments
-        features/online.db           the latest of them                     (Feast's online store, SQLite)
+        features/online/             the latest of them                     (Feast's online store, see features.online)
 """
 
-import logging
-import os
 import shutil
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import polars as pl
 import scipy.sparse as sp
-from feast import FeatureStore, RepoConfig
 
 from features.aggregate import WEIGHT, item_behaviour, user_behaviour
 from features.cooccurrence import cooccurrence
 from features.definitions import EVENT_TIMESTAMP, HISTORY_VIEW, ITEM_VIEW, USER_VIEW, feature_objects
+from features.feast_plugins.polars_retrieval_job import PolarsRetrievalJob
+from features.feast_project import PROJECT, open_project
 from features.featureset import FeatureSet
 from features.history import user_history
+from features.online import Filling, OnlineFeatures
 from features.recent import Row
 from features.rows import user_state
 from recsys.catalogue import Catalogue
 from recsys.config import InteractionType
 from recsys.errors import DataError, FeatureStoreError
+from recsys.online_address import SQLITE
 from recsys.schema import EVENT_TYPE, ITEM_ID, USER_ID
 from recsys.state import ItemState, UserState
+from recsys.workspace import Workspace
 
 VIEWS = (ITEM_VIEW, USER_VIEW, HISTORY_VIEW)
 COOCCURRENCE = "cooccurrence"
-ITEMS_AT_ONCE = 1000
+ITEMS_AT_ONCE = 20_000
 
 
 class BehaviourStore:
     """The features of one project, offline and online. One instance a process: Feast caches its registry in it."""
 
-    def __init__(self, folder: Path, features: FeatureSet) -> None:
+    def __init__(
+        self, folder: Path, features: FeatureSet, *, online_store: str = SQLITE, project: str = PROJECT
+    ) -> None:
+        """`online_store` as in recsys.toml. Raises ConfigError or FeatureStoreError when it cannot be used.
+
+        Projects that share a Redis are told apart by `project` in their keys.
+        """
         self.folder = folder
         self.features = features
         folder.mkdir(parents=True, exist_ok=True)
-        logging.getLogger("feast").setLevel(logging.ERROR)
-        self.feast = _feast(folder, online=self._online)
+        self.feast = open_project(folder, online_store=None)
+        self._online = OnlineFeatures(folder, online_store, project)
+
+    @classmethod
+    def of(cls, workspace: Workspace) -> "BehaviourStore":
+        """The store that a project's recsys.toml describes."""
+        config = workspace.config
+        features = FeatureSet.of(config.interaction_types)
+        return cls(workspace.features, features, online_store=config.features.online_store, project=config.name)
 
     # Writing
 
@@ -97,34 +110,11 @@ class BehaviourStore:
     def materialise(self, as_of: datetime) -> None:
         """Put the snapshot of a moment, and nothing else, into the online store, which then needs the snapshot no more.
 
-        A new store takes the place of the old one, so that no user or item of other data stays in it. A process that
-        has read from the old one goes on with that.
+        The new rows take the place of the old ones, so that no user or item of other data stays. A process that reads
+        goes on: from SQLite with the rows that it began with, from Redis with the new ones.
+        Raises FeatureStoreError when Redis does not answer; then the old rows serve on.
         """
-        neighbours = self._online_neighbours.with_suffix(".tmp")
-        shutil.copyfile(self._neighbours_path(as_of), neighbours)
-        # SQLite may have left a journal beside a store that was never finished.
-        for leftover in self.folder.glob("online.tmp.db*"):
-            leftover.unlink()
-        filled = self.folder / "online.tmp.db"
-        filling = _feast(self.folder, online=filled)
-        # materialize prints its progress as coloured text on stdout.
-        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
-            filling.apply(feature_objects(self.folder, self.features))  # type: ignore[arg-type]  # its list is invariant
-            filling.materialize(start_date=as_of, end_date=as_of)
-        filled.replace(self._online)
-        neighbours.replace(self._online_neighbours)
-        self.feast = _feast(self.folder, online=self._online)
-        moment = self.folder / "online_as_of.tmp"
-        moment.write_text(as_of.isoformat())
-        moment.replace(self.folder / "online_as_of")
-
-    @property
-    def _online(self) -> Path:
-        return self.folder / "online.db"
-
-    @property
-    def _online_neighbours(self) -> Path:
-        return self.folder / "online_neighbours.npz"
+        self._online.fill(as_of, self._neighbours_path(as_of), feature_objects(self.folder, self.features))
 
     # Reading for training: point in time, from the offline store
 
@@ -143,15 +133,11 @@ class BehaviourStore:
         return [user_state(row, self.features, catalogue) for row in rows.iter_rows(named=True)]
 
     def _join(self, view: str, key: str, ids: Sequence[str], as_of: datetime, columns: Sequence[str]) -> pl.DataFrame:
-        wanted = pd.DataFrame({key: list(dict.fromkeys(ids)), EVENT_TIMESTAMP: pd.Timestamp(as_of)})
+        wanted = pl.DataFrame({key: ids}, schema={key: pl.String}).with_columns(pl.lit(as_of).alias(EVENT_TIMESTAMP))
+        # Rows come out in the order in which they go in.
         job = self.feast.get_historical_features(wanted, [f"{view}:{name}" for name in columns])
-        found = pl.from_arrow(job.to_arrow())
-        assert isinstance(found, pl.DataFrame)
-        if len(found) != len(wanted):
-            raise FeatureStoreError(f"{view}: {len(wanted)} rows went into the join in time, {len(found)} came out")
-        # DuckDB's join does not keep the order of the rows.
-        ordered = pl.DataFrame({key: list(ids)}).join(found, on=key, how="left", maintain_order="left", validate="m:1")
-        return ordered.with_columns(pl.selectors.numeric().fill_null(np.nan))
+        assert isinstance(job, PolarsRetrievalJob)
+        return job.to_polars().with_columns(pl.selectors.numeric().fill_null(np.nan))
 
     def _neighbours(self, catalogue: Catalogue, path: Path) -> sp.csr_array:
         """The neighbours of a file in the order of the catalogue, which may have gained and lost items since."""
@@ -174,39 +160,60 @@ class BehaviourStore:
 
     def online_as_of(self) -> datetime:
         """The moment of the snapshot in the online store. Raises FeatureStoreError when it is empty."""
-        try:
-            return datetime.fromisoformat((self.folder / "online_as_of").read_text())
-        except OSError as error:
-            raise FeatureStoreError(
-                f"{self.folder}: the online store is empty; run `recsys train` to fill it"
-            ) from error
+        return self._online.current().as_of
+
+    def online_filling(self) -> str:
+        """The name of what is in the online store: another one whenever it is filled anew."""
+        return self._online.current().name
 
     def online_written_at(self) -> datetime:
         """When that snapshot was put into the online store."""
-        return datetime.fromtimestamp((self.folder / "online_as_of").stat().st_mtime, UTC)
+        return self._online.current().written_at
 
     def online_items(self, catalogue: Catalogue) -> ItemState:
-        """Every item from the online store, read once: Feast's own read costs a quarter of a millisecond an item."""
-        as_of, columns = self.online_as_of(), self.features.item_columns
+        """Every item from the online store, read once. Raises FeatureStoreError when it is empty or does not answer."""
+        while True:
+            filling = self._online.newest()
+            try:
+                items = self._items_of(filling, catalogue)
+            except FeatureStoreError:
+                if self._online.current() == filling:
+                    raise
+                continue
+            # Else another process has filled the store anew and removed these rows, perhaps before all were read.
+            if self._online.current() == filling:
+                return items
+
+    def _items_of(self, filling: Filling, catalogue: Catalogue) -> ItemState:
+        columns = self.features.item_columns
         references = [f"{ITEM_VIEW}:{name}" for name in columns]
-        rows = []
+        rows = [np.empty((0, len(columns)))]
         for start in range(0, len(catalogue), ITEMS_AT_ONCE):
             ids = catalogue.item_ids[start : start + ITEMS_AT_ONCE]
-            answer = self.feast.get_online_features(references, [{ITEM_ID: item} for item in ids]).to_dict()
-            rows.append(np.array([answer[name] for name in columns], dtype=np.float64).T)
-        neighbours = self._neighbours(catalogue, self._online_neighbours)
-        return ItemState(as_of.timestamp(), columns, np.concatenate(rows), neighbours)
+            rows.append(self._online.read(references, ITEM_ID, ids).matrix(columns, dtype=np.float64))
+        neighbours = self._neighbours(catalogue, self._online.neighbours(filling))
+        return ItemState(filling.as_of.timestamp(), columns, np.concatenate(rows), neighbours)
 
     def online_rows(self, user_ids: Sequence[str]) -> list[Row]:
-        """The rows of users by the columns of both views; of one never seen NaN and None."""
-        references = [f"{USER_VIEW}:{name}" for name in self.features.user_columns]
-        references += [f"{HISTORY_VIEW}:{name}" for name in self.features.history_columns]
-        answer = self.feast.get_online_features(references, [{USER_ID: user} for user in user_ids]).to_dict()
-        names = (*self.features.user_columns, *self.features.history_columns)
-        return [dict(zip(names, values, strict=True)) for values in zip(*(answer[name] for name in names), strict=True)]
+        """The rows of users by the columns of both views; of one never seen NaN and None.
+
+        Raises FeatureStoreError when the store is empty or does not answer.
+        """
+        columns, lists = self.features.user_columns, self.features.history_columns
+        references = [f"{USER_VIEW}:{name}" for name in columns] + [f"{HISTORY_VIEW}:{name}" for name in lists]
+        answer = self._online.read(references, USER_ID, user_ids)
+        behaviour = answer.matrix(columns, dtype=np.float64)
+        histories = zip(*(answer.column(name) for name in lists), strict=True)
+        names = (*columns, *lists)
+        return [
+            dict(zip(names, (*own, *history), strict=True)) for own, history in zip(behaviour, histories, strict=True)
+        ]
 
     def online_user(self, user_id: str, catalogue: Catalogue) -> UserState:
-        """One user from the online store; the empty state for one never seen."""
+        """One user from the online store; the empty state for one never seen.
+
+        Raises FeatureStoreError when the store is empty or does not answer.
+        """
         [row] = self.online_rows([user_id])
         return user_state(row, self.features, catalogue)
 
@@ -223,26 +230,6 @@ def weigh(interactions: pl.DataFrame, types: dict[str, InteractionType]) -> pl.D
             "add them to [interaction_types], or run `recsys import` again"
         )
     return interactions.with_columns(pl.col(EVENT_TYPE).replace_strict(weights, return_dtype=pl.Float32).alias(WEIGHT))
-
-
-def _feast(folder: Path, *, online: Path) -> FeatureStore:
-    return FeatureStore(
-        config=RepoConfig(
-            project="recsys",
-            provider="local",
-            registry={
-                "path": str(folder / "registry.db"),
-                "cache_mode": "thread",
-                "cache_ttl_seconds": 3600,
-                # Else reads fail while another process fills the online store.
-                "serve_features_while_materializing": True,
-            },
-            online_store={"type": "sqlite", "path": str(online)},
-            offline_store={"type": "duckdb"},
-            entity_key_serialization_version=3,
-            repo_path=folder,
-        )
-    )
 
 
 def _stamp(as_of: datetime) -> str:

@@ -5,12 +5,14 @@ Units stand in the names. What nobody needs to change is a constant beside its u
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, field
 
+from recsys import online_address
 from recsys.errors import ConfigError
+from recsys.online_address import SQLITE
 
 Positive = Annotated[int, Meta(gt=0)]
 PositiveFloat = Annotated[float, Meta(gt=0)]
@@ -142,6 +144,24 @@ class Ranker(Stage, frozen=True):
     """The same seed gives the same model."""
 
 
+class Features(Stage, frozen=True):
+    """The feature store."""
+
+    online_store: str = SQLITE
+    """Where the server reads what is known of items and users: sqlite, a file of the project; or, with the extra
+    recsys[redis], a Redis at redis://host:port/db, rediss:// for TLS, unix:///path for a socket. ${NAME} stands for an
+    environment variable: keep a password in one."""
+    refresh_seconds: PositiveFloat = 30.0
+    """How often a server looks whether the store was filled anew, or another bundle promoted, and loads what is new."""
+
+    def __repr__(self) -> str:
+        """Without the address, which may hold a password."""
+        return f"Features(online_store={self.online_store.partition(':')[0]!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("online_store", self.online_store.partition(":")[0])]
+
+
 class Serving(Stage, frozen=True):
     """The HTTP server."""
 
@@ -169,6 +189,7 @@ class Config(Stage, frozen=True):
     finetune: Finetune = field(default_factory=Finetune)
     retrieval: Retrieval = field(default_factory=Retrieval)
     ranker: Ranker = field(default_factory=Ranker)
+    features: Features = field(default_factory=Features)
     serving: Serving = field(default_factory=Serving)
 
     @property
@@ -190,6 +211,10 @@ def load_config(path: Path) -> Config:
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}; correct that line, docs/configuration.md lists every key") from error
+    try:
+        online_address.check(config.features.online_store)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
     source = config.source
     if source.interactions is None and (source.items is None or source.format != "files"):
         raise ConfigError(f"{path}: [source] names neither interactions nor items; name one of them, or both")

@@ -132,7 +132,7 @@ def _replay(workspace: Workspace, requests: Sequence[LoggedRequest], found: Pari
             candidates=workspace.config.retrieval.candidates,
             precision=workspace.config.text.precision,
         )
-        engine.replay(latest_items(workspace.events, served.items), Path(folder) / "embeddings.db")
+        engine.replay(latest_items(workspace.events, until=served.items), Path(folder) / "embeddings.db")
         state = store.items_at(engine.catalogue, now)
         users = store.users_at([request.user_id for request in requests], engine.catalogue, now)
         for request, user in zip(requests, users, strict=True):

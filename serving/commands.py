@@ -18,7 +18,7 @@ def serve(config_path: Path, host: str | None, port: int | None) -> None:
     from recsys.workspace import Workspace
 
     workspace = Workspace.open(config_path)
-    from serving.engine import load_engine
+    from serving.engine import load_engine, newest
     from serving.events import EventLog
     from serving.server import run
     from serving.service import Service
@@ -29,6 +29,7 @@ def serve(config_path: Path, host: str | None, port: int | None) -> None:
         run(
             Service(event_log, workspace.config),
             lambda: load_engine(workspace),
+            lambda: newest(workspace),
             host=settings.host if host is None else host,
             port=settings.port if port is None else port,
         )

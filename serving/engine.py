@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from features.featureset import FeatureSet
 from features.recommender import Recommender, TextSide, UntrainedRanker, by_score
+from features.rows import unknown_user
 from features.store import BehaviourStore
 from features.topics import Topics
 from recsys.bundle import Bundle, champion, open_bundle
@@ -36,6 +37,7 @@ from serving.item_table import latest_items
 from serving.item_types import ItemChange, ItemVersion
 from serving.live_behaviour import LiveBehaviour, Snapshot
 from serving.live_items import LiveItems
+from serving.protocol import Freshness
 from serving.recent_log import RecentLog
 from serving.types import RankedItem, RankedList, ServedFeatures
 
@@ -43,9 +45,12 @@ OF_REQUEST = ("candidates",)
 """Provenance of an item that the request itself proposed."""
 
 RECENT_EVENTS = "recent_events"
-"""Named as degraded while what users did last cannot be followed."""
+"""What an answer goes without while what users did last cannot be followed."""
 
-_LOG = logging.getLogger(__name__)
+USER_FEATURES = "user_features"
+"""What an answer goes without while the online store does not answer: users are then as if never seen."""
+
+logger = logging.getLogger(__name__)
 
 
 class BundleEngine:
@@ -91,11 +96,13 @@ class BundleEngine:
         topics = Topics.of(TextNeighbours.load(bundle.path), state)
         self._items = LiveItems(catalogue, state, vectors, topics)
         self._catalogue = self._items.catalogue
+        self._log = events
         self._behaviour = LiveBehaviour(RecentLog(events), store, self._items, features, weights)
         self._recommender = Recommender(features, state, TextSide(self._scorer, topics), candidates)
         self._followed: dict[str, int] = {}
         self._items_place = 0
         self._logged_share, self._random = logged_features_share, np.random.default_rng()
+        self._store_answers = True
 
     def rank(
         self, user_id: str, candidates: Sequence[str], *, limit: int | None, query: str | None = None
@@ -109,8 +116,7 @@ class BundleEngine:
         positions = np.array([index[item] for item in candidates if item in self._items], dtype=np.int64)
         if len(positions) == 0:
             return RankedList([], unknown, [])
-        degraded = self.catch_up()
-        user = self._behaviour.user(user_id, self._catalogue)
+        user, degraded = self._user(user_id)
         asked = self._encode_query(query)
         matrix = self._features(user, positions, asked)
         if asked is not None:
@@ -129,8 +135,7 @@ class BundleEngine:
         self, user_id: str, *, limit: int, exclude: Sequence[str], exclude_seen: bool, query: str | None = None
     ) -> RankedList:
         """The best of the catalogue; for an unknown user the best answers to the query, or popular and fresh items."""
-        degraded = self.catch_up()
-        user = self._behaviour.user(user_id, self._catalogue)
+        user, degraded = self._user(user_id)
         excluded = self._recommender.seen(user) if exclude_seen else self._recommender.nothing()
         excluded |= self._items.gone
         excluded[[self._catalogue.index[item] for item in exclude if item in self._catalogue.index]] = True
@@ -183,15 +188,31 @@ class BundleEngine:
             if self._behaviour.catch_up():
                 self._recommender = replace(self._recommender, items=self._items.state)
         except (FeatureStoreError, sqlite3.Error) as error:
-            _LOG.warning("recent events are not followed yet: %s", error)
+            logger.warning("recent events are not followed yet: %s", error)
         return [] if self._behaviour.is_up_to_date else [RECENT_EVENTS]
+
+    def freshness(self) -> Freshness:
+        """How new is what answers are made of."""
+        behaviour = self._behaviour
+        latest = self._items.state.now
+        return Freshness(behaviour.as_of.timestamp(), behaviour.written_at.timestamp(), latest, behaviour.position)
+
+    def new_items(self) -> list[ItemChange]:
+        """The changes of items in the log that were not followed yet, encoded. Changes nothing; any thread."""
+        if not self._log.exists():
+            return []
+        found = list(latest_items(self._log, after=self._items_place))
+        vectors = iter(self.encode_items([item for _, item in found if item.columns is not None]))
+        return [ItemChange(sequence, item, None if item.columns is None else next(vectors)) for sequence, item in found]
 
     def replay(self, logged: Iterable[tuple[int, ItemVersion]], cache_path: Path) -> None:
         """Follow what an event log has of items, but for those that the bundle has in that form or a later one.
 
         Vectors come from the cache of `recsys embed` where it has them.
         """
-        changed = [(sequence, item) for sequence, item in logged if self._differs(item)]
+        everything = list(logged)
+        self._items_place = max([self._items_place, *(sequence for sequence, _ in everything)])
+        changed = [(sequence, item) for sequence, item in everything if self._differs(item)]
         kept = [item for _, item in changed if item.columns is not None]
         vectors = iter(embed([self._text.of_item(item.columns or {}) for item in kept], self._encoder, cache_path)[0])
         self.apply_items(
@@ -232,6 +253,22 @@ class BundleEngine:
             self._text.of_item(known),
         )
 
+    def _user(self, user_id: str) -> tuple[UserState, list[str]]:
+        """What the online store knows of a user, and what the answer has to do without."""
+        degraded = self.catch_up()
+        try:
+            user = self._behaviour.user(user_id, self._catalogue)
+        except FeatureStoreError as error:
+            # Once, not at each request, and nothing of who asked.
+            if self._store_answers:
+                logger.warning("%s; until then users are ranked for as if never seen", error)
+            self._store_answers = False
+            return unknown_user(self._recommender.features, self._catalogue), [*degraded, USER_FEATURES]
+        if not self._store_answers:
+            logger.warning("the online store answers again")
+        self._store_answers = True
+        return user, degraded
+
     def _encode_query(self, query: str | None) -> Vectors | None:
         """The unit vector of a query: float32 (d,); None when it is blank, or says nothing to the text model."""
         text = normalised(query or "")
@@ -250,13 +287,21 @@ class BundleEngine:
         return RankedItem(self._catalogue.item_ids[position], float(score), channels, self._items.title(position))
 
 
+def newest(workspace: Workspace) -> tuple[str, str]:
+    """What load_engine would load: the champion, and the filling of the online store.
+
+    Raises BundleError or FeatureStoreError when there is none.
+    """
+    return champion(workspace.bundles).name, BehaviourStore.of(workspace).online_filling()
+
+
 def load_engine(workspace: Workspace) -> BundleEngine:
     """The engine of the project's champion, every file of it checked.
 
     Raises BundleError or FeatureStoreError, which say what to do.
     """
     path: Path = champion(workspace.bundles)
-    store = BehaviourStore(workspace.features, FeatureSet.of(workspace.config.interaction_types))
+    store = BehaviourStore.of(workspace)
     config = workspace.config
     engine = BundleEngine(
         open_bundle(path),

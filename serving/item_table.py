@@ -25,7 +25,8 @@ ITEMS_INDEX: Final = f"CREATE INDEX IF NOT EXISTS items_by_id ON items ({ITEM_ID
 
 _ADD: Final = f"INSERT INTO items ({ITEM_ID}, columns, {UPDATED_AT}, received_at) VALUES (?, ?, ?, ?)"
 _LATEST: Final = f"""
-    SELECT max(sequence), {ITEM_ID}, columns, {UPDATED_AT} FROM items WHERE sequence <= ? GROUP BY {ITEM_ID}"""
+    SELECT max(sequence), {ITEM_ID}, columns, {UPDATED_AT} FROM items WHERE sequence > ? AND sequence <= ?
+    GROUP BY {ITEM_ID}"""
 LAST_SEQUENCE: Final = (1 << 63) - 1
 
 
@@ -38,8 +39,8 @@ def add_item(connection: sqlite3.Connection, item: ItemVersion, received_at: dat
     return sequence
 
 
-def latest_items(path: Path, until: int = LAST_SEQUENCE) -> Iterator[tuple[int, ItemVersion]]:
-    """The sequence and the latest version, up to a sequence, of every item of the log; none without such a table.
+def latest_items(path: Path, *, after: int = 0, until: int = LAST_SEQUENCE) -> Iterator[tuple[int, ItemVersion]]:
+    """The sequence and the latest version, between two places, of every item of the log; none without such a table.
 
     Raises DataError when the file cannot be read.
     """
@@ -48,7 +49,7 @@ def latest_items(path: Path, until: int = LAST_SEQUENCE) -> Iterator[tuple[int, 
             if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'items'").fetchone():
                 return
             # SQLite takes the other columns from the row that holds the maximum.
-            for sequence, item_id, columns, updated_at in connection.execute(_LATEST, (until,)):
+            for sequence, item_id, columns, updated_at in connection.execute(_LATEST, (after, until)):
                 decoded = None if columns is None else msgspec.json.decode(columns)
                 yield sequence, ItemVersion(item_id, decoded, from_microseconds(updated_at))
     except sqlite3.Error as error:

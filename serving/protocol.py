@@ -1,11 +1,26 @@
 """What the server asks of the engine."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from recsys.interest import Vectors
 from serving.item_types import ItemChange, ItemVersion
 from serving.types import RankedList
+
+
+class Freshness(NamedTuple):
+    """How new is what an engine knows, in seconds since the epoch.
+
+    as_of       the moment of the features in the online store
+    written_at  when they were put there
+    latest      the latest event that is known; the moment of the features when there was none since
+    events      the place in the event log up to which events are known
+    """
+
+    as_of: float
+    written_at: float
+    latest: float
+    events: int
 
 
 class Engine(Protocol):
@@ -28,6 +43,14 @@ class Engine(Protocol):
 
     def catch_up(self) -> list[str]:
         """See every event that was acknowledged until now; returns what the answers have to do without, if anything."""
+        ...
+
+    def freshness(self) -> Freshness:
+        """How new is what answers are made of."""
+        ...
+
+    def new_items(self) -> list[ItemChange]:
+        """The changes of items in the log that were not followed yet, encoded. Changes nothing; any thread."""
         ...
 
     def has_item(self, item_id: str) -> bool:

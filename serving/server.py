@@ -15,6 +15,7 @@ import uvicorn
 from recsys.errors import RecsysError
 from serving.api import create_app
 from serving.protocol import Engine
+from serving.reload import Reloader
 from serving.service import Service
 
 DRAIN_S: Final = 30
@@ -25,11 +26,16 @@ class AddressError(RecsysError):
     """The server cannot listen where it was told to."""
 
 
-def run(service: Service, load_engine: Callable[[], Engine], *, host: str, port: int) -> None:
+def run(
+    service: Service, load_engine: Callable[[], Engine], newest: Callable[[], object], *, host: str, port: int
+) -> None:
     """Serve until SIGTERM or SIGINT; port 0 takes a free one. Prints one line with the address when ready.
+
+    newest  what `load_engine` would load (serving.reload)
 
     Call it in the main thread, which gets the signals. Raises AddressError, or whatever `load_engine` raised.
     """
+    reloader, stop = Reloader(service, load_engine, newest), threading.Event()
     with _listen(host, port) as listener:
         # No access log: it would name the clients. Messages go to the logging of the process.
         settings = uvicorn.Config(
@@ -45,7 +51,7 @@ def run(service: Service, load_engine: Callable[[], Engine], *, host: str, port:
 
         def load() -> None:
             try:
-                service.engine = engine = load_engine()
+                engine = reloader.first()
             except BaseException as error:  # raised again in the main thread
                 failures.append(error)
                 server.should_exit = True
@@ -53,12 +59,16 @@ def run(service: Service, load_engine: Callable[[], Engine], *, host: str, port:
                 print(
                     f"recsys serves {engine.bundle_id} on {address}, the API is described at {address}/docs", flush=True
                 )
+                reloader.watch(stop)
 
         # After draining uvicorn raises the signal once more: end then as after any other command that did its work.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _exit)
         threading.Thread(target=load, name="load-engine", daemon=True).start()
-        server.run(sockets=[listener])
+        try:
+            server.run(sockets=[listener])
+        finally:
+            stop.set()
     if failures:
         raise failures[0]
 

@@ -1,6 +1,8 @@
 """What the routes share: the engine that answers now, the event log and the configuration."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any
 
 from litestar import Request
@@ -13,15 +15,22 @@ from serving.protocol import Engine
 
 @dataclass
 class Service:
-    """Changing `engine` changes what answers the next request."""
+    """What is put into `between_requests` runs where requests are answered, before the next one."""
 
     event_log: EventLog
     config: Config
     engine: Engine | None = None
     """None until it is loaded."""
+    _between: "SimpleQueue[Callable[[], None]]" = field(default_factory=SimpleQueue)
+
+    def between_requests(self, work: Callable[[], None]) -> None:
+        """Have this done before the next request; from any thread."""
+        self._between.put(work)
 
     def ready_engine(self) -> Engine:
         """The engine. Raises the 503 while there is none."""
+        while not self._between.empty():
+            self._between.get()()
         if self.engine is None:
             raise ServiceUnavailableException(
                 "the engine is still loading; try again, GET /readyz tells when", headers={"Retry-After": "1"}

@@ -60,7 +60,8 @@ def test_every_recsys_command_and_option_exists(words: list[str]):
     command = recsys.get_command(context, words[0])
     assert command is not None, f"recsys {words[0]} does not exist; there are {recsys.list_commands(context)}"
     if isinstance(command, click.Group):
-        command = command.commands[words[1]]
+        command = command.get_command(context, words[1])
+        assert command is not None, f"recsys {words[0]} {words[1]} does not exist"
     options = {name for parameter in command.params for name in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= options
 

@@ -14,7 +14,6 @@ from pathlib import Path
 import lightgbm as lgb
 import numpy as np
 
-from features.featureset import FeatureSet
 from features.recommender import Recommender, TextSide, UntrainedRanker
 from features.store import BehaviourStore, weigh
 from recsys.bundle_files import RANKER_FILE
@@ -68,8 +67,8 @@ class Pipeline:
         self.hidden: Mask = np.zeros(len(self.catalogue), dtype=np.bool_)
         if cut is not None:
             self.hidden = cold_items(self.catalogue.item_ids)
-        self.features = FeatureSet.of(self.config.interaction_types)
-        self.store = BehaviourStore(workspace.features, self.features)
+        self.store = BehaviourStore.of(workspace)
+        self.features = self.store.features
 
     @cached_property
     def data_key(self) -> str:

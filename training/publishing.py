@@ -1,7 +1,7 @@
 """Put the models of a pipeline into a bundle, make it the champion, and fill the online store.
 
 Reads   cache/
-Writes  bundles/BUNDLE_ID/, bundles/champion, features/online.db
+Writes  bundles/BUNDLE_ID/, bundles/champion, features/online/
 """
 
 import re

@@ -68,6 +68,10 @@ class PackedOnlineStore(OnlineStore):
     def delete(self, config: RepoConfig, view: str) -> None:
         """Delete the rows of a view, of whatever schema."""
 
+    @abstractmethod
+    def disconnect(self) -> None:
+        """Close the connections; the next call opens them."""
+
     # Feast's interface
 
     def online_write_batch(
@@ -188,6 +192,10 @@ class PackedOnlineStore(OnlineStore):
         """Delete every view's rows."""
         for table in tables:
             self.delete(config, table.name)
+
+    async def close(self) -> None:
+        """`disconnect`, as Feast calls it."""
+        self.disconnect()
 
     # The asynchronous half: the same calls in a thread
 

@@ -104,17 +104,26 @@ class PackedRedisOnlineStore(PackedOnlineStore):
 
     def delete(self, config: RepoConfig, view: str) -> None:
         """Delete the view's keys, of whatever schema: a scan over all keys of the server."""
-        pattern = b"".join(
-            b"\\" + bytes([byte]) if byte in b"*?[]\\" else bytes([byte]) for byte in _prefix(config, view)
-        )
-        with self._connected(config) as client:
-            for key in client.scan_iter(match=pattern + b"*", count=1000):
-                client.unlink(key)
+        self._delete(config, _prefix(config, view))
 
-    async def close(self) -> None:
-        """Close the connections."""
+    def clear(self, config: RepoConfig) -> None:
+        """Delete all keys of key_prefix, of whatever project, view and schema: a scan as for `delete`."""
+        self._delete(config, f"{config.online_store.key_prefix}:".encode())
+
+    def disconnect(self) -> None:
+        """Close the connections; the next call opens them."""
         if self._client is not None:
             self._client.close()
+
+    def _delete(self, config: RepoConfig, prefix: bytes) -> None:
+        pattern = b"".join(b"\\" + bytes([byte]) if byte in b"*?[]\\" else bytes([byte]) for byte in prefix)
+        with self._connected(config) as client:
+            found = client.scan_iter(match=pattern + b"*", count=1000)
+            while keys := list(islice(found, ROWS_AT_ONCE)):
+                with client.pipeline(transaction=False) as pipeline:
+                    for key in keys:
+                        pipeline.unlink(key)
+                    pipeline.execute()
 
     @contextmanager
     def _connected(self, config: RepoConfig) -> Iterator[Any]:

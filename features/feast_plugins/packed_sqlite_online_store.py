@@ -81,7 +81,7 @@ class PackedSqliteOnlineStore(PackedOnlineStore):
                 if of == f"{config.project}:{view}":
                     connection.execute(f"DROP TABLE {_table(config.project, view, schema)}")
 
-    async def close(self) -> None:
+    def disconnect(self) -> None:
         """Close the idle connections; the last one to close leaves everything in the file itself."""
         for (process, _), idle in self._idle.items():
             while process == os.getpid() and idle:

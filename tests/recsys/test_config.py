@@ -79,3 +79,12 @@ def test_a_bad_config_is_an_error_that_names_the_file_and_the_place(tmp_path, te
 def test_a_missing_config_says_how_to_write_one(tmp_path):
     with pytest.raises(ConfigError, match=r"No such file or directory; .*`recsys init`"):
         load_config(tmp_path / "recsys.toml")
+
+
+def test_an_online_store_that_is_no_address_is_refused_with_the_file_and_without_the_address(tmp_path):
+    with pytest.raises(ConfigError, match=r"recsys\.toml: features\.online_store: expected .*; correct the") as refused:
+        load(tmp_path, f"{SMALLEST}[features]\nonline_store = 'rdis://:sesame@host/0'\n")
+    assert "sesame" not in str(refused.value)
+    config = load(tmp_path, f"{SMALLEST}[features]\nonline_store = 'redis://:sesame@host/0'\n")
+    assert config.features.online_store == "redis://:sesame@host/0"
+    assert "sesame" not in repr(config)

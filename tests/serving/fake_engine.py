@@ -7,6 +7,7 @@ import numpy as np
 from recsys.config import Config, InteractionType, Serving, Source
 from recsys.interest import Vectors
 from serving.item_types import ItemChange, ItemVersion
+from serving.protocol import Freshness
 from serving.types import RankedItem, RankedList
 
 CONFIG = Config(
@@ -46,6 +47,12 @@ class FakeEngine:
 
     def catch_up(self) -> list[str]:
         self.caught_up += 1
+        return []
+
+    def freshness(self) -> Freshness:
+        return Freshness(as_of=1000.0, written_at=1060.0, latest=1100.0, events=7)
+
+    def new_items(self) -> list[ItemChange]:
         return []
 
     def has_item(self, item_id: str) -> bool:

@@ -15,13 +15,15 @@ import scipy.sparse as sp
 
 from features.featureset import FeatureSet
 from features.recent import Row
-from recsys.bundle import Manifest, promote, publish
+from recsys.bundle import Manifest, open_bundle, promote, publish
 from recsys.bundle_files import CATALOGUE_FILE, ENCODER_FILE, RANKER_FILE, SCORER_FILE, TOKENIZER_FILE, VECTORS_FILE
 from recsys.catalogue import Catalogue
 from recsys.encoder import ItemEncoder
 from recsys.interest import signal_names
 from recsys.state import POPULARITY, ItemState
 from recsys.text_neighbours import TextNeighbours
+from serving.engine import BundleEngine
+from serving.live_behaviour import Snapshot
 from tests.recsys.wordmodel import write_word_model
 
 FEATURE_SET = FeatureSet.of(["click"])
@@ -96,6 +98,19 @@ def publish_made_bundle(bundles: Path, scorer: Path, titles: dict[str, str] = TI
     folder = publish(bundles, manifest, build)
     promote(bundles, "made")
     return folder
+
+
+def made_engine(folder: Path, scorer: Path, store: Snapshot | None = None) -> BundleEngine:
+    """Over the made store or another one; it reads the event log events.db of the folder."""
+    bundle = open_bundle(publish_made_bundle(folder / "bundles", scorer))
+    return BundleEngine(
+        bundle,
+        store or MadeStore(),
+        features=FEATURE_SET,
+        events=folder / "events.db",
+        weights={"click": 1.0},
+        candidates=40,
+    )
 
 
 def _ranker() -> lgb.Booster:

@@ -348,3 +348,29 @@ def test_no_body_makes_the_server_fail(client, route, body):
     assert answer.status_code in (200, 400)
     if answer.status_code == 400:
         assert answer.json()["path"].startswith("$")
+
+
+# Freshness
+
+
+def test_an_acknowledged_event_is_followed_before_the_answer(client, service):
+    client.post("/v1/events", json=CLICK)
+    assert service.engine.caught_up == 1
+    service.engine = None
+    assert client.post("/v1/events", json=CLICK).status_code == 200
+
+
+def test_the_metrics_say_how_stale_the_features_are(client, service, monkeypatch):
+    monkeypatch.setattr("serving.metrics.time.time", lambda: 1200.0)
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    values = dict(line.rsplit(" ", 1) for line in answer.text.splitlines() if not line.startswith("#"))
+    assert values == {
+        'recsys_bundle_info{bundle="fake-1"}': "1.0",
+        "recsys_snapshot_age_seconds": "140.0",
+        "recsys_snapshot_staleness_seconds": "200.0",
+        "recsys_latest_event_age_seconds": "100.0",
+        "recsys_events_followed": "7.0",
+    }
+    service.engine = None
+    assert client.get("/metrics").text == ""

@@ -127,7 +127,9 @@ def test_the_command_says_what_differs_and_ends_with_1(project, tmp_path):
     pl.read_parquet(path).gather_every(2).write_parquet(path)
     done = run()
     assert done.exit_code == 1
-    assert re.search(r"difference: item_users: .*found [\d.]+, expected [\d.]+ \(in \d+ of 11 requests\)", done.stderr)
+    assert re.search(
+        r"difference: item_users, .*: found [\d.]+, expected [\d.]+ \(in \d+ of 11 requests\)", done.stderr
+    )
     users = pl.read_parquet(path)["user_id"].unique()
     assert not any(user in done.stderr for user in users)
 

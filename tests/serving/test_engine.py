@@ -8,20 +8,12 @@ import pytest
 from recsys.bundle import open_bundle
 from serving.engine import BundleEngine
 from serving.item_types import ItemChange, ItemVersion
-from tests.serving.made_bundle import FEATURE_SET, MadeStore, publish_made_bundle
+from tests.serving.made_bundle import made_engine
 
 
 @pytest.fixture
 def engine(tmp_path: Path, made_scorer: Path) -> BundleEngine:
     return made_engine(tmp_path, made_scorer)
-
-
-def made_engine(folder: Path, scorer: Path) -> BundleEngine:
-    """Reads the event log events.db of the folder."""
-    bundle = open_bundle(publish_made_bundle(folder, scorer))
-    return BundleEngine(
-        bundle, MadeStore(), features=FEATURE_SET, events=folder / "events.db", weights={"click": 1.0}, candidates=40
-    )
 
 
 def put(engine: BundleEngine, sequence: int, item_id: str, title: str) -> None:
@@ -87,10 +79,10 @@ def test_of_two_changes_the_later_one_in_the_log_counts_whichever_comes_first(en
 
 
 def test_the_file_of_the_vectors_stays_as_it_is(engine, tmp_path):
-    before = (tmp_path / "made" / "item_vectors.npy").read_bytes()
+    before = (tmp_path / "bundles" / "made" / "item_vectors.npy").read_bytes()
     put(engine, 1, "a1", "pear")
-    assert (tmp_path / "made" / "item_vectors.npy").read_bytes() == before
-    open_bundle(tmp_path / "made")
+    assert (tmp_path / "bundles" / "made" / "item_vectors.npy").read_bytes() == before
+    open_bundle(tmp_path / "bundles" / "made")
 
 
 def test_a_log_is_followed_where_it_differs_from_the_bundle(engine, tmp_path, monkeypatch):

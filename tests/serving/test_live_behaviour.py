@@ -24,8 +24,7 @@ from serving.live_items import LiveItems
 from serving.recent_log import RecentLog
 from serving.types import Interaction
 from tests.features.log import catalogue_of
-from tests.serving.made_bundle import BOXES_SOLD, NOW, WRITTEN_AT, MadeStore
-from tests.serving.test_engine import made_engine
+from tests.serving.made_bundle import BOXES_SOLD, NOW, WRITTEN_AT, MadeStore, made_engine
 
 CATALOGUE = catalogue_of("abc")
 WEIGHTS = {"click": 1.0, "buy": 3.0}

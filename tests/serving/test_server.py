@@ -47,6 +47,7 @@ def load_engine(workspace):
 
 sys.modules["serving.engine"] = types.ModuleType("serving.engine")
 sys.modules["serving.engine"].load_engine = load_engine
+sys.modules["serving.engine"].newest = lambda workspace: None
 main()
 """
 TOML = """
@@ -151,4 +152,4 @@ def test_an_address_in_use_is_named(tmp_path):
     with EventLog.open(tmp_path / "events.db") as log, socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(AddressError, match=f"127.0.0.1:{port}: Address already in use.*choose another address"):
-            run(Service(log, CONFIG), FakeEngine, host="127.0.0.1", port=port)
+            run(Service(log, CONFIG), FakeEngine, lambda: None, host="127.0.0.1", port=port)

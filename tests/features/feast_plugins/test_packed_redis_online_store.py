@@ -91,3 +91,21 @@ def test_a_view_name_with_the_signs_of_a_pattern_deletes_itself_alone(valkey, tm
         write(each, key(item_id="a"), item_values())
     store.teardown()
     assert price_of(other) == 1.5
+
+
+def test_clearing_a_store_deletes_all_keys_of_its_prefix_and_no_others(valkey, tmp_path):
+    names = ("clear", "clear*", "clearly")
+    stores = {
+        name: open_store(tmp_path / str(at), {"type": REDIS, "connection_string": valkey, "key_prefix": name})
+        for at, name in enumerate(names)
+    }
+    for store in stores.values():
+        store.apply([ITEM, view(), view("others")])
+        for at in range(1200):
+            write(store, key(item_id=f"i{at}"), item_values(), view=("items", "others")[at % 2])
+    cleared = stores["clear*"]
+    cleared._get_provider().online_store.clear(cleared.config)
+    client = Redis.from_url(valkey)
+    left = {name: sum(1 for _ in client.scan_iter(f"{name}:*".replace("*:", "[*]:"))) for name in names}
+    client.close()
+    assert left == {"clear": 1200, "clear*": 0, "clearly": 1200}

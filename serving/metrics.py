@@ -1,0 +1,44 @@
+"""The route for Prometheus: GET /metrics."""
+
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+from litestar import Request, Response, get
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from serving.service import Service, service_of
+
+MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@get("/metrics", operation_id="metrics", media_type=MEDIA_TYPE)
+async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """How stale is what the answers are made of, in the text format of Prometheus."""
+    registry = CollectorRegistry()
+    registry.register(EngineState(service_of(request)))
+    return Response(generate_latest(registry), media_type=MEDIA_TYPE)
+
+
+class EngineState(Collector):
+    """What the engine knows at the moment that it is asked; nothing before it is loaded."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def collect(self) -> Iterator[Metric]:
+        engine = self._service.engine
+        if engine is None:
+            return
+        known = engine.freshness()
+        now = time.time()
+        yield InfoMetricFamily("recsys_bundle", "The model bundle that serves", {"bundle": engine.bundle_id})
+        for name, help_text, value in (
+            ("snapshot_age_seconds", "Since the features were put into the online store", now - known.written_at),
+            ("snapshot_staleness_seconds", "Since the moment of these features", now - known.as_of),
+            ("latest_event_age_seconds", "Since the latest event that answers know of", now - known.latest),
+            ("events_followed", "Place in the event log up to which answers know the events", known.events),
+        ):
+            yield GaugeMetricFamily(f"recsys_{name}", help_text, value)

@@ -1,0 +1,142 @@
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
+
+import msgspec
+import numpy as np
+import pytest
+
+from recsys.errors import BundleError
+from serving.events import EventLog
+from serving.item_types import ItemChange, ItemVersion
+from serving.reload import Reloader
+from serving.service import Service
+from serving.types import Interaction
+from tests.serving.fake_engine import CONFIG, FakeEngine
+from tests.serving.made_bundle import made_engine
+
+
+class Source:
+    """Engines to load: each has the name of what was newest."""
+
+    def __init__(self) -> None:
+        self.newest = "first"
+        self.loaded: list[str] = []
+        self.fails = False
+
+    def load(self) -> FakeEngine:
+        self.loaded.append(self.newest)
+        if self.fails:
+            raise BundleError("bundles/second: a file is missing")
+        engine = FakeEngine()
+        engine.bundle_id = self.newest
+        return engine
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()
+
+
+@pytest.fixture
+def service(tmp_path: Path):
+    with EventLog.open(tmp_path / "events.db") as log:
+        yield Service(log, CONFIG)
+
+
+@pytest.fixture
+def reloader(service: Service, source: Source) -> Reloader:
+    found = Reloader(service, source.load, lambda: source.newest)
+    found.first()
+    return found
+
+
+def test_what_is_new_takes_the_place_of_what_was_before_the_next_request(service, source, reloader):
+    reloader.look()
+    assert source.loaded == ["first"]
+    source.newest = "second"
+    reloader.look()
+    before = service.engine
+    assert before is not None
+    assert before.bundle_id == "first"
+    assert service.ready_engine().bundle_id == "second"
+    reloader.look()
+    assert source.loaded == ["first", "second"]
+
+
+def test_what_cannot_be_loaded_is_refused_once_and_the_old_one_serves_on(service, source, reloader, caplog):
+    source.newest, source.fails = "second", True
+    reloader.look()
+    reloader.look()
+    assert service.ready_engine().bundle_id == "first"
+    assert source.loaded == ["first", "second"]
+    assert [message.partition(";")[0] for message in caplog.messages] == [
+        "what is new cannot be loaded: bundles/second: a file is missing"
+    ]
+    source.newest, source.fails = "third", False
+    reloader.look()
+    assert service.ready_engine().bundle_id == "third"
+
+
+def test_when_there_is_nothing_to_load_any_more_the_old_one_serves_on(service, source, caplog):
+    def newest() -> str:
+        if source.newest == "nothing":
+            raise BundleError("bundles/champion: no bundle was promoted yet")
+        return source.newest
+
+    reloader = Reloader(service, source.load, newest)
+    reloader.first()
+    source.newest = "nothing"
+    reloader.look()
+    assert service.ready_engine().bundle_id == "first"
+    assert "no bundle was promoted yet; what was loaded serves on" in caplog.text
+
+
+def test_items_that_came_while_an_engine_was_loaded_are_in_it(service, source, reloader, monkeypatch):
+    late = ItemChange(1, ItemVersion("z", {"title": "Z"}), np.ones(1, dtype=np.float32))
+    monkeypatch.setattr(FakeEngine, "new_items", lambda self: [] if "z" in self.catalogue else [late])
+    source.newest = "second"
+    reloader.look()
+    assert service.ready_engine().has_item("z")
+    assert [change.item.item_id for change in service.ready_engine().changes].count("z") >= 1
+
+
+def test_items_of_other_processes_are_followed(service, reloader, monkeypatch):
+    other = ItemChange(1, ItemVersion("z", {"title": "Z"}), np.ones(1, dtype=np.float32))
+    monkeypatch.setattr(FakeEngine, "new_items", lambda self: [] if "z" in self.catalogue else [other])
+    reloader.look()
+    assert service.ready_engine().has_item("z")
+
+
+def test_it_looks_as_often_as_configured_until_told_to_stop(source, tmp_path):
+    config = msgspec.structs.replace(CONFIG, features=msgspec.structs.replace(CONFIG.features, refresh_seconds=0.001))
+    stop, looks = Event(), []
+    with EventLog.open(tmp_path / "events.db") as log:
+        reloader = Reloader(Service(log, config), source.load, lambda: source.newest)
+        reloader.look = lambda: looks.append(None) or (stop.set() if len(looks) == 3 else None)  # type: ignore[method-assign]
+        reloader.watch(stop)
+    assert len(looks) == 3
+
+
+def test_an_engine_finds_the_items_of_the_log_that_it_has_not_followed(tmp_path, made_scorer):
+    engine = made_engine(tmp_path, made_scorer)
+    assert engine.new_items() == []
+    with EventLog.open(tmp_path / "events.db") as log:
+        log.submit_items([ItemVersion("n", {"title": "red apple"}), ItemVersion("p1", None)]).result()
+    changes = engine.new_items()
+    assert sorted(change.item.item_id for change in changes) == ["n", "p1"]
+    engine.apply_items(changes)
+    assert engine.has_item("n")
+    assert not engine.has_item("p1")
+    assert engine.new_items() == []
+
+
+def test_an_engine_says_how_new_is_what_it_knows(tmp_path, made_scorer):
+    engine = made_engine(tmp_path, made_scorer)
+    with EventLog.open(tmp_path / "events.db") as log:
+        at = datetime.fromtimestamp(1e9 + 30, UTC)
+        log.append([Interaction(user_id="u", item_id="a1", event_type="click", timestamp=at)])
+    engine.catch_up()
+    found = engine.freshness()
+    assert (found.as_of, found.written_at, found.events) == (1e9, 1e9 + 60, 1)
+    assert found.latest == pytest.approx(1e9 + 30, abs=1e-5)
