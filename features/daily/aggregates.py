@@ -16,17 +16,19 @@ from pathlib import Path
 
 import polars as pl
 
+from features.daily.day import partials
 from features.daily.files import scan_partials, write_partials
+from features.daily.keys import KEY_OF, KEYS, USER_KEY, hashing, id_of_key, key, one_id_a_key
 from features.daily.log import ONE_DAY, POSITION, DailyLog, midnight
-from features.daily.partials import Partials, bucketed, bucketing, merged_pairs, partials, together
+from features.daily.partials import AT, RANK, Partials, merged_pairs, together
 from features.featureset import FeatureSet
 from features.history import LOGGED
 from recsys.errors import DataError, FeatureStoreError
 from recsys.schema import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, UTC_MICROSECONDS, VALUE
 
-FORMAT = "2"
+FORMAT = "3"
 MERGE_DAYS = 28  # fewer are read about as fast one by one
-SAMPLED_BUCKETS = 16
+SAMPLED_KEYS = KEYS // 64
 COLUMNS = {
     USER_ID: pl.String(),
     ITEM_ID: pl.String(),
@@ -60,7 +62,7 @@ class DailyAggregates:
         missing = [day for day in whole if not self._day(day, versions).exists()]
         for day in missing:
             found = partials(self._events(self.log.scan(day), day), self.types)
-            tables = (found.items, found.users, found.pairs, found.recent)
+            tables = (found.items, found.users, found.pairs, found.events)
             write_partials(self._day(day, versions), [[table.collect() for table in tables]])
         self._merge(whole, versions)
         return len(missing)
@@ -106,9 +108,9 @@ class DailyAggregates:
             return
         before = [] if merged is None else [self._merged(merged, versions)]
         parts = [scan_partials(path) for path in before + [self._day(day, versions) for day in since]]
-        sample = together([part.of_buckets(0, SAMPLED_BUCKETS) for part in parts]).pairs
-        rows, distinct = pl.collect_all([sample.select(pl.len()), merged_pairs(sample).select(pl.len())])
-        if 0 < 2 * distinct.item() <= rows.item():
+        sample = together([part.of_users(0, SAMPLED_KEYS) for part in parts])
+        rows = sum(table.select(pl.len()).collect().item() for table in (sample.pairs, sample.events))
+        if 0 < 2 * len(merged_pairs(sample)) <= rows:
             write_partials(self._merged(since[-1] + ONE_DAY, versions), _summed(together(parts)))
 
     def _part_of_day(self, start: datetime, end: datetime) -> Partials:
@@ -120,20 +122,27 @@ class DailyAggregates:
         return partials(self._events(rows, day), self.types)
 
     def _events(self, rows: pl.LazyFrame, day: date) -> pl.DataFrame:
+        """As features.daily.day.partials needs them."""
         logged = pl.col(POSITION).cast(pl.Int64) + day.toordinal() * LOGGED_A_DAY
-        events = rows.select(
-            *(pl.col(name).cast(kind) for name, kind in COLUMNS.items()), logged.alias(LOGGED)
-        ).collect()
-        if unknown := sorted(set(events[EVENT_TYPE].unique()) - set(self.types)):
+        typed = rows.with_columns(pl.col(name).cast(kind) for name, kind in COLUMNS.items())
+        events = typed.select(
+            *(name for of_id, of_key in KEY_OF.items() for name in (pl.col(of_id), key(of_id).alias(of_key))),
+            pl.col(EVENT_TYPE).cast(pl.Enum(self.types), strict=False),
+            pl.col(TIMESTAMP).cast(pl.Int64).alias(AT),
+            VALUE,
+            logged.alias(LOGGED),
+        ).collect(engine="streaming")
+        if events[EVENT_TYPE].null_count():
+            unknown = sorted(set(typed.select(pl.col(EVENT_TYPE).unique()).collect().to_series()) - set(self.types))
             raise DataError(
                 f"{self.log.path(day)}: found the types {unknown}, expected {sorted(self.types)}; "
                 "add them to [interaction_types]"
             )
-        return events
+        return events.with_columns(pl.col(EVENT_TYPE).to_physical().cast(pl.UInt8).alias(RANK)).drop(EVENT_TYPE)
 
     def _versions(self) -> dict[date, str]:
         """Of each day of the log, in order."""
-        constant = f"{FORMAT} {bucketing()} {self.types}"
+        constant = f"{FORMAT} {hashing()} {self.types}"
         return {day: _hash(f"{constant} {self.log.version(day)}") for day in self.log.days()}
 
     @staticmethod
@@ -161,14 +170,18 @@ class DailyAggregates:
 
 
 def _summed(found: Partials) -> Iterator[Sequence[pl.DataFrame]]:
-    none = found.recent.head(0).collect()
-    items = found.items.group_by(ITEM_ID).agg(pl.all().sum()).collect(engine="streaming")
+    none = found.events.head(0).collect()
+    items = sums_by_key(found.items, ITEM_ID)
     for first, last in found.ranges():
-        part = found.of_buckets(first, last)
-        users = part.users.group_by(USER_ID).agg(pl.exclude("bucket").sum()).collect(engine="streaming")
-        pairs = merged_pairs(part.pairs).collect(engine="streaming")
-        yield items, bucketed(users), bucketed(pairs), none
+        part = found.of_users(first, last)
+        yield items, sums_by_key(part.users, USER_ID).sort(USER_KEY), merged_pairs(part).sort(USER_KEY), none
         items = items.clear()
+
+
+def sums_by_key(rows: pl.LazyFrame, name: str) -> pl.DataFrame:
+    """One row a key of what `name` says, with its id and the sums of all other columns."""
+    sums = rows.group_by(KEY_OF[name]).agg(*id_of_key(name), pl.exclude(KEY_OF[name], name).sum())
+    return one_id_a_key(sums.collect(engine="streaming"), name)
 
 
 def _hash(text: str) -> str:

@@ -1,6 +1,6 @@
 """Partials in a folder, which has its name from the moment that it is complete.
 
-Reads and writes  FOLDER/{items,users,pairs,recent}/NUMBER.parquet
+Reads and writes  FOLDER/{items,users,pairs,events}/NUMBER.parquet
 """
 
 import shutil
@@ -11,9 +11,9 @@ import polars as pl
 
 from features.daily.partials import Partials
 
-# Small groups of rows, so that few other users are read with those of some buckets.
+# Small groups of rows, so that few other users are read with those of some keys.
 ROWS_A_GROUP = 1 << 15
-TABLES = ("items", "users", "pairs", "recent")
+TABLES = ("items", "users", "pairs", "events")
 
 
 def write_partials(path: Path, parts: Iterable[Sequence[pl.DataFrame]]) -> None:

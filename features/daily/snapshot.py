@@ -4,20 +4,22 @@ Writes  OUT/VIEW/NUMBER.parquet
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from features.aggregate import item_view, seconds, user_view
+from features.aggregate import item_view, user_view
 from features.daily.aggregates import DailyAggregates
-from features.daily.partials import RANK, Partials, merged_pairs
+from features.daily.choosers import Choosers
+from features.daily.histories import MICROSECONDS, histories, latest_first, starts_of
+from features.daily.keys import ITEM_KEY, USER_KEY
+from features.daily.partials import AT, merged_pairs, together
+from features.daily.windows import item_sums, segments, user_sums
 from features.definitions import HISTORY_VIEW, ITEM_VIEW, USER_VIEW
-from features.fields import SPEND_DAYS, WEIGHT_DAYS, WINDOWS_DAYS, count_of, windowed
-from features.history import RECENT_DAYS, history_view
-from recsys.schema import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID
+from features.history import RECENT_DAYS
+from recsys.schema import ITEM_ID, USER_ID
 
 
 def snapshot(aggregates: DailyAggregates, as_of: datetime, out: Path) -> dict[str, pl.LazyFrame]:
@@ -27,118 +29,49 @@ def snapshot(aggregates: DailyAggregates, as_of: datetime, out: Path) -> dict[st
     """
     aggregates.update(as_of)
     known = aggregates.between(None, as_of)
-    windows = {days: aggregates.between(as_of - timedelta(days=days), as_of) for days in WINDOWS_DAYS}
+    ages = segments(aggregates, as_of)
+    recent = together([part for days, part in ages.items() if days is not None and days <= RECENT_DAYS])
+    items = item_sums(ages, aggregates.weights)
+    places = items.select(ITEM_KEY, place=pl.int_range(pl.len(), dtype=pl.UInt32))
+    choosers = Choosers(len(items), as_of)
     new = out.with_name(f"{out.name}.new")
     shutil.rmtree(new, ignore_errors=True)
-    chosen = []
     for number, (first, last) in enumerate(known.ranges()):
-        part = known.of_buckets(first, last)
-        pairs = merged_pairs(part.pairs).collect(engine="streaming")
-        parts = {days: window.of_buckets(first, last) for days, window in windows.items()}
-        users = _users(part, parts, pairs, aggregates.types)
-        _write(user_view(users, as_of, aggregates.features), new / USER_VIEW, number)
-        recent = parts[RECENT_DAYS].recent.collect(engine="streaming")
-        _write(_history(pairs, recent, aggregates.types, as_of), new / HISTORY_VIEW, number)
-        chosen.append(_chosen(pairs, as_of))
-    items = _items(known, windows, chosen, aggregates.weights)
-    _write(item_view(items, as_of, aggregates.features), new / ITEM_VIEW, 0)
+        pairs = latest_first(_placed(merged_pairs(known.of_users(first, last)), places), "last_at")
+        users = user_sums({days: part.of_users(first, last) for days, part in ages.items()}, aggregates.types)
+        view = user_view(users.join(_of_pairs(pairs), on=USER_KEY), as_of, aggregates.features)
+        _write(view, new / USER_VIEW, number)
+        events = recent.of_users(first, last).events.collect(engine="streaming")
+        last_events = latest_first(_placed(events, places), AT)
+        ids = users.select(USER_KEY, USER_ID)
+        view = histories(ids, pairs, last_events, items[ITEM_ID], aggregates.types, as_of)
+        _write(view, new / HISTORY_VIEW, number)
+        choosers.add(pairs)
+    _write(item_view(items.with_columns(**choosers.columns()), as_of, aggregates.features), new / ITEM_VIEW, 0)
     shutil.rmtree(out, ignore_errors=True)
     new.rename(out)
     return {view: pl.scan_parquet(out / view / "*.parquet") for view in (ITEM_VIEW, USER_VIEW, HISTORY_VIEW)}
 
 
-def _users(known: Partials, windows: Mapping[int, Partials], pairs: pl.DataFrame, types: Sequence[str]) -> pl.DataFrame:
-    """What user_view needs."""
-    sums = [known.users.select(pl.exclude("bucket"))]
-    for days, window in windows.items():
-        stems = ["occasions", *map(count_of, types), *(["value_sum"] if days in SPEND_DAYS else [])]
-        sums.append(window.users.select(USER_ID, *(pl.col(stem).alias(windowed(stem, days)) for stem in stems)))
-    items = (
-        pairs.lazy()
-        .group_by(USER_ID)
-        .agg(
-            distinct_items=pl.len(),
-            pairs=pl.col("occasions").sum(),
-            first_at=seconds(pl.col("first_at").min()),
-            last_at=seconds(pl.col("last_at").max()),
-        )
-    )
-    return (
-        pl.concat(sums, how="diagonal")
-        .group_by(USER_ID)
-        .agg(pl.all().sum())
-        .join(items, on=USER_ID)
-        .collect(engine="streaming")
-    )
+def _placed(rows: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
+    """With the places of the items for their keys."""
+    return rows.join(places, on=ITEM_KEY, how="left").drop(ITEM_KEY).rename({"place": ITEM_KEY})
 
 
-def _history(pairs: pl.DataFrame, recent: pl.DataFrame, types: list[str], as_of: datetime) -> pl.DataFrame:
-    """The view, from pairs and the interactions that may be among the last of each user."""
-    names = pl.col(RANK).replace_strict(dict(enumerate(types)), return_dtype=pl.String)
-    entries = pairs.select(
-        USER_ID,
-        ITEM_ID,
-        "logged",
-        history_occasions=pl.col("occasions").cast(pl.Float64),
-        history_first_at=seconds(pl.col("first_at")),
-        history_last_at=seconds(pl.col("last_at")),
-        history_types=names,
-    )
-    events = recent.select(USER_ID, ITEM_ID, names.alias(EVENT_TYPE), TIMESTAMP, "logged")
-    return history_view(entries, events, as_of)
-
-
-def _chosen(pairs: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """How many of these users chose each item, lately and again, and when."""
-    chosen = (
-        pairs.lazy()
-        .group_by(ITEM_ID)
-        .agg(
-            *(
-                (pl.col("last_at") >= as_of - timedelta(days=days)).sum().cast(pl.Int64).alias(windowed("users", days))
-                for days in WINDOWS_DAYS
-            ),
-            users=pl.len().cast(pl.Int64),
-            returned=(pl.col("occasions") > 1).sum().cast(pl.Int64),
-            first_at=pl.col("first_at").min(),
-            last_at=pl.col("last_at").max(),
-        )
-    )
-    return chosen.collect(engine="streaming")
-
-
-def _items(
-    known: Partials, windows: Mapping[int, Partials], chosen: list[pl.DataFrame], weights: Mapping[str, float]
-) -> pl.DataFrame:
-    """What item_view needs."""
-    # Interactions have their weights in 32 bits.
-    weight = pl.sum_horizontal(pl.col(count_of(name)) * float(np.float32(value)) for name, value in weights.items())
-    counts = [count_of(name) for name in weights]
-    sums = [known.items.select(ITEM_ID, "value_sum", "value_count", *counts)]
-    for days, window in windows.items():
-        sums.append(window.items.select(ITEM_ID, *(pl.col(stem).alias(windowed(stem, days)) for stem in counts)))
-    month = windows[WEIGHT_DAYS].items
-    sums.append(
-        month.select(
-            ITEM_ID,
-            pl.col("occasions").alias(windowed("occasions", WEIGHT_DAYS)),
-            weight.alias(windowed("weight", WEIGHT_DAYS)),
-        )
-    )
-    users = (
-        pl.concat(chosen)
-        .lazy()
-        .group_by(ITEM_ID)
-        .agg(
-            pl.exclude("first_at", "last_at").sum(), seconds(pl.col("first_at").min()), seconds(pl.col("last_at").max())
-        )
-    )
-    return (
-        pl.concat(sums, how="diagonal")
-        .group_by(ITEM_ID)
-        .agg(pl.all().sum())
-        .join(users, on=ITEM_ID)
-        .collect(engine="streaming")
+def _of_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
+    """One row a user, from pairs in the order of latest_first."""
+    starts = starts_of(pairs)
+    lengths = np.diff(starts, append=len(pairs))
+    occasions, first_at = pairs["occasions"].to_numpy(), pairs["first_at"].to_numpy()
+    return pl.DataFrame(
+        {
+            USER_KEY: pairs[USER_KEY][starts],
+            "distinct_items": lengths,
+            # numpy refuses to sum no rows.
+            "pairs": np.add.reduceat(occasions, starts) if len(starts) else occasions,
+            "first_at": (np.minimum.reduceat(first_at, starts) if len(starts) else first_at) / MICROSECONDS,
+            "last_at": pairs["last_at"].to_numpy()[starts] / MICROSECONDS,
+        }
     )
 
 

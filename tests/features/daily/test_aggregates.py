@@ -19,7 +19,7 @@ ROWS = events(*(("ann", "tea", number + 0.5) for number in (0, 1, 2, 3, 5, 6)), 
 def merges(monkeypatch):
     """Days are summed from the third on, whoever is in the first buckets."""
     monkeypatch.setattr("features.daily.aggregates.MERGE_DAYS", 3)
-    monkeypatch.setattr("features.daily.aggregates.SAMPLED_BUCKETS", 1024)
+    monkeypatch.setattr("features.daily.aggregates.SAMPLED_KEYS", 1 << 64)
 
 
 def assert_same_state(left: DailyAggregates, right: DailyAggregates) -> None:

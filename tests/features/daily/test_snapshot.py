@@ -26,10 +26,9 @@ def test_the_views_are_those_of_the_whole_log_at_every_moment(early, late, times
     with (
         TemporaryDirectory() as name,
         patch("features.daily.aggregates.MERGE_DAYS", merge_days),
-        patch("features.daily.aggregates.SAMPLED_BUCKETS", 1024),
+        patch("features.daily.aggregates.SAMPLED_KEYS", 1 << 64),
         patch("features.daily.partials.PAIRS_AT_ONCE", pairs_at_once),
-        patch("features.daily.partials.BUCKETS", 4),
-        patch("features.daily.partials.RECENT_EVENTS", 3),
+
         patch("features.history.RECENT_EVENTS", 3),
     ):
         aggregates = aggregates_in(Path(name), log(*early).drop("weight"))

@@ -1,0 +1,48 @@
+"""How many users chose each item, lately and again, and when: added up over some users at a time."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+from features.daily.histories import MICROSECONDS
+from features.daily.keys import ITEM_KEY
+from features.fields import WINDOWS_DAYS, windowed
+
+
+class Choosers:
+    """Of items in one order; a pair may be added once."""
+
+    def __init__(self, items: int, as_of: datetime) -> None:
+        self._since: Sequence[tuple[str, int]] = [
+            (windowed("users", days), microseconds(as_of - timedelta(days=days))) for days in WINDOWS_DAYS
+        ]
+        names = (*(name for name, _ in self._since), "users", "returned")
+        self._counts = {name: np.zeros(items, dtype=np.int64) for name in names}
+        self._first_at = np.full(items, np.iinfo(np.int64).max)
+        self._last_at = np.full(items, np.iinfo(np.int64).min)
+
+    def add(self, pairs: pl.DataFrame) -> None:
+        """Those of Partials, with the place of the item for item_key."""
+        items, last_at = pairs[ITEM_KEY].to_numpy(), pairs["last_at"].to_numpy()
+        for name, since in self._since:
+            self._add(name, items[last_at >= since])
+        self._add("users", items)
+        self._add("returned", items[pairs["occasions"].to_numpy() > 1])
+        np.minimum.at(self._first_at, items, pairs["first_at"].to_numpy())
+        np.maximum.at(self._last_at, items, last_at)
+
+    def columns(self) -> dict[str, pl.Series]:
+        """By the name of the field; times in seconds."""
+        times = {"first_at": self._first_at / MICROSECONDS, "last_at": self._last_at / MICROSECONDS}
+        return {name: pl.Series(values) for name, values in {**self._counts, **times}.items()}
+
+    def _add(self, name: str, items: np.ndarray) -> None:
+        self._counts[name] += np.bincount(items, minlength=len(self._counts[name]))
+
+
+def microseconds(moment: datetime) -> int:
+    """Since the epoch."""
+    # A float of seconds does not hold them all.
+    return (moment - datetime.fromtimestamp(0, moment.tzinfo)) // timedelta(microseconds=1)
