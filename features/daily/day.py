@@ -1,11 +1,12 @@
 """The partials of the interactions of a day, or of a part of one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
 
-from features.daily.keys import ITEM_KEY, USER_KEY, id_of_key, one_id_a_key, two_ids
+from features.daily.keys import ITEM_KEY, USER_KEY, ids_by_key, sums_by_key
+from features.daily.order import by_user, starts_of
 from features.daily.partials import AT, RANK, Partials, repeated
 from features.fields import count_of
 from features.history import LOGGED
@@ -22,21 +23,12 @@ def partials(events: pl.DataFrame, types: Sequence[str]) -> Partials:
     """
     if not events[AT].is_sorted():
         events = events.sort(AT)
-    events = events.sort(USER_KEY, maintain_order=True)
     events = events.with_columns(_occasions(events))
-    value = pl.col(VALUE).fill_null(0.0)
-    summed = events.select(
-        ITEM_KEY,
-        pl.col(OCCASIONS).cast(pl.Int64),
-        value.alias("value_sum"),
-        pl.col(VALUE).is_not_null().cast(pl.Int64).alias("value_count"),
-        (value**2).alias("value_sum_squares"),
-        *((pl.col(RANK) == rank).cast(pl.Int64).alias(count_of(name)) for rank, name in enumerate(types)),
-    )
-    items = _items(events, summed)
-    users = _users(events, summed)
-    kept = events.select(USER_KEY, ITEM_KEY, OCCASIONS, AT, LOGGED, RANK)
-    return Partials(items.lazy(), users.lazy(), no_pairs(), kept.lazy())
+    sums = _summable(types)
+    items = sums_by_key(events.lazy().select(ITEM_KEY, ITEM_ID, pl.col(OCCASIONS).cast(pl.Int64), **sums), ITEM_ID)
+    ordered = by_user(events.drop(ITEM_ID))
+    kept = ordered.select(USER_KEY, ITEM_KEY, OCCASIONS, AT, LOGGED, RANK)
+    return Partials(items.lazy(), _users(ordered, sums).lazy(), no_pairs(), kept.lazy())
 
 
 def no_pairs() -> pl.LazyFrame:
@@ -54,33 +46,24 @@ def _occasions(events: pl.DataFrame) -> pl.Series:
     return pl.Series(OCCASIONS, found)
 
 
-def _items(events: pl.DataFrame, summed: pl.DataFrame) -> pl.DataFrame:
-    """One row an item: item_key, item_id and the sums."""
-    found = (
-        summed.with_columns(events[ITEM_ID])
-        .lazy()
-        .group_by(ITEM_KEY)
-        .agg(*id_of_key(ITEM_ID), pl.exclude(ITEM_KEY, ITEM_ID).sum())
-        .collect(engine="streaming")
-    )
-    return one_id_a_key(found, ITEM_ID)
+def _summable(types: Sequence[str]) -> dict[str, pl.Expr]:
+    value = pl.col(VALUE).fill_null(0.0)
+    return {
+        "value_sum": value,
+        "value_count": pl.col(VALUE).is_not_null().cast(pl.Int64),
+        "value_sum_squares": value**2,
+        **{count_of(name): (pl.col(RANK) == rank).cast(pl.Int64) for rank, name in enumerate(types)},
+    }
 
 
-def _users(events: pl.DataFrame, summed: pl.DataFrame) -> pl.DataFrame:
+def _users(events: pl.DataFrame, sums: Mapping[str, pl.Expr]) -> pl.DataFrame:
     """One row a user: user_key, user_id and the sums; events are in the order of the keys and of time."""
-    same = pl.col(USER_KEY) == pl.col(USER_KEY).shift()
-    changes = events.select(
-        user=~same.fill_null(False),
-        moment=~(same & (pl.col(AT) == pl.col(AT).shift())).fill_null(False),
-        other=(same & (pl.col(USER_ID) != pl.col(USER_ID).shift())).fill_null(False),
-    )
-    if changes["other"].any():
-        raise two_ids(events.filter(changes["other"])[USER_ID][0], USER_ID)
-    starts = np.flatnonzero(changes["user"].to_numpy())
-    sums = summed.select(pl.exclude(ITEM_KEY)).with_columns(changes["moment"].cast(pl.Int64).alias(OCCASIONS))
-    ids = events.select(USER_KEY, USER_ID)[starts]
+    starts = starts_of(events)
+    moments = pl.any_horizontal(pl.col(name) != pl.col(name).shift() for name in (USER_KEY, AT)).fill_null(True)
+    summed = events.select(moments.cast(pl.Int64).alias(OCCASIONS), **sums)
     # numpy refuses to sum no rows.
-    added = [np.add.reduceat(column.to_numpy(), starts) if len(starts) else [] for column in sums]
-    return ids.with_columns(
-        pl.Series(column.name, values, column.dtype) for column, values in zip(sums, added, strict=True)
-    )
+    added = [np.add.reduceat(column.to_numpy(), starts) if len(starts) else [] for column in summed]
+    ids_by_key(events, USER_ID)  # raises
+    ids = events.select(USER_KEY, USER_ID)[starts]
+    columns = [pl.Series(of.name, values, of.dtype) for of, values in zip(summed, added, strict=True)]
+    return ids.with_columns(columns)

@@ -24,7 +24,9 @@ def write_partials(path: Path, parts: Iterable[Sequence[pl.DataFrame]]) -> None:
         (new / name).mkdir(parents=True)
     for number, part in enumerate(parts):
         for name, frame in zip(TABLES, part, strict=True):
-            frame.write_parquet(new / name / f"{number:04}.parquet", compression="lz4", row_group_size=ROWS_A_GROUP)
+            frame.write_parquet(
+                new / name / f"{number:04}.parquet", compression="uncompressed", row_group_size=ROWS_A_GROUP
+            )
     new.rename(path)
 
 

@@ -4,29 +4,17 @@ from datetime import datetime
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from features import history
 from features.aggregate import finish
 from features.daily.keys import ITEM_KEY, USER_KEY
+from features.daily.order import starts_of
 from features.daily.partials import AT, RANK
 from features.fields import HISTORY_FIELDS
-from features.history import LOGGED
 from recsys.schema import USER_ID
-from recsys.state import Positions
 
 MICROSECONDS = 1e6
-RECENT = ("recent_items", "recent_types", "recent_at")
-
-
-def latest_first(rows: pl.DataFrame, at: str) -> pl.DataFrame:
-    """Of each user together, the latest first; of several at one time the one logged last."""
-    return rows.sort(USER_KEY, at, LOGGED, descending=[False, True, True])
-
-
-def starts_of(rows: pl.DataFrame) -> Positions:
-    """Where each user begins, in rows that have those of a user together."""
-    keys = rows[USER_KEY].to_numpy()
-    return np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(keys)])
 
 
 def histories(
@@ -34,7 +22,7 @@ def histories(
 ) -> pl.DataFrame:
     """The view.
 
-    users   user_key, user_id
+    users   user_key, user_id, in the order of the keys
     pairs   of Partials, in the order of latest_first, with the place of the item in `ids` for item_key
     events  those that may be among the last of each user, likewise
     """
@@ -54,8 +42,8 @@ def histories(
         recent_types=_names(types),
         recent_at=pl.col(AT) / MICROSECONDS,
     )
-    view = users.join(_lists(entries), on=USER_KEY).join(_lists(recent), on=USER_KEY, how="left")
-    return finish(view.with_columns(pl.col(RECENT).fill_null([])), USER_ID, as_of, HISTORY_FIELDS)
+    view = users.with_columns(*_lists(entries, users), *_lists(recent, users))
+    return finish(view, USER_ID, as_of, HISTORY_FIELDS)
 
 
 def _first(rows: pl.DataFrame, count: int) -> pl.DataFrame:
@@ -68,9 +56,14 @@ def _first(rows: pl.DataFrame, count: int) -> pl.DataFrame:
     return rows.filter(np.arange(len(rows)) - np.repeat(starts, lengths) < count)
 
 
-def _lists(rows: pl.DataFrame) -> pl.DataFrame:
-    # Groups of sorted keys are slices, of which lists are made without moving a value.
-    return rows.with_columns(pl.col(USER_KEY).set_sorted()).group_by(USER_KEY, maintain_order=True).agg(pl.all())
+def _lists(rows: pl.DataFrame, users: pl.DataFrame) -> list[pl.Series]:
+    """Each column in lists, one a user, with no value moved: both are in the order of the keys."""
+    bounds = np.append(np.searchsorted(rows[USER_KEY].to_numpy(), users[USER_KEY].to_numpy()), len(rows))
+    newest = pl.CompatLevel.newest()
+    return [
+        pl.Series(column.name, pa.LargeListArray.from_arrays(bounds, column.rechunk().to_arrow(compat_level=newest)))
+        for column in rows.drop(USER_KEY)
+    ]
 
 
 def _names(types: list[str]) -> pl.Expr:

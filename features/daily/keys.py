@@ -25,21 +25,32 @@ def hashing() -> str:
     return str(pl.Series(["recsys"]).hash()[0])
 
 
-def id_of_key(name: str) -> list[pl.Expr]:
-    """Aggregates of the rows of one key: its id, and what tells whether they have another one as well."""
-    # Strings are compared by another hash: two ids that share both are further away than a broken disk.
-    other = pl.col(name).hash(OTHER_SEED)
-    return [pl.col(name).first(), other.min().alias("lowest"), other.max().alias("highest")]
+def ids_by_key(rows: pl.DataFrame, name: str) -> pl.DataFrame:
+    """One row a key, with its id; raises FeatureStoreError when a key is that of two ids.
+
+    name  the column of the ids
+    """
+    # Ids are told apart by another hash: two that share both are less likely than a broken disk.
+    numbers = rows.select(
+        KEY_OF[name], row=pl.int_range(pl.len(), dtype=pl.UInt32), other=pl.col(name).hash(OTHER_SEED)
+    )
+    found = (
+        numbers.lazy()
+        .group_by(KEY_OF[name])
+        .agg(pl.col("row").min(), lowest=pl.col("other").min(), highest=pl.col("other").max())
+        .collect(engine="streaming")
+    )
+    ids = rows[name].gather(found["row"])
+    if len(several := ids.filter(found["lowest"] != found["highest"])):
+        raise FeatureStoreError(
+            f"{name} {several[0]!r}: another {name} has the same hash; rename one of the two in the logs"
+        )
+    return found.select(KEY_OF[name], ids)
 
 
-def one_id_a_key(frame: pl.DataFrame, name: str) -> pl.DataFrame:
-    """The rows aggregated with id_of_key; raises FeatureStoreError when a key is that of two ids."""
-    several = frame.filter(pl.col("lowest") != pl.col("highest"))
-    if len(several):
-        raise two_ids(several[name][0], name)
-    return frame.drop("lowest", "highest")
-
-
-def two_ids(found: str, name: str) -> FeatureStoreError:
-    """That another id has the key of this one, with which its features would be mixed up."""
-    return FeatureStoreError(f"{name} {found!r}: another {name} has the same hash; rename one of the two in the logs")
+def sums_by_key(rows: pl.LazyFrame, name: str) -> pl.DataFrame:
+    """One row a key of what `name` says, with its id and the sums of all other columns."""
+    # Grouping strings with the numbers takes several times as long.
+    ids = ids_by_key(rows.select(KEY_OF[name], name).collect(engine="streaming"), name)
+    sums = rows.select(pl.exclude(name)).group_by(KEY_OF[name]).agg(pl.all().sum())
+    return ids.join(sums.collect(engine="streaming"), on=KEY_OF[name])

@@ -10,6 +10,7 @@ from math import ceil
 import polars as pl
 
 from features.daily.keys import ITEM_KEY, KEYS, USER_KEY
+from features.daily.order import ROW
 from features.history import LOGGED
 
 PAIRS_AT_ONCE = 4_000_000  # bounds the memory of a merge
@@ -28,7 +29,8 @@ class Partials:
     events user_key, item_key, occasions (0 when an interaction before is of the same), at, logged, rank (of its type):
            those of days
 
-    All but the items are in the order of user_key, so that a file can be read a few users at a time.
+    All but the items are in the order of user_key, so that a file can be read a few users at a time; pairs and events of
+    a user in that of time.
     """
 
     items: pl.LazyFrame
@@ -54,19 +56,24 @@ def together(parts: Sequence[Partials]) -> Partials:
 
 
 def merged_pairs(found: Partials) -> pl.DataFrame:
-    """One row a user and item, in no order, from the pairs and the events."""
+    """One row a user and item, from the pairs and the events, with `row`, as latest_first needs it."""
     events = found.events.select(
         USER_KEY, ITEM_KEY, pl.col("occasions").cast(pl.Int64), first_at=AT, last_at=AT, logged=LOGGED, rank=RANK
     )
-    rows = pl.concat([found.pairs, events]).collect(engine="streaming")
+    rows = pl.concat([found.pairs, events]).collect(engine="streaming").with_row_index(ROW)
     # Most pairs have one row, and grouping these would take longer than finding the others.
     several = repeated(rows, USER_KEY, ITEM_KEY)
     merged = (
         rows.filter(several)
         .group_by(USER_KEY, ITEM_KEY)
-        .agg(pl.col("occasions").sum(), pl.col("first_at").min(), pl.col("last_at", LOGGED).max(), pl.col(RANK).min())
+        .agg(
+            pl.col("occasions").sum(),
+            pl.col("first_at").min(),
+            pl.col("last_at", LOGGED, ROW).max(),
+            pl.col(RANK).min(),
+        )
     )
-    return pl.concat([rows.filter(~several), merged])
+    return pl.concat([rows.filter(~several), merged.select(rows.columns)])
 
 
 def repeated(rows: pl.DataFrame, *names: str) -> pl.Series:

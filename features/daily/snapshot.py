@@ -13,8 +13,9 @@ import polars as pl
 from features.aggregate import item_view, user_view
 from features.daily.aggregates import DailyAggregates
 from features.daily.choosers import Choosers
-from features.daily.histories import MICROSECONDS, histories, latest_first, starts_of
+from features.daily.histories import MICROSECONDS, histories
 from features.daily.keys import ITEM_KEY, USER_KEY
+from features.daily.order import ROW, latest_first, starts_of
 from features.daily.partials import AT, merged_pairs, together
 from features.daily.windows import item_sums, segments, user_sums
 from features.definitions import HISTORY_VIEW, ITEM_VIEW, USER_VIEW
@@ -30,7 +31,7 @@ def snapshot(aggregates: DailyAggregates, as_of: datetime, out: Path) -> dict[st
     aggregates.update(as_of)
     known = aggregates.between(None, as_of)
     ages = segments(aggregates, as_of)
-    recent = together([part for days, part in ages.items() if days is not None and days <= RECENT_DAYS])
+    recent = together([part for days, part in ages.items() if days is not None and days <= RECENT_DAYS][::-1])
     items = item_sums(ages, aggregates.weights)
     places = items.select(ITEM_KEY, place=pl.int_range(pl.len(), dtype=pl.UInt32))
     choosers = Choosers(len(items), as_of)
@@ -39,9 +40,9 @@ def snapshot(aggregates: DailyAggregates, as_of: datetime, out: Path) -> dict[st
     for number, (first, last) in enumerate(known.ranges()):
         pairs = latest_first(_placed(merged_pairs(known.of_users(first, last)), places), "last_at")
         users = user_sums({days: part.of_users(first, last) for days, part in ages.items()}, aggregates.types)
-        view = user_view(users.join(_of_pairs(pairs), on=USER_KEY), as_of, aggregates.features)
-        _write(view, new / USER_VIEW, number)
-        events = recent.of_users(first, last).events.collect(engine="streaming")
+        users = _of_pairs(pairs).join(users, on=USER_KEY, how="left", maintain_order="left")
+        _write(user_view(users, as_of, aggregates.features), new / USER_VIEW, number)
+        events = recent.of_users(first, last).events.collect(engine="streaming").with_row_index(ROW)
         last_events = latest_first(_placed(events, places), AT)
         ids = users.select(USER_KEY, USER_ID)
         view = histories(ids, pairs, last_events, items[ITEM_ID], aggregates.types, as_of)
@@ -55,7 +56,8 @@ def snapshot(aggregates: DailyAggregates, as_of: datetime, out: Path) -> dict[st
 
 def _placed(rows: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
     """With the places of the items for their keys."""
-    return rows.join(places, on=ITEM_KEY, how="left").drop(ITEM_KEY).rename({"place": ITEM_KEY})
+    found = rows.select(ITEM_KEY).join(places, on=ITEM_KEY, how="left", maintain_order="left")
+    return rows.with_columns(found["place"].alias(ITEM_KEY))
 
 
 def _of_pairs(pairs: pl.DataFrame) -> pl.DataFrame:

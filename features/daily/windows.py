@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 
-from features.daily.aggregates import DailyAggregates, sums_by_key
-from features.daily.keys import KEY_OF
+from features.daily.aggregates import DailyAggregates
+from features.daily.keys import KEY_OF, sums_by_key
 from features.daily.partials import Partials
 from features.fields import SPEND_DAYS, WEIGHT_DAYS, WINDOWS_DAYS, count_of, windowed
 from recsys.schema import ITEM_ID, USER_ID
