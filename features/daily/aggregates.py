@@ -21,6 +21,7 @@ from features.daily.files import scan_partials, write_partials
 from features.daily.keys import KEY_OF, KEYS, USER_KEY, hashing, key, sums_by_key
 from features.daily.log import ONE_DAY, POSITION, DailyLog, midnight
 from features.daily.order import by_user, latest_first
+from features.daily.parallel import side_by_side
 from features.daily.partials import AT, RANK, Partials, merged_pairs, together
 from features.featureset import FeatureSet
 from features.history import LOGGED
@@ -61,12 +62,14 @@ class DailyAggregates:
         self._forget(versions)
         whole = self._whole(versions, until)
         missing = [day for day in whole if not self._day(day, versions).exists()]
-        for day in missing:
-            found = partials(self._events(self.log.scan(day), day), self.types)
-            tables = (found.items, found.users, found.pairs, found.events)
-            write_partials(self._day(day, versions), [[table.collect() for table in tables]])
+        side_by_side(lambda day: self._compute(day, self._day(day, versions)), missing)
         self._merge(whole, versions)
         return len(missing)
+
+    def _compute(self, day: date, path: Path) -> None:
+        found = partials(self._events(self.log.scan(day), day), self.types)
+        tables = (found.items, found.users, found.pairs, found.events)
+        write_partials(path, [[table.collect() for table in tables]])
 
     def between(self, since: datetime | None, until: datetime) -> Partials:
         """What the interactions from `since` (None: the first) to before `until` say; a key may have several rows.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from threading import Lock
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,7 @@ from features.fields import WINDOWS_DAYS, windowed
 
 
 class Choosers:
-    """Of items in one order; a pair may be added once."""
+    """Of items in one order; a pair may be added once, and pairs from several threads."""
 
     def __init__(self, items: int, as_of: datetime) -> None:
         self._since: Sequence[tuple[str, int]] = [
@@ -22,16 +23,18 @@ class Choosers:
         self._counts = {name: np.zeros(items, dtype=np.int64) for name in names}
         self._first_at = np.full(items, np.iinfo(np.int64).max)
         self._last_at = np.full(items, np.iinfo(np.int64).min)
+        self._lock = Lock()
 
     def add(self, pairs: pl.DataFrame) -> None:
         """Those of Partials, with the place of the item for item_key."""
         items, last_at = pairs[ITEM_KEY].to_numpy(), pairs["last_at"].to_numpy()
-        for name, since in self._since:
-            self._add(name, items[last_at >= since])
-        self._add("users", items)
-        self._add("returned", items[pairs["occasions"].to_numpy() > 1])
-        np.minimum.at(self._first_at, items, pairs["first_at"].to_numpy())
-        np.maximum.at(self._last_at, items, last_at)
+        with self._lock:
+            for name, since in self._since:
+                self._add(name, items[last_at >= since])
+            self._add("users", items)
+            self._add("returned", items[pairs["occasions"].to_numpy() > 1])
+            np.minimum.at(self._first_at, items, pairs["first_at"].to_numpy())
+            np.maximum.at(self._last_at, items, last_at)
 
     def columns(self) -> dict[str, pl.Series]:
         """By the name of the field; times in seconds."""

@@ -18,7 +18,7 @@ TABLES = ("items", "users", "pairs", "events")
 
 def write_partials(path: Path, parts: Iterable[Sequence[pl.DataFrame]]) -> None:
     """Write TABLES, a few rows at a time. What a killed process left is written over."""
-    new = path.with_name("new")
+    new = path.with_name(f"{path.name}.new")
     shutil.rmtree(new, ignore_errors=True)
     for name in TABLES:
         (new / name).mkdir(parents=True)

@@ -29,8 +29,8 @@ class Partials:
     events user_key, item_key, occasions (0 when an interaction before is of the same), at, logged, rank (of its type):
            those of days
 
-    All but the items are in the order of user_key, so that a file can be read a few users at a time; pairs and events of
-    a user in that of time.
+    All but the items are in the order of user_key, so that a file can be read a few users at a time; the pairs and the
+    events of a user are in that of time.
     """
 
     items: pl.LazyFrame

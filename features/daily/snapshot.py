@@ -16,6 +16,7 @@ from features.daily.choosers import Choosers
 from features.daily.histories import MICROSECONDS, histories
 from features.daily.keys import ITEM_KEY, USER_KEY
 from features.daily.order import ROW, latest_first, starts_of
+from features.daily.parallel import side_by_side
 from features.daily.partials import AT, merged_pairs, together
 from features.daily.windows import item_sums, segments, user_sums
 from features.definitions import HISTORY_VIEW, ITEM_VIEW, USER_VIEW
@@ -37,10 +38,11 @@ def snapshot(aggregates: DailyAggregates, as_of: datetime, out: Path) -> dict[st
     choosers = Choosers(len(items), as_of)
     new = out.with_name(f"{out.name}.new")
     shutil.rmtree(new, ignore_errors=True)
-    for number, (first, last) in enumerate(known.ranges()):
+
+    def write_users(number: int, first: int, last: int) -> None:
         pairs = latest_first(_placed(merged_pairs(known.of_users(first, last)), places), "last_at")
-        users = user_sums({days: part.of_users(first, last) for days, part in ages.items()}, aggregates.types)
-        users = _of_pairs(pairs).join(users, on=USER_KEY, how="left", maintain_order="left")
+        sums = user_sums({days: part.of_users(first, last) for days, part in ages.items()}, aggregates.types)
+        users = _of_pairs(pairs).join(sums, on=USER_KEY, how="left", maintain_order="left")
         _write(user_view(users, as_of, aggregates.features), new / USER_VIEW, number)
         events = recent.of_users(first, last).events.collect(engine="streaming").with_row_index(ROW)
         last_events = latest_first(_placed(events, places), AT)
@@ -48,6 +50,8 @@ def snapshot(aggregates: DailyAggregates, as_of: datetime, out: Path) -> dict[st
         view = histories(ids, pairs, last_events, items[ITEM_ID], aggregates.types, as_of)
         _write(view, new / HISTORY_VIEW, number)
         choosers.add(pairs)
+
+    side_by_side(lambda piece: write_users(*piece), [(number, *keys) for number, keys in enumerate(known.ranges())])
     _write(item_view(items.with_columns(**choosers.columns()), as_of, aggregates.features), new / ITEM_VIEW, 0)
     shutil.rmtree(out, ignore_errors=True)
     new.rename(out)

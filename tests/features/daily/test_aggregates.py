@@ -69,8 +69,8 @@ def test_days_are_summed_when_that_halves_the_rows(tmp_path):
     assert merged_in(aggregates) == ["2024-01-04"]  # three rows of Ann and tea are one
     aggregates.update(day(7))
     assert merged_in(aggregates) == ["2024-01-04", "2024-01-08"]  # six of the sum and three days are three
-    pairs = aggregates.between(None, day(7)).pairs.collect()
-    assert sorted(pairs.select("user_id", "occasions").rows()) == [("ann", 6), ("bob", 1), ("cat", 1)]
+    users = aggregates.between(None, day(7)).users.collect()
+    assert sorted(users.select("user_id", "occasions").rows()) == [("ann", 6), ("bob", 1), ("cat", 1)]
 
 
 def test_days_are_not_summed_when_hardly_anybody_comes_back(tmp_path):
@@ -106,7 +106,7 @@ def test_a_moment_before_the_latest_sum_is_made_of_what_was_before_it(tmp_path):
     aggregates = aggregates_in(tmp_path, ROWS)
     aggregates.update(day(7))
     assert merged_in(aggregates) == ["2024-01-08"]
-    assert sorted(aggregates.between(None, day(3)).pairs.collect()["user_id"]) == ["ann"] * 3
+    assert sorted(aggregates.between(None, day(3)).users.collect()["user_id"]) == ["ann"] * 3
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_moment_before_the_latest_sum_is_made_of_what_was_before_it(tmp_path):
 def test_a_stretch_has_what_happened_from_its_beginning_to_before_its_end(tmp_path, since, until, users):
     aggregates = aggregates_in(tmp_path, ROWS)
     aggregates.update(until)
-    assert sorted(aggregates.between(since, until).pairs.collect()["user_id"]) == users.split()
+    assert sorted(aggregates.between(since, until).users.collect()["user_id"]) == users.split()
 
 
 def test_whole_days_are_not_read_from_the_log_again(tmp_path, monkeypatch):
@@ -138,7 +138,7 @@ def test_whole_days_are_not_read_from_the_log_again(tmp_path, monkeypatch):
 
     monkeypatch.setattr(DailyLog, "scan", refused)
     for since in (None, day(1)):
-        assert aggregates.between(since, day(7)).pairs.collect().height > 0
+        assert aggregates.between(since, day(7)).users.collect().height > 0
     with pytest.raises(AssertionError, match="the log was read"):
         aggregates.between(day(1.5), day(7))
 
@@ -195,4 +195,4 @@ def test_killed_between_any_two_files_and_run_again_it_ends_the_same(tmp_path, m
 def test_an_empty_log_has_nothing_to_compute(tmp_path):
     aggregates = DailyAggregates(DailyLog(tmp_path / "log"), tmp_path / "state", WEIGHTS)
     assert aggregates.update(day(7)) == 0
-    assert aggregates.between(None, day(7)).pairs.collect().is_empty()
+    assert aggregates.between(None, day(7)).users.collect().is_empty()

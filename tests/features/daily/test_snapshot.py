@@ -28,7 +28,6 @@ def test_the_views_are_those_of_the_whole_log_at_every_moment(early, late, times
         patch("features.daily.aggregates.MERGE_DAYS", merge_days),
         patch("features.daily.aggregates.SAMPLED_KEYS", 1 << 64),
         patch("features.daily.partials.PAIRS_AT_ONCE", pairs_at_once),
-
         patch("features.history.RECENT_EVENTS", 3),
     ):
         aggregates = aggregates_in(Path(name), log(*early).drop("weight"))
