@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from features.daily.keys import ITEM_KEY, USER_KEY, ids_by_key, sums_by_key
+from features.daily.keys import ITEM_KEY, USER_KEY, ids_by_key, two_ids
 from features.daily.order import by_user, starts_of
 from features.daily.partials import AT, RANK, Partials, repeated
 from features.fields import count_of
@@ -25,7 +25,7 @@ def partials(events: pl.DataFrame, types: Sequence[str]) -> Partials:
         events = events.sort(AT)
     events = events.with_columns(_occasions(events))
     sums = _summable(types)
-    items = sums_by_key(events.lazy().select(ITEM_KEY, ITEM_ID, pl.col(OCCASIONS).cast(pl.Int64), **sums), ITEM_ID)
+    items = ids_by_key(events, ITEM_ID, occasions=pl.col(OCCASIONS).cast(pl.Int64), **sums)
     ordered = by_user(events.drop(ITEM_ID))
     kept = ordered.select(USER_KEY, ITEM_KEY, OCCASIONS, AT, LOGGED, RANK)
     return Partials(items.lazy(), _users(ordered, sums).lazy(), no_pairs(), kept.lazy())
@@ -62,8 +62,10 @@ def _users(events: pl.DataFrame, sums: Mapping[str, pl.Expr]) -> pl.DataFrame:
     moments = pl.any_horizontal(pl.col(name) != pl.col(name).shift() for name in (USER_KEY, AT)).fill_null(True)
     summed = events.select(moments.cast(pl.Int64).alias(OCCASIONS), **sums)
     # numpy refuses to sum no rows.
-    added = [np.add.reduceat(column.to_numpy(), starts) if len(starts) else [] for column in summed]
-    ids_by_key(events, USER_ID)  # raises
+    added = [np.add.reduceat(of.to_numpy(), starts) if len(starts) else of.to_numpy() for of in summed]
+    other = (pl.col(USER_KEY) == pl.col(USER_KEY).shift()) & (pl.col(USER_ID) != pl.col(USER_ID).shift())
+    if len(several := events.filter(other)):
+        raise two_ids(several[USER_ID][0], USER_ID)
     ids = events.select(USER_KEY, USER_ID)[starts]
     columns = [pl.Series(of.name, values, of.dtype) for of, values in zip(summed, added, strict=True)]
     return ids.with_columns(columns)

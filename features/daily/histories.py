@@ -26,6 +26,7 @@ def histories(
     pairs   of Partials, in the order of latest_first, with the place of the item in `ids` for item_key
     events  those that may be among the last of each user, likewise
     """
+    names = pl.Series(types, dtype=pl.String)
     kept = _first(pairs, history.MAX_HISTORY_ITEMS)
     entries = kept.select(
         USER_KEY,
@@ -33,13 +34,13 @@ def histories(
         history_occasions=pl.col("occasions").cast(pl.Float64),
         history_first_at=pl.col("first_at") / MICROSECONDS,
         history_last_at=pl.col("last_at") / MICROSECONDS,
-        history_types=_names(types),
+        history_types=names.gather(kept[RANK]),
     )
     last = _first(events, history.RECENT_EVENTS)
     recent = last.select(
         USER_KEY,
         ids.gather(last[ITEM_KEY]).alias("recent_items"),
-        recent_types=_names(types),
+        recent_types=names.gather(last[RANK]),
         recent_at=pl.col(AT) / MICROSECONDS,
     )
     view = users.with_columns(*_lists(entries, users), *_lists(recent, users))
@@ -64,7 +65,3 @@ def _lists(rows: pl.DataFrame, users: pl.DataFrame) -> list[pl.Series]:
         pl.Series(column.name, pa.LargeListArray.from_arrays(bounds, column.rechunk().to_arrow(compat_level=newest)))
         for column in rows.drop(USER_KEY)
     ]
-
-
-def _names(types: list[str]) -> pl.Expr:
-    return pl.col(RANK).replace_strict(dict(enumerate(types)), return_dtype=pl.String)

@@ -25,32 +25,39 @@ def hashing() -> str:
     return str(pl.Series(["recsys"]).hash()[0])
 
 
-def ids_by_key(rows: pl.DataFrame, name: str) -> pl.DataFrame:
-    """One row a key, with its id; raises FeatureStoreError when a key is that of two ids.
+def ids_by_key(rows: pl.DataFrame, name: str, **sums: pl.Expr) -> pl.DataFrame:
+    """One row a key, with its id and the sums; raises FeatureStoreError when a key is that of two ids.
 
     name  the column of the ids
     """
     # Ids are told apart by another hash: two that share both are less likely than a broken disk.
-    numbers = rows.select(
-        KEY_OF[name], row=pl.int_range(pl.len(), dtype=pl.UInt32), other=pl.col(name).hash(OTHER_SEED)
-    )
+    place = pl.int_range(pl.len(), dtype=pl.UInt32)
+    numbers = rows.select(KEY_OF[name], place.alias("row"), pl.col(name).hash(OTHER_SEED).alias("other"), **sums)
     found = (
         numbers.lazy()
         .group_by(KEY_OF[name])
-        .agg(pl.col("row").min(), lowest=pl.col("other").min(), highest=pl.col("other").max())
+        .agg(
+            pl.col("row").min(),
+            pl.col("other").min().alias("lowest"),
+            pl.col("other").max().alias("highest"),
+            pl.col(list(sums)).sum(),
+        )
         .collect(engine="streaming")
     )
+    # Grouping strings with the numbers takes several times as long.
     ids = rows[name].gather(found["row"])
     if len(several := ids.filter(found["lowest"] != found["highest"])):
-        raise FeatureStoreError(
-            f"{name} {several[0]!r}: another {name} has the same hash; rename one of the two in the logs"
-        )
-    return found.select(KEY_OF[name], ids)
+        raise two_ids(several[0], name)
+    return found.select(KEY_OF[name], ids, *sums)
 
 
 def sums_by_key(rows: pl.LazyFrame, name: str) -> pl.DataFrame:
     """One row a key of what `name` says, with its id and the sums of all other columns."""
-    # Grouping strings with the numbers takes several times as long.
     ids = ids_by_key(rows.select(KEY_OF[name], name).collect(engine="streaming"), name)
     sums = rows.select(pl.exclude(name)).group_by(KEY_OF[name]).agg(pl.all().sum())
     return ids.join(sums.collect(engine="streaming"), on=KEY_OF[name])
+
+
+def two_ids(found: str, name: str) -> FeatureStoreError:
+    """That another id has the key of this one, with which its features would be mixed up."""
+    return FeatureStoreError(f"{name} {found!r}: another {name} has the same hash; rename one of the two in the logs")

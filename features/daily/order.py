@@ -28,7 +28,7 @@ def latest_first(rows: pl.DataFrame, at: str) -> pl.DataFrame:
     last = numbers.max()
     place = np.empty(int(last) + 1, dtype=np.uint32)
     place[numbers] = np.arange(len(rows), dtype=np.uint32)
-    found = rows[place[last - _sorted(rows[USER_KEY], (last - numbers).astype(np.uint64))]].drop(ROW)
+    found: pl.DataFrame = rows[place[last - _sorted(rows[USER_KEY], (last - numbers).astype(np.uint64))]].drop(ROW)
     if _is_latest_first(found, at):
         return found
     return rows.drop(ROW).sort(USER_KEY, at, LOGGED, descending=[False, True, True])

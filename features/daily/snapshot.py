@@ -18,6 +18,7 @@ from features.daily.keys import ITEM_KEY, USER_KEY
 from features.daily.order import ROW, latest_first, starts_of
 from features.daily.parallel import side_by_side
 from features.daily.partials import AT, merged_pairs, together
+from features.daily.places import Places
 from features.daily.windows import item_sums, segments, user_sums
 from features.definitions import HISTORY_VIEW, ITEM_VIEW, USER_VIEW
 from features.history import RECENT_DAYS
@@ -34,18 +35,18 @@ def snapshot(aggregates: DailyAggregates, as_of: datetime, out: Path) -> dict[st
     ages = segments(aggregates, as_of)
     recent = together([part for days, part in ages.items() if days is not None and days <= RECENT_DAYS][::-1])
     items = item_sums(ages, aggregates.weights)
-    places = items.select(ITEM_KEY, place=pl.int_range(pl.len(), dtype=pl.UInt32))
+    places = Places(items[ITEM_KEY])
     choosers = Choosers(len(items), as_of)
     new = out.with_name(f"{out.name}.new")
     shutil.rmtree(new, ignore_errors=True)
 
     def write_users(number: int, first: int, last: int) -> None:
-        pairs = latest_first(_placed(merged_pairs(known.of_users(first, last)), places), "last_at")
+        pairs = latest_first(places.put(merged_pairs(known.of_users(first, last))), "last_at")
         sums = user_sums({days: part.of_users(first, last) for days, part in ages.items()}, aggregates.types)
         users = _of_pairs(pairs).join(sums, on=USER_KEY, how="left", maintain_order="left")
         _write(user_view(users, as_of, aggregates.features), new / USER_VIEW, number)
         events = recent.of_users(first, last).events.collect(engine="streaming").with_row_index(ROW)
-        last_events = latest_first(_placed(events, places), AT)
+        last_events = latest_first(places.put(events), AT)
         ids = users.select(USER_KEY, USER_ID)
         view = histories(ids, pairs, last_events, items[ITEM_ID], aggregates.types, as_of)
         _write(view, new / HISTORY_VIEW, number)
@@ -56,12 +57,6 @@ def snapshot(aggregates: DailyAggregates, as_of: datetime, out: Path) -> dict[st
     shutil.rmtree(out, ignore_errors=True)
     new.rename(out)
     return {view: pl.scan_parquet(out / view / "*.parquet") for view in (ITEM_VIEW, USER_VIEW, HISTORY_VIEW)}
-
-
-def _placed(rows: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
-    """With the places of the items for their keys."""
-    found = rows.select(ITEM_KEY).join(places, on=ITEM_KEY, how="left", maintain_order="left")
-    return rows.with_columns(found["place"].alias(ITEM_KEY))
 
 
 def _of_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
