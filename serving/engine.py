@@ -177,6 +177,7 @@ class BundleEngine:
                 self._items.remove(item.item_id)
             else:
                 self._items.put(item.item_id, item.title, vector)
+        self._behaviour.forget_users()
         self._behaviour.show(item.item_id for _, item, vector in changes if vector is not None)
         self._scorer.vectors = self._items.vectors
         text = TextSide(self._scorer, self._items.topics)

@@ -7,6 +7,7 @@ starts again finds the same.
 
 import bisect
 import time
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Protocol
@@ -24,6 +25,9 @@ from serving.recent_log import RecentLog
 A_MICROSECOND: Final = 1e-6
 RETRY_S: Final = 1.0
 """How long a store that failed is left alone."""
+
+USERS_KEPT: Final = 10_000
+"""Users whose state is kept until they do something: most ask for several answers in a row."""
 
 
 class Snapshot(Protocol):
@@ -70,6 +74,8 @@ class LiveBehaviour:
         self.position = 0
         """The place in the log up to which events were seen."""
         self._events: dict[str, list[RecentEvent]] = {}
+        self._users: OrderedDict[str, UserState] = OrderedDict()
+        """Of the latest requests."""
         self._before: dict[str, Floats] = {}
         self._added: dict[str, Additions] = {}
         self._now = self._since.moment
@@ -106,13 +112,22 @@ class LiveBehaviour:
 
     def user(self, user_id: str, catalogue: Catalogue) -> UserState:
         """What is known of a user now; of one never seen, nothing. Raises FeatureStoreError."""
+        known = self._users.get(user_id)
+        if known is not None:
+            self._users.move_to_end(user_id)
+            return known
         [row] = self._store.online_rows([user_id])
         events = self._events.get(user_id)
         row = user_row_after(row, events, self._since) if events else row
-        return user_state(row, self._features, catalogue)
+        found = user_state(row, self._features, catalogue)
+        self._users[user_id] = found
+        if len(self._users) > USERS_KEPT:
+            self._users.popitem(last=False)
+        return found
 
     def _follow(self, user: str, events: list[RecentEvent], row: Row) -> None:
         """What the user's events add to the items, in place of what those known before added."""
+        self._users.pop(user, None)
         known = self._events.setdefault(user, [])
         items = {event.item_id for event in events}
         before = item_additions(row, known, items, self._since, self._features.item_columns)
@@ -126,8 +141,12 @@ class LiveBehaviour:
                 found = Additions(counts, min(found.first_at, total.first_at), max(found.last_at, total.last_at))
             self._added[item] = Additions(counts, found.first_at, found.last_at)
 
+    def forget_users(self) -> None:
+        """Read users anew: of items that were added their histories may name some."""
+        self._users.clear()
+
     def show(self, items: Iterable[str]) -> None:
-        """Write what is known of these items into their rows, of those that the catalogue has."""
+        """Write what is known of these items into their rows, of those that the catalogue has now."""
         rows = {}
         for item in items:
             position, added = self._items.catalogue.index.get(item), self._added.get(item)

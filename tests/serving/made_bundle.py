@@ -48,6 +48,9 @@ class MadeStore:
         neighbours = sp.csr_array((len(catalogue), len(catalogue)), dtype=np.float32)
         return ItemState(NOW, self.features.item_columns, behaviour, neighbours)
 
+    def online_filling(self) -> str:
+        return "made"
+
     def online_as_of(self) -> datetime:
         return datetime.fromtimestamp(NOW, UTC)
 
