@@ -12,7 +12,7 @@ from feast import Field
 
 from features.families import FAMILIES
 from features.families.family import Feature
-from features.fields import HISTORY_FIELDS, item_fields, user_fields
+from features.fields import AFFINITY_FIELDS, HISTORY_FIELDS, item_fields, user_fields
 from features.standing import STANDING_FEATURES
 from features.topics import TOPIC_FEATURES
 from recsys.errors import ConfigError
@@ -51,6 +51,10 @@ class FeatureSet:
     def history_fields(self) -> tuple[Field, ...]:
         return HISTORY_FIELDS
 
+    @property
+    def affinity_fields(self) -> tuple[Field, ...]:
+        return AFFINITY_FIELDS
+
     @cached_property
     def item_columns(self) -> tuple[str, ...]:
         return tuple(field.name for field in self.item_fields)
@@ -62,6 +66,20 @@ class FeatureSet:
     @cached_property
     def history_columns(self) -> tuple[str, ...]:
         return tuple(field.name for field in self.history_fields)
+
+    @cached_property
+    def affinity_columns(self) -> tuple[str, ...]:
+        return tuple(field.name for field in self.affinity_fields)
+
+    @cached_property
+    def list_columns(self) -> tuple[str, ...]:
+        """Of the views of users that hold lists."""
+        return (*self.history_columns, *self.affinity_columns)
+
+    @cached_property
+    def row_columns(self) -> tuple[str, ...]:
+        """Of all views of users."""
+        return (*self.user_columns, *self.list_columns)
 
     @cached_property
     def described(self) -> tuple[Feature, ...]:

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from features.affinity import HALF_LIFE_DAYS, MAX_CATEGORIES
 from features.fields import count_of
 from features.history import MAX_HISTORY_ITEMS, RECENT_DAYS, RECENT_EVENTS
 from recsys.state import SECONDS_A_DAY
@@ -19,6 +20,7 @@ Row = Mapping[str, Any]
 """A user in the store, by the columns of the views of users; NaN or None for one never seen."""
 
 FIRST, LAST = "first_at", "last_at"
+AFFINITY: Final = ("affinity_categories", "affinity_weights")
 RECENT: Final = ("recent_items", "recent_types", "recent_at")
 _WINDOWED: Final = re.compile(r"(.+)_(\d+)d")
 
@@ -66,10 +68,11 @@ class Past:
 
 
 class Since(NamedTuple):
-    """The moment of a snapshot, in seconds since the epoch, and the weight of each interaction type."""
+    """The moment of a snapshot, in seconds since the epoch, the weight of each interaction type, items' categories."""
 
     moment: float
     weights: Mapping[str, float]
+    categories: Mapping[str, str] = {}
 
     def start(self, name: str) -> tuple[str, float]:
         """What a column counts and from when on: ("occasions", 28 days before the moment) of occasions_28d."""
@@ -114,7 +117,12 @@ def user_row_after(row: Row, events: Sequence[RecentEvent], since: Since) -> dic
     first, last = (np.nan if row[name] is None else row[name] for name in (FIRST, LAST))
     found[FIRST] = float(np.fmin(first, events[0].at))
     found[LAST] = float(np.fmax(last, events[-1].at))
-    return found | _history_after(past, events, since) | _recent_after(row, events, since)
+    return (
+        found
+        | _history_after(past, events, since)
+        | _recent_after(row, events, since)
+        | _affinity_after(row, events, since)
+    )
 
 
 def known(value: float | None) -> float:
@@ -167,6 +175,19 @@ def _recent_after(row: Row, events: Sequence[RecentEvent], since: Since) -> dict
     # Sorting is stable, and what the row has was logged before.
     kept = sorted([*new, *zip(*known, strict=True)], key=lambda one: -one[2])[:RECENT_EVENTS]
     return {name: [one[at] for one in kept] for at, name in enumerate(RECENT)}
+
+
+def _affinity_after(row: Row, events: Sequence[RecentEvent], since: Since) -> dict[str, list[Any]]:
+    """The interest in categories, as of the moment of the snapshot."""
+    categories, weights = ([] if row[name] is None else row[name] for name in AFFINITY)
+    found = dict(zip(categories, weights, strict=True))
+    for event in events:
+        if (category := since.categories.get(event.item_id)) is not None:
+            age_days = (since.moment - event.at) / SECONDS_A_DAY
+            weight = float(np.float32(since.weights[event.event_type])) * 0.5 ** (age_days / HALF_LIFE_DAYS)
+            found[category] = found.get(category, 0.0) + weight
+    kept = sorted(sorted(found, key=lambda name: -found[name])[:MAX_CATEGORIES])
+    return dict(zip(AFFINITY, (kept, [found[name] for name in kept]), strict=True))
 
 
 @cache

@@ -5,10 +5,13 @@ catalogue = Catalogue.load(workspace, as_of=config.split.test_start)
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
+import numpy as np
 import polars as pl
 
-from recsys.schema import ITEM_ID, UPDATED_AT
+from recsys.schema import CATEGORY, ITEM_ID, UPDATED_AT
+from recsys.state import Positions
 from recsys.workspace import Workspace
 
 
@@ -49,6 +52,29 @@ class Catalogue:
     def at(self, as_of: datetime) -> "Catalogue":
         """The same items as they were known at an earlier moment."""
         return Catalogue.load(self.versions, as_of)
+
+    @cached_property
+    def category_index(self) -> dict[str, int]:
+        """category → its position among the categories of every version, by name."""
+        if CATEGORY not in self.versions.columns:
+            return {}
+        names = self.versions[CATEGORY].drop_nulls().unique().sort().to_list()
+        return {name: at for at, name in enumerate(names)}
+
+    @cached_property
+    def category_of(self) -> dict[str, str]:
+        """item_id → category, of the items that have one."""
+        if CATEGORY not in self.table.columns:
+            return {}
+        return dict(self.table.select(ITEM_ID, CATEGORY).drop_nulls().iter_rows())
+
+    def categories_at(self, as_of: datetime | None) -> Positions:
+        """The place in category_index of each item as it was then, None: as it is; int64 (n_items,), -1 without one."""
+        found = np.full(len(self), -1, dtype=np.int64)
+        then = self if as_of is None or not self.category_index else self.at(as_of)
+        for item, category in then.category_of.items():
+            found[self.index[item]] = self.category_index[category]
+        return found
 
     @property
     def seen_until(self) -> datetime | None:

@@ -70,7 +70,7 @@ class LiveBehaviour:
         self._log, self._store, self._items = log, store, items
         self._features = features
         self.as_of, self.written_at = store.online_as_of(), store.online_written_at()
-        self._since = Since(self.as_of.timestamp(), weights)
+        self._since = Since(self.as_of.timestamp(), weights, items.catalogue.category_of)
         self.position = 0
         """The place in the log up to which events were seen."""
         self._events: dict[str, list[RecentEvent]] = {}

@@ -24,13 +24,19 @@ def features(types: Sequence[str]) -> tuple[Feature, ...]:
     )
 
 
+def session_events(request: Request) -> int:
+    """How many of the user's last interactions are of the session of the request."""
+    at = request.user.recent.at
+    pauses = np.concatenate([[request.now], at])[:-1] - at
+    breaks = np.flatnonzero(pauses > BREAK_S)
+    return int(breaks[0]) if len(breaks) else len(at)
+
+
 def values(request: Request) -> Floats:
     """Of each candidate."""
     recent = request.user.recent
     last_hour = np.count_nonzero(recent.at > request.now - AN_HOUR_S)
-    pauses = np.concatenate([[request.now], recent.at])[:-1] - recent.at
-    breaks = np.flatnonzero(pauses > BREAK_S)
-    events = int(breaks[0]) if len(breaks) else len(recent.at)
+    events = session_events(request)
     minutes = (request.now - recent.at[events - 1]) / 60 if events else 0.0
     chosen = np.count_nonzero(request.candidates[:, None] == recent.items[:events], axis=1)
     found = np.empty((len(request.candidates), 4))

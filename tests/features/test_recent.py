@@ -7,19 +7,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from features.affinity import user_affinity
 from features.aggregate import item_behaviour, user_behaviour
 from features.featureset import FeatureSet
 from features.history import MAX_HISTORY_ITEMS, RECENT_EVENTS, user_history
 from features.recent import RecentEvent, Row, Since, user_row_after
 from features.recent_items import item_additions, row_after
+from recsys.catalogue import Catalogue
 from tests.features.daily.cases import WEIGHTS, rows
 from tests.features.log import SCHEMA, day, log, seconds
 
 SNAPSHOT = day(80)
 FEATURES = FeatureSet.of(WEIGHTS)
 ITEM_COLUMNS = FEATURES.item_columns
-NEVER_SEEN: Row = dict.fromkeys((*FEATURES.user_columns, *FEATURES.history_columns))
-SINCE = Since(SNAPSHOT.timestamp(), WEIGHTS)
+NEVER_SEEN: Row = dict.fromkeys(FEATURES.row_columns)
+CATALOGUE = Catalogue.load(
+    pl.DataFrame({"item_id": list("abcd"), "title": list("abcd"), "category": ["one", "other", "one", None]})
+)
+SINCE = Since(SNAPSHOT.timestamp(), WEIGHTS, CATALOGUE.category_of)
 
 
 def interactions_of(found: list[tuple]) -> pl.DataFrame:
@@ -29,8 +34,14 @@ def interactions_of(found: list[tuple]) -> pl.DataFrame:
 
 def rows_of_users(interactions: pl.DataFrame, as_of: datetime, **windows: datetime) -> dict[str, Row]:
     """What the store has of users, by id."""
-    views = [user_behaviour(interactions, as_of, FEATURES, **windows), user_history(interactions, as_of, **windows)]
-    found = views[0].join(views[1], on="user_id")
+    found = (
+        user_behaviour(interactions, as_of, FEATURES, **windows)
+        .join(user_history(interactions, as_of, **windows), on="user_id")
+        .join(
+            user_affinity(interactions, CATALOGUE, as_of, **windows).drop("event_timestamp"), on="user_id", how="left"
+        )
+        .with_columns(pl.col(FEATURES.affinity_columns).fill_null([]))
+    )
     return {row["user_id"]: {name: row[name] for name in NEVER_SEEN} for row in found.iter_rows(named=True)}
 
 

@@ -71,6 +71,8 @@ class MadeStore:
             "recent_items": ["a1"] * known,
             "recent_types": ["click"] * known,
             "recent_at": [NOW - 1000] * known,
+            "affinity_categories": [],
+            "affinity_weights": [],
         }
 
 
