@@ -4,7 +4,7 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.affinity import user_affinity
@@ -72,6 +72,7 @@ def in_order(found: list[tuple]) -> list[tuple]:
     return sorted(found, key=lambda row: row[2] >= SNAPSHOT)
 
 
+@settings(deadline=None)
 @given(st.lists(rows, max_size=30), st.integers(0, 30))
 def test_rows_and_recent_events_give_what_the_log_gives(found, later):
     interactions, as_of = interactions_of(in_order(found)), day(80 + later)
