@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from features.aggregate import MAX_HISTORY_ITEMS
+from features.fields import SPEND_DAYS, WINDOWS_DAYS, count_of, windowed
+from features.history import MAX_HISTORY_ITEMS, RECENT_DAYS, RECENT_EVENTS
 
 
 def pandas_views(log: Path, as_of: datetime, weights: Mapping[str, float]) -> dict[str, pd.DataFrame]:
@@ -18,7 +19,7 @@ def pandas_views(log: Path, as_of: datetime, weights: Mapping[str, float]) -> di
     return {
         "item_behaviour": _items(events, as_of),
         "user_behaviour": _users(events, as_of),
-        "user_history": _histories(events),
+        "user_history": _histories(events, as_of),
     }
 
 
@@ -28,10 +29,8 @@ def _items(events: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     returned = times.groupby(["item_id", "user_id"]).size() > 1
     month = _last(events, 28, as_of)
     found = {
-        **{
-            f"users_{days}d": _last(events, days, as_of).groupby("item_id")["user_id"].nunique() for days in (7, 28, 90)
-        },
-        "users": by_item["user_id"].nunique(),
+        **_distinct(events, "users", "item_id", "user_id", as_of),
+        **_counts(events, "item_id", as_of),
         "occasions_28d": _last(times, 28, as_of).groupby("item_id").size(),
         "weight_28d": month.groupby("item_id")["weight"].sum(),
         "returned": returned.groupby("item_id").sum(),
@@ -47,14 +46,16 @@ def _users(events: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     by_user = events.groupby("user_id")
     pairs = events.drop_duplicates(["user_id", "timestamp", "item_id"]).groupby("user_id").size()
     found = {
+        **_distinct(events, "occasions", "user_id", "timestamp", as_of),
+        **_counts(events, "user_id", as_of),
         **{
-            f"occasions_{days}d": _last(events, days, as_of).groupby("user_id")["timestamp"].nunique()
-            for days in (28, 90)
+            windowed("value_sum", days): _last(events, days, as_of).groupby("user_id")["value"].sum()
+            for days in SPEND_DAYS
         },
-        "occasions": by_user["timestamp"].nunique(),
         "distinct_items": by_user["item_id"].nunique(),
         "pairs": pairs,
         "value_sum": by_user["value"].sum(),
+        "value_sum_squares": (events["value"] ** 2).groupby(events["user_id"]).sum(),
         "value_count": by_user["value"].count(),
         "first_at": by_user["seconds"].min(),
         "last_at": by_user["seconds"].max(),
@@ -62,7 +63,7 @@ def _users(events: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     return _filled(pd.DataFrame(found))
 
 
-def _histories(events: pd.DataFrame) -> pd.DataFrame:
+def _histories(events: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     heaviest = events.sort_values(["weight", "event_type"], ascending=[False, True])
     by_pair = events.reset_index(names="logged").groupby(["user_id", "item_id"])
     pairs = by_pair.agg(
@@ -78,7 +79,26 @@ def _histories(events: pd.DataFrame) -> pd.DataFrame:
         ["history_last_at", "logged"], ascending=False
     )
     kept = latest_first.groupby("user_id").head(MAX_HISTORY_ITEMS)
-    return kept.drop(columns="logged").groupby("user_id").agg(list)
+    recent = _last(events, RECENT_DAYS, as_of).reset_index(names="logged")
+    recent = recent.sort_values(["timestamp", "logged"], ascending=False).groupby("user_id").head(RECENT_EVENTS)
+    names = {"item_id": "recent_items", "event_type": "recent_types", "seconds": "recent_at"}
+    last = recent.rename(columns=names).groupby("user_id")[list(names.values())].agg(list)
+    found = kept.drop(columns="logged").groupby("user_id").agg(list).join(last)
+    return found.map(lambda entries: entries if isinstance(entries, list) else [])
+
+
+def _distinct(events: pd.DataFrame, stem: str, key: str, of: str, as_of: datetime) -> dict[str, pd.Series]:
+    windows = {windowed(stem, days): _last(events, days, as_of) for days in WINDOWS_DAYS}
+    return {name: found.groupby(key)[of].nunique() for name, found in (windows | {stem: events}).items()}
+
+
+def _counts(events: pd.DataFrame, key: str, as_of: datetime) -> dict[str, pd.Series]:
+    found = {}
+    for name in events["event_type"].unique():
+        of_type, stem = events[events["event_type"] == name], count_of(name)
+        windows = {windowed(stem, days): _last(of_type, days, as_of) for days in WINDOWS_DAYS}
+        found |= {column: rows.groupby(key).size() for column, rows in (windows | {stem: of_type}).items()}
+    return found
 
 
 def _last(events: pd.DataFrame, days: int, as_of: datetime) -> pd.DataFrame:
@@ -86,6 +106,5 @@ def _last(events: pd.DataFrame, days: int, as_of: datetime) -> pd.DataFrame:
 
 
 def _filled(view: pd.DataFrame) -> pd.DataFrame:
-    """Nothing in a window is nought there."""
-    windows = [name for name in view.columns if name.endswith("d") and name[-2].isdigit()]
-    return view.fillna(dict.fromkeys(windows, 0))
+    """Nothing in a window, or of a type, is nought there."""
+    return view.fillna(0)

@@ -12,13 +12,12 @@ import polars as pl
 from feast import Field
 from feast.types import Array
 
-from features.definitions import EVENT_TIMESTAMP, HISTORY_FIELDS, ITEM_FIELDS, USER_FIELDS
+from features.definitions import EVENT_TIMESTAMP
+from features.featureset import FeatureSet
+from features.fields import SPEND_DAYS, WINDOWS_DAYS, count_of, windowed
 from recsys.schema import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, VALUE
 
 WEIGHT = "weight"
-
-# Long enough for every user of a shop; bounds the row of a robot.
-MAX_HISTORY_ITEMS = 1000
 
 
 def before(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
@@ -27,9 +26,9 @@ def before(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
 
 
 def item_behaviour(
-    interactions: pl.DataFrame, as_of: datetime, *, windows_from: datetime | None = None
+    interactions: pl.DataFrame, as_of: datetime, features: FeatureSet, *, windows_from: datetime | None = None
 ) -> pl.DataFrame:
-    """One row an item with interactions before `as_of`: item_id, event_timestamp and definitions.ITEM_FIELDS."""
+    """One row an item with interactions before `as_of`: item_id, event_timestamp and features.item_fields."""
     known = before(interactions, as_of)
     begun = windows_from or as_of
     occasions = pl.struct(USER_ID, TIMESTAMP)
@@ -38,10 +37,8 @@ def item_behaviour(
     return (
         known.group_by(ITEM_ID)
         .agg(
-            users_7d=_in_last(7, begun, pl.col(USER_ID)).n_unique(),
-            users_28d=_in_last(28, begun, pl.col(USER_ID)).n_unique(),
-            users_90d=_in_last(90, begun, pl.col(USER_ID)).n_unique(),
-            users=pl.col(USER_ID).n_unique(),
+            *_distinct("users", pl.col(USER_ID), begun),
+            *_counts(features, begun),
             occasions_28d=_in_last(28, begun, occasions).n_unique(),
             weight_28d=_in_last(28, begun, pl.col(WEIGHT)).sum(),
             value_sum=pl.col(VALUE).sum(),
@@ -50,79 +47,43 @@ def item_behaviour(
             last_at=seconds(pl.col(TIMESTAMP).max()),
         )
         .join(repeats, on=ITEM_ID)
-        .pipe(item_view, as_of)
+        .pipe(item_view, as_of, features)
         .sort(ITEM_ID)
     )
 
 
 def user_behaviour(
-    interactions: pl.DataFrame, as_of: datetime, *, windows_from: datetime | None = None
+    interactions: pl.DataFrame, as_of: datetime, features: FeatureSet, *, windows_from: datetime | None = None
 ) -> pl.DataFrame:
-    """One row a user with interactions before `as_of`: user_id, event_timestamp and definitions.USER_FIELDS."""
+    """One row a user with interactions before `as_of`: user_id, event_timestamp and features.user_fields."""
     known = before(interactions, as_of)
     begun = windows_from or as_of
     times = known.group_by(USER_ID).agg(
-        occasions_28d=_in_last(28, begun, pl.col(TIMESTAMP)).n_unique(),
-        occasions_90d=_in_last(90, begun, pl.col(TIMESTAMP)).n_unique(),
-        occasions=pl.col(TIMESTAMP).n_unique(),
+        *_distinct("occasions", pl.col(TIMESTAMP), begun),
+        *_counts(features, begun),
+        *(_in_last(days, begun, pl.col(VALUE)).sum().alias(windowed("value_sum", days)) for days in SPEND_DAYS),
         distinct_items=pl.col(ITEM_ID).n_unique(),
         pairs=pl.struct(TIMESTAMP, ITEM_ID).n_unique(),
         value_sum=pl.col(VALUE).sum(),
         value_count=pl.col(VALUE).count(),
+        value_sum_squares=(pl.col(VALUE) ** 2).sum(),
         first_at=seconds(pl.col(TIMESTAMP).min()),
         last_at=seconds(pl.col(TIMESTAMP).max()),
     )
-    return user_view(times, as_of).sort(USER_ID)
+    return user_view(times, as_of, features).sort(USER_ID)
 
 
-def user_history(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """One row a user: user_id, event_timestamp and definitions.HISTORY_FIELDS, lists of equal length.
-
-    The latest item first; of several on one occasion the one logged last. At most MAX_HISTORY_ITEMS.
-    """
-    known = before(interactions, as_of).with_row_index("logged")
-    pairs = known.group_by(USER_ID, ITEM_ID).agg(
-        history_occasions=pl.col(TIMESTAMP).n_unique().cast(pl.Float64),
-        history_first_at=seconds(pl.col(TIMESTAMP).min()),
-        history_last_at=seconds(pl.col(TIMESTAMP).max()),
-        # Of types with equal weights the first by name, so that the same log gives the same history.
-        history_types=pl.col(EVENT_TYPE).sort_by([-pl.col(WEIGHT), pl.col(EVENT_TYPE)]).first(),
-        logged=pl.col("logged").max(),
-    )
-    return history_view(pairs, as_of).sort(USER_ID)
+def item_view(items: pl.DataFrame, as_of: datetime, features: FeatureSet) -> pl.DataFrame:
+    """The view of items, from one row an item with features.item_fields."""
+    return finish(items, ITEM_ID, as_of, features.item_fields)
 
 
-def item_view(items: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """The view of items, from one row an item with definitions.ITEM_FIELDS."""
-    return _finish(items, ITEM_ID, as_of, ITEM_FIELDS)
+def user_view(users: pl.DataFrame, as_of: datetime, features: FeatureSet) -> pl.DataFrame:
+    """The view of users, from one row a user with features.user_fields."""
+    return finish(users, USER_ID, as_of, features.user_fields)
 
 
-def user_view(users: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """The view of users, from one row a user with definitions.USER_FIELDS."""
-    return _finish(users, USER_ID, as_of, USER_FIELDS)
-
-
-def history_view(pairs: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """The view of histories, from one row a user and item with the entries of both in the lists, and `logged`."""
-    # Groups keep the order of their rows.
-    latest_first = pairs.sort("history_last_at", "logged", descending=True).rename({ITEM_ID: "history_items"})
-    lists = latest_first.group_by(USER_ID).agg(pl.exclude(USER_ID, "logged"))
-    # Most often none is too long, and cutting takes as long as making them.
-    if lists.select((pl.col("history_items").list.len() > MAX_HISTORY_ITEMS).any()).item():
-        lists = lists.with_columns(pl.exclude(USER_ID).list.head(MAX_HISTORY_ITEMS))
-    return _finish(lists, USER_ID, as_of, HISTORY_FIELDS)
-
-
-def seconds(time: pl.Expr) -> pl.Expr:
-    """Seconds since the epoch."""
-    return time.dt.epoch("us") / 1e6
-
-
-def _in_last(days: int, begun: datetime, values: pl.Expr) -> pl.Expr:
-    return values.filter(pl.col(TIMESTAMP) >= begun - timedelta(days=days))
-
-
-def _finish(frame: pl.DataFrame, key: str, as_of: datetime, fields: Sequence[Field]) -> pl.DataFrame:
+def finish(frame: pl.DataFrame, key: str, as_of: datetime, fields: Sequence[Field]) -> pl.DataFrame:
     """The columns of the view in the types of the online store, so that both stores serve equal bits."""
     # Feast names its types as Polars does; lists already have theirs.
     scalars = {field.name: getattr(pl, str(field.dtype)) for field in fields if not isinstance(field.dtype, Array)}
@@ -131,3 +92,30 @@ def _finish(frame: pl.DataFrame, key: str, as_of: datetime, fields: Sequence[Fie
             key, pl.lit(as_of).dt.cast_time_unit("us").alias(EVENT_TIMESTAMP), *(field.name for field in fields)
         ).cast(scalars)  # type: ignore[arg-type]
     )
+
+
+def seconds(time: pl.Expr) -> pl.Expr:
+    """Seconds since the epoch."""
+    return time.dt.epoch("us") / 1e6
+
+
+def _distinct(stem: str, values: pl.Expr, begun: datetime) -> list[pl.Expr]:
+    """Distinct values over each of the windows, and ever."""
+    windows = [_in_last(days, begun, values).n_unique().alias(windowed(stem, days)) for days in WINDOWS_DAYS]
+    return [*windows, values.n_unique().alias(stem)]
+
+
+def _counts(features: FeatureSet, begun: datetime) -> list[pl.Expr]:
+    """Interactions of each type over each of the windows, and ever."""
+    found = []
+    for name in features.types:
+        is_type = pl.col(EVENT_TYPE) == name
+        found.append(is_type.sum().alias(count_of(name)))
+        for days in WINDOWS_DAYS:
+            inside = pl.col(TIMESTAMP) >= begun - timedelta(days=days)
+            found.append((is_type & inside).sum().alias(windowed(count_of(name), days)))
+    return found
+
+
+def _in_last(days: int, begun: datetime, values: pl.Expr) -> pl.Expr:
+    return values.filter(pl.col(TIMESTAMP) >= begun - timedelta(days=days))

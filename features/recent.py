@@ -11,13 +11,15 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from features.aggregate import MAX_HISTORY_ITEMS
+from features.fields import count_of
+from features.history import MAX_HISTORY_ITEMS, RECENT_DAYS, RECENT_EVENTS
 from recsys.state import SECONDS_A_DAY
 
 Row = Mapping[str, Any]
 """A user in the store, by the columns of the views of users; NaN or None for one never seen."""
 
 FIRST, LAST = "first_at", "last_at"
+RECENT: Final = ("recent_items", "recent_types", "recent_at")
 _WINDOWED: Final = re.compile(r"(.+)_(\d+)d")
 
 
@@ -82,9 +84,10 @@ class Since(NamedTuple):
             "weight": [(event.at, float(np.float32(self.weights[event.event_type]))) for event in events],
             "value_sum": [(event.at, event.value) for event in valued],
             "value_count": [(event.at, 1.0) for event in valued],
+            "value_sum_squares": [(event.at, event.value**2) for event in valued],
         }
         for name in self.weights:
-            found[f"count_{name}"] = [(event.at, 1.0) for event in events if event.event_type == name]
+            found[count_of(name)] = [(event.at, 1.0) for event in events if event.event_type == name]
         return found
 
     def heaviest(self, types: Collection[str]) -> str:
@@ -111,7 +114,7 @@ def user_row_after(row: Row, events: Sequence[RecentEvent], since: Since) -> dic
     first, last = (np.nan if row[name] is None else row[name] for name in (FIRST, LAST))
     found[FIRST] = float(np.fmin(first, events[0].at))
     found[LAST] = float(np.fmax(last, events[-1].at))
-    return found | _history_after(past, events, since)
+    return found | _history_after(past, events, since) | _recent_after(row, events, since)
 
 
 def known(value: float | None) -> float:
@@ -154,6 +157,16 @@ def _history_after(past: Past, events: Sequence[RecentEvent], since: Since) -> d
         "history_last_at": [pair.last_at for *_, pair in kept],
         "history_types": [pair.event_type for *_, pair in kept],
     }
+
+
+def _recent_after(row: Row, events: Sequence[RecentEvent], since: Since) -> dict[str, list[Any]]:
+    """The last interactions: the latest first, of several at one time the one logged last."""
+    known = [[] if row[name] is None else row[name] for name in RECENT]
+    start = since.moment - RECENT_DAYS * SECONDS_A_DAY
+    new = [(event.item_id, event.event_type, event.at) for event in reversed(events) if event.at >= start]
+    # Sorting is stable, and what the row has was logged before.
+    kept = sorted([*new, *zip(*known, strict=True)], key=lambda one: -one[2])[:RECENT_EVENTS]
+    return {name: [one[at] for one in kept] for at, name in enumerate(RECENT)}
 
 
 @cache

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.assembler import OfText, assemble
+from features.featureset import FeatureSet
 from features.standing import STANDING_FEATURES, sample_of, standing
 from features.topics import Topics
 from recsys.interest import SIGNALS, InterestScorer, Vectors
@@ -60,8 +61,13 @@ class TextSide:
 
 @dataclass(frozen=True)
 class Recommender:
-    """The items of a moment, and the text model; without it there are neither text channels nor text features."""
+    """The items of a moment, and the text model; without it there are neither text channels nor text features.
 
+    features  the columns of the matrix
+    limit     candidates of all channels together
+    """
+
+    features: FeatureSet
     items: ItemState
     text: TextSide | None
     limit: int
@@ -100,7 +106,7 @@ class Recommender:
     def assemble(self, user: UserState, candidates: Positions, signals: Vectors | None) -> NDArray[np.float32]:
         """The feature matrix of candidates; `signals` are theirs."""
         of_text = None if self.text is None or signals is None else OfText(signals, self.text.topics)
-        return assemble(user, self.items, candidates, of_text)
+        return assemble(self.features, user, self.items, candidates, of_text)
 
     def seen(self, user: UserState) -> Mask:
         """The items of the user's history: bool (n_items,)."""

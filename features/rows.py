@@ -5,13 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from features.definitions import HISTORY_FIELDS, ITEM_FIELDS, USER_FIELDS
+from features.featureset import FeatureSet
 from recsys.catalogue import Catalogue
-from recsys.state import Floats, UserState
-
-ITEM_COLUMNS = tuple(field.name for field in ITEM_FIELDS)
-USER_COLUMNS = tuple(field.name for field in USER_FIELDS)
-HISTORY_COLUMNS = tuple(field.name for field in HISTORY_FIELDS)
+from recsys.state import Floats, Positions, Recent, UserState
 
 
 def behaviour_row(values: Mapping[str, Any], columns: Sequence[str]) -> Floats:
@@ -19,16 +15,28 @@ def behaviour_row(values: Mapping[str, Any], columns: Sequence[str]) -> Floats:
     return np.array([values[name] for name in columns], dtype=np.float64)
 
 
-def user_state(values: Mapping[str, Any], catalogue: Catalogue) -> UserState:
-    """The user of a row with USER_COLUMNS and HISTORY_COLUMNS; items that the catalogue does not have are left out."""
-    items, *lists = ([] if values[name] is None else values[name] for name in HISTORY_COLUMNS)
-    positions = np.array([catalogue.index.get(item, -1) for item in items], dtype=np.int64)
+def user_state(values: Mapping[str, Any], features: FeatureSet, catalogue: Catalogue) -> UserState:
+    """The user of a row with both views of users; items that the catalogue does not have are left out."""
+    lists = {name: [] if values[name] is None else values[name] for name in features.history_columns}
+    positions = _positions(lists["history_items"], catalogue)
     known = positions >= 0
-    occasions, first_at, last_at = (np.asarray(entries, dtype=np.float64)[known] for entries in lists[:3])
-    types = np.asarray(lists[3], dtype=np.str_)[known]
-    return UserState(behaviour_row(values, USER_COLUMNS), positions[known], occasions, first_at, last_at, types)
+    numbers = ("history_occasions", "history_first_at", "history_last_at")
+    occasions, first_at, last_at = (np.asarray(lists[name], dtype=np.float64)[known] for name in numbers)
+    types = np.asarray(lists["history_types"], dtype=np.str_)[known]
+    recent = Recent(
+        _positions(lists["recent_items"], catalogue),
+        np.asarray(lists["recent_types"], dtype=np.str_),
+        np.asarray(lists["recent_at"], dtype=np.float64),
+    )
+    behaviour = behaviour_row(values, features.user_columns)
+    return UserState(behaviour, positions[known], occasions, first_at, last_at, types, recent)
 
 
-def unknown_user(catalogue: Catalogue) -> UserState:
+def unknown_user(features: FeatureSet, catalogue: Catalogue) -> UserState:
     """The empty state: that of a user never seen."""
-    return user_state(dict.fromkeys((*USER_COLUMNS, *HISTORY_COLUMNS)), catalogue)
+    return user_state(dict.fromkeys((*features.user_columns, *features.history_columns)), features, catalogue)
+
+
+def _positions(items: Sequence[str], catalogue: Catalogue) -> Positions:
+    """-1 for one that the catalogue does not have."""
+    return np.array([catalogue.index.get(item, -1) for item in items], dtype=np.int64)

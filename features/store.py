@@ -15,14 +15,16 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
-from features.aggregate import WEIGHT, item_behaviour, user_behaviour, user_history
+from features.aggregate import WEIGHT, item_behaviour, user_behaviour
 from features.cooccurrence import cooccurrence
 from features.definitions import EVENT_TIMESTAMP, HISTORY_VIEW, ITEM_VIEW, USER_VIEW, feature_objects
 from features.feast_plugins.polars_retrieval_job import PolarsRetrievalJob
 from features.feast_project import PROJECT, open_project
+from features.featureset import FeatureSet
+from features.history import user_history
 from features.online import Filling, OnlineFeatures
 from features.recent import Row
-from features.rows import HISTORY_COLUMNS, ITEM_COLUMNS, USER_COLUMNS, user_state
+from features.rows import user_state
 from recsys.catalogue import Catalogue
 from recsys.config import InteractionType
 from recsys.errors import DataError, FeatureStoreError
@@ -32,11 +34,6 @@ from recsys.state import ItemState, UserState
 from recsys.workspace import Workspace
 
 VIEWS = (ITEM_VIEW, USER_VIEW, HISTORY_VIEW)
-ITEM_REFERENCES = [f"{ITEM_VIEW}:{name}" for name in ITEM_COLUMNS]
-USER_REFERENCES = [
-    *(f"{USER_VIEW}:{name}" for name in USER_COLUMNS),
-    *(f"{HISTORY_VIEW}:{name}" for name in HISTORY_COLUMNS),
-]
 COOCCURRENCE = "cooccurrence"
 ITEMS_AT_ONCE = 20_000
 
@@ -44,12 +41,15 @@ ITEMS_AT_ONCE = 20_000
 class BehaviourStore:
     """The features of one project, offline and online. One instance a process: Feast caches its registry in it."""
 
-    def __init__(self, folder: Path, *, online_store: str = SQLITE, project: str = PROJECT) -> None:
+    def __init__(
+        self, folder: Path, features: FeatureSet, *, online_store: str = SQLITE, project: str = PROJECT
+    ) -> None:
         """`online_store` as in recsys.toml. Raises ConfigError or FeatureStoreError when it cannot be used.
 
         Projects that share a Redis are told apart by `project` in their keys.
         """
         self.folder = folder
+        self.features = features
         folder.mkdir(parents=True, exist_ok=True)
         self.feast = open_project(folder, online_store=None)
         self._online = OnlineFeatures(folder, online_store, project)
@@ -58,7 +58,8 @@ class BehaviourStore:
     def of(cls, workspace: Workspace) -> "BehaviourStore":
         """The store that a project's recsys.toml describes."""
         config = workspace.config
-        return cls(workspace.features, online_store=config.features.online_store, project=config.name)
+        features = FeatureSet.of(config.interaction_types)
+        return cls(workspace.features, features, online_store=config.features.online_store, project=config.name)
 
     # Writing
 
@@ -77,12 +78,12 @@ class BehaviourStore:
         missing = [as_of for as_of in moments if not self._neighbours_path(as_of).exists()]
         if missing:
             # First: what is on the disk is known to Feast, even if this process dies on the way.
-            self.feast.apply(feature_objects(self.folder))  # type: ignore[arg-type]  # its list is invariant
+            self.feast.apply(feature_objects(self.folder, self.features))  # type: ignore[arg-type]  # its list is invariant
         for as_of in missing:
             views = (
-                item_behaviour(interactions, as_of, windows_from=windows_from),
-                user_behaviour(interactions, as_of, windows_from=windows_from),
-                user_history(interactions, as_of),
+                item_behaviour(interactions, as_of, self.features, windows_from=windows_from),
+                user_behaviour(interactions, as_of, self.features, windows_from=windows_from),
+                user_history(interactions, as_of, windows_from=windows_from),
             )
             for name, view in zip(VIEWS, views, strict=True):
                 _write_parquet(view, self.folder / name / f"{_stamp(as_of)}.parquet")
@@ -113,24 +114,23 @@ class BehaviourStore:
         goes on: from SQLite with the rows that it began with, from Redis with the new ones.
         Raises FeatureStoreError when Redis does not answer; then the old rows serve on.
         """
-        self._online.fill(as_of, self._neighbours_path(as_of), feature_objects(self.folder))
+        self._online.fill(as_of, self._neighbours_path(as_of), feature_objects(self.folder, self.features))
 
     # Reading for training: point in time, from the offline store
 
     def items_at(self, catalogue: Catalogue, as_of: datetime) -> ItemState:
         """Every item as it was known at `as_of`."""
-        rows = self._join(ITEM_VIEW, ITEM_ID, catalogue.item_ids, as_of, ITEM_COLUMNS)
-        values = rows.select(ITEM_COLUMNS).to_numpy().astype(np.float64)
-        return ItemState(
-            as_of.timestamp(), ITEM_COLUMNS, values, self._neighbours(catalogue, self._neighbours_path(as_of))
-        )
+        rows = self._join(ITEM_VIEW, ITEM_ID, catalogue.item_ids, as_of, self.features.item_columns)
+        values = rows.select(self.features.item_columns).to_numpy().astype(np.float64)
+        neighbours = self._neighbours(catalogue, self._neighbours_path(as_of))
+        return ItemState(as_of.timestamp(), self.features.item_columns, values, neighbours)
 
     def users_at(self, user_ids: Sequence[str], catalogue: Catalogue, as_of: datetime) -> list[UserState]:
         """Each user as known at `as_of`, in the order given; the empty state for one never seen."""
-        behaviour = self._join(USER_VIEW, USER_ID, user_ids, as_of, USER_COLUMNS)
-        history = self._join(HISTORY_VIEW, USER_ID, user_ids, as_of, HISTORY_COLUMNS)
-        rows = pl.concat([behaviour.select(USER_COLUMNS), history.select(HISTORY_COLUMNS)], how="horizontal")
-        return [user_state(row, catalogue) for row in rows.iter_rows(named=True)]
+        views = {USER_VIEW: self.features.user_columns, HISTORY_VIEW: self.features.history_columns}
+        parts = [self._join(view, USER_ID, user_ids, as_of, names).select(names) for view, names in views.items()]
+        rows = pl.concat(parts, how="horizontal")
+        return [user_state(row, self.features, catalogue) for row in rows.iter_rows(named=True)]
 
     def _join(self, view: str, key: str, ids: Sequence[str], as_of: datetime, columns: Sequence[str]) -> pl.DataFrame:
         wanted = pl.DataFrame({key: ids}, schema={key: pl.String}).with_columns(pl.lit(as_of).alias(EVENT_TIMESTAMP))
@@ -185,22 +185,26 @@ class BehaviourStore:
                 return items
 
     def _items_of(self, filling: Filling, catalogue: Catalogue) -> ItemState:
-        rows = [np.empty((0, len(ITEM_COLUMNS)))]
+        columns = self.features.item_columns
+        references = [f"{ITEM_VIEW}:{name}" for name in columns]
+        rows = [np.empty((0, len(columns)))]
         for start in range(0, len(catalogue), ITEMS_AT_ONCE):
             ids = catalogue.item_ids[start : start + ITEMS_AT_ONCE]
-            rows.append(self._online.read(ITEM_REFERENCES, ITEM_ID, ids).matrix(ITEM_COLUMNS, dtype=np.float64))
+            rows.append(self._online.read(references, ITEM_ID, ids).matrix(columns, dtype=np.float64))
         neighbours = self._neighbours(catalogue, self._online.neighbours(filling))
-        return ItemState(filling.as_of.timestamp(), ITEM_COLUMNS, np.concatenate(rows), neighbours)
+        return ItemState(filling.as_of.timestamp(), columns, np.concatenate(rows), neighbours)
 
     def online_rows(self, user_ids: Sequence[str]) -> list[Row]:
-        """The rows of users by USER_COLUMNS and HISTORY_COLUMNS; of one never seen NaN and None.
+        """The rows of users by the columns of both views; of one never seen NaN and None.
 
         Raises FeatureStoreError when the store is empty or does not answer.
         """
-        answer = self._online.read(USER_REFERENCES, USER_ID, user_ids)
-        behaviour = answer.matrix(USER_COLUMNS, dtype=np.float64)
-        histories = zip(*(answer.column(name) for name in HISTORY_COLUMNS), strict=True)
-        names = (*USER_COLUMNS, *HISTORY_COLUMNS)
+        columns, lists = self.features.user_columns, self.features.history_columns
+        references = [f"{USER_VIEW}:{name}" for name in columns] + [f"{HISTORY_VIEW}:{name}" for name in lists]
+        answer = self._online.read(references, USER_ID, user_ids)
+        behaviour = answer.matrix(columns, dtype=np.float64)
+        histories = zip(*(answer.column(name) for name in lists), strict=True)
+        names = (*columns, *lists)
         return [
             dict(zip(names, (*own, *history), strict=True)) for own, history in zip(behaviour, histories, strict=True)
         ]
@@ -211,7 +215,7 @@ class BehaviourStore:
         Raises FeatureStoreError when the store is empty or does not answer.
         """
         [row] = self.online_rows([user_id])
-        return user_state(row, catalogue)
+        return user_state(row, self.features, catalogue)
 
 
 def weigh(interactions: pl.DataFrame, types: dict[str, InteractionType]) -> pl.DataFrame:

@@ -59,6 +59,28 @@ class ItemState:
 
 
 @dataclass(frozen=True)
+class Recent:
+    """The last interactions of a user, the latest first.
+
+    items  int64 (r,), -1 for one that is not in the catalogue
+    types  str (r,), the interaction types
+    at     float64 (r,), seconds since the epoch
+    """
+
+    items: Positions
+    types: Names
+    at: Floats
+
+    def without(self, items: Mask) -> "Recent":
+        """Without the interactions with the items marked in bool (n_items,)."""
+        keep = (self.items < 0) | ~items[self.items]
+        return Recent(self.items[keep], self.types[keep], self.at[keep])
+
+
+NOTHING_RECENT: Final = Recent(np.empty(0, np.int64), np.empty(0, np.str_), np.empty(0))
+
+
+@dataclass(frozen=True)
 class UserState:
     """One user at a moment; of one never seen every value is NaN and the history is empty.
 
@@ -67,6 +89,7 @@ class UserState:
     occasions  float64 (h,), distinct moments at which the user chose it
     first_at   float64 (h,), last_at float64 (h,), seconds since the epoch
     types      str (h,), the interaction type of the highest weight that the user had with it
+    recent     the last interactions, one by one
     """
 
     behaviour: Floats
@@ -75,6 +98,7 @@ class UserState:
     first_at: Floats
     last_at: Floats
     types: Names
+    recent: Recent = NOTHING_RECENT
 
     @property
     def in_last_occasion(self) -> Mask:
@@ -92,4 +116,5 @@ class UserState:
             self.first_at[keep],
             self.last_at[keep],
             self.types[keep],
+            self.recent.without(items),
         )

@@ -21,6 +21,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features.differences import Difference, matrix_differences
+from features.featureset import FeatureSet
 from features.recent import Row
 from features.store import BehaviourStore, weigh
 from recsys.bundle import open_bundle
@@ -107,6 +108,7 @@ def _replay(workspace: Workspace, requests: Sequence[LoggedRequest], found: Pari
         found.skipped["their bundle is no more"] += len(requests)
         return
     types = workspace.config.interaction_types
+    features = FeatureSet.of(types)
     known = weigh(workspace.read_table("interactions"), types).filter(pl.col(TIMESTAMP) < served.as_of)
     recent = recent_interactions(workspace.events, served.as_of, served.written_at, until=served.events, types=types)
     now = served.as_of
@@ -116,7 +118,7 @@ def _replay(workspace: Workspace, requests: Sequence[LoggedRequest], found: Pari
         now = max(now, latest + timedelta(microseconds=1))
     everything = pl.concat([known, weigh(recent, types)], how="diagonal")
     with TemporaryDirectory(prefix="recsys-audit-") as folder:
-        store = BehaviourStore(Path(folder))
+        store = BehaviourStore(Path(folder), features)
         catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
         store.snapshot(known, catalogue, [served.as_of])
         if now > served.as_of:
@@ -124,6 +126,7 @@ def _replay(workspace: Workspace, requests: Sequence[LoggedRequest], found: Pari
         engine = BundleEngine(
             bundle,
             OfflineSnapshot(store, served.as_of),
+            features=features,
             events=Path(folder) / "no_events.db",
             weights={},
             candidates=workspace.config.retrieval.candidates,

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from features.assembler import feature_names
+from features.featureset import FeatureSet
 from features.recommender import Recommender, TextSide, UntrainedRanker, by_score
 from features.rows import unknown_user
 from features.store import BehaviourStore
@@ -61,13 +61,14 @@ class BundleEngine:
         bundle: Bundle,
         store: Snapshot,
         *,
+        features: FeatureSet,
         events: Path,
         weights: Mapping[str, float],
         candidates: int,
         precision: Precision = "auto",
         logged_features_share: float = 0.0,
     ) -> None:
-        """`events`: the event log; `weights` of the interaction types.
+        """`features` of the project; `events`: the event log; `weights` of the interaction types.
 
         logged_features_share  of the answers, with which their features are given
 
@@ -80,24 +81,24 @@ class BundleEngine:
         # Copy on write: processes share what no item has changed.
         vectors = np.load(bundle.path / VECTORS_FILE, mmap_mode="c")
         self._scorer = InterestScorer(bundle.path / SCORER_FILE, vectors, history_items=manifest.text["history_items"])
-        features = feature_names(self._scorer.signals)
-        if tuple(manifest.features) != features:
-            different = sorted(set(manifest.features) ^ set(features)) or "their order"
+        names = features.names(self._scorer.signals)
+        if tuple(manifest.features) != names:
+            different = sorted(set(manifest.features) ^ set(names)) or "their order"
             raise BundleError(
                 f"{bundle.path}: the ranker's features are not those of this version, they differ in {different}; "
                 "train again, or promote a bundle of this version"
             )
-        self._interest_column = features.index("text_interest")
+        self._interest_column = names.index("text_interest")
         catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
         ranker = bundle.path / RANKER_FILE
-        self._ranker = lgb.Booster(model_file=ranker) if ranker.exists() else UntrainedRanker(features)
+        self._ranker = lgb.Booster(model_file=ranker) if ranker.exists() else UntrainedRanker(names)
         state = store.online_items(catalogue)
         topics = Topics.of(TextNeighbours.load(bundle.path), state)
         self._items = LiveItems(catalogue, state, vectors, topics)
         self._catalogue = self._items.catalogue
         self._log = events
-        self._behaviour = LiveBehaviour(RecentLog(events), store, self._items, weights)
-        self._recommender = Recommender(state, TextSide(self._scorer, topics), candidates)
+        self._behaviour = LiveBehaviour(RecentLog(events), store, self._items, features, weights)
+        self._recommender = Recommender(features, state, TextSide(self._scorer, topics), candidates)
         self._followed: dict[str, int] = {}
         self._items_place = 0
         self._logged_share, self._random = logged_features_share, np.random.default_rng()
@@ -263,7 +264,7 @@ class BundleEngine:
             if self._store_answers:
                 logger.warning("%s; until then users are ranked for as if never seen", error)
             self._store_answers = False
-            return unknown_user(self._catalogue), [*degraded, USER_FEATURES]
+            return unknown_user(self._recommender.features, self._catalogue), [*degraded, USER_FEATURES]
         if not self._store_answers:
             logger.warning("the online store answers again")
         self._store_answers = True
@@ -306,6 +307,7 @@ def load_engine(workspace: Workspace) -> BundleEngine:
     engine = BundleEngine(
         open_bundle(path),
         store,
+        features=store.features,
         events=workspace.events,
         weights={name: kind.weight for name, kind in config.interaction_types.items()},
         candidates=config.retrieval.candidates,

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
+from features.featureset import FeatureSet
 from features.recent import RecentEvent, Row, Since, user_row_after
 from features.recent_items import Additions, item_additions, row_after
-from features.rows import ITEM_COLUMNS, user_state
+from features.rows import user_state
 from recsys.catalogue import Catalogue
 from recsys.state import Floats, ItemState, UserState
 from serving.item_table import LAST_SEQUENCE
@@ -62,10 +63,12 @@ class LiveBehaviour:
         log: RecentLog,
         store: Snapshot,
         items: LiveItems,
+        features: FeatureSet,
         weights: Mapping[str, float],
     ) -> None:
         """`weights`: of each interaction type. Raises FeatureStoreError when the store is empty."""
         self._log, self._store, self._items = log, store, items
+        self._features = features
         self.as_of, self.written_at = store.online_as_of(), store.online_written_at()
         self._since = Since(self.as_of.timestamp(), weights)
         self.position = 0
@@ -115,7 +118,8 @@ class LiveBehaviour:
             return known
         [row] = self._store.online_rows([user_id])
         events = self._events.get(user_id)
-        found = user_state(user_row_after(row, events, self._since) if events else row, catalogue)
+        row = user_row_after(row, events, self._since) if events else row
+        found = user_state(row, self._features, catalogue)
         self._users[user_id] = found
         if len(self._users) > USERS_KEPT:
             self._users.popitem(last=False)
@@ -126,10 +130,10 @@ class LiveBehaviour:
         self._users.pop(user, None)
         known = self._events.setdefault(user, [])
         items = {event.item_id for event in events}
-        before = item_additions(row, known, items, self._since, ITEM_COLUMNS)
+        before = item_additions(row, known, items, self._since, self._features.item_columns)
         for event in events:
             bisect.insort(known, event)
-        for item, found in item_additions(row, known, items, self._since, ITEM_COLUMNS).items():
+        for item, found in item_additions(row, known, items, self._since, self._features.item_columns).items():
             counts = found.counts - before[item].counts if item in before else found.counts
             total = self._added.get(item)
             if total is not None:
@@ -148,5 +152,5 @@ class LiveBehaviour:
             position, added = self._items.catalogue.index.get(item), self._added.get(item)
             if position is not None and added is not None:
                 before = self._before.setdefault(item, self._items.state.behaviour[position].copy())
-                rows[position] = row_after(before, added, ITEM_COLUMNS)
+                rows[position] = row_after(before, added, self._features.item_columns)
         self._items.put_behaviour(self._now, rows)

@@ -20,7 +20,6 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from features.assembler import feature_names
 from features.differences import Difference, catalogue_differences, row_differences
 from features.store import BehaviourStore
 from recsys.catalogue import Catalogue
@@ -80,7 +79,7 @@ def _audit_window(
         sums = (f"{len(one.users)} users, {sum(map(len, one.labels))} labels" for one in (found, expected))
         differences.append(Difference("users and labels", None, None, *sums))
     ours, anew = (pipeline.recommender(window.items, scorer) for window in (found, expected))
-    names = feature_names(() if scorer is None else scorer.signals)
+    names = pipeline.features.names(() if scorer is None else scorer.signals)
     users = len(found.users) if found.users == expected.users else 0
     chosen = np.sort(random.permutation(users)[:rows]).tolist()
     values = 0
@@ -104,7 +103,7 @@ def window_anew(pipeline: Pipeline, catalogue: Catalogue, start: datetime, end: 
     """The window with features from nothing but the interactions before `start`; only labels come from later."""
     before_end = pipeline.interactions if end is None else pipeline.interactions.filter(pl.col(TIMESTAMP) < end)
     with TemporaryDirectory(prefix="recsys-audit-") as folder:
-        store = BehaviourStore(Path(folder))
+        store = BehaviourStore(Path(folder), pipeline.features)
         store.snapshot(before_end.filter(pl.col(TIMESTAMP) < start), catalogue, [start])
         return open_window(store, catalogue, before_end, start=start, end=end, label_weights=pipeline.label_weights)
 

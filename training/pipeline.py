@@ -14,7 +14,6 @@ from pathlib import Path
 import lightgbm as lgb
 import numpy as np
 
-from features.assembler import feature_names
 from features.recommender import Recommender, TextSide, UntrainedRanker
 from features.store import BehaviourStore, weigh
 from recsys.bundle_files import RANKER_FILE
@@ -69,6 +68,7 @@ class Pipeline:
         if cut is not None:
             self.hidden = cold_items(self.catalogue.item_ids)
         self.store = BehaviourStore.of(workspace)
+        self.features = self.store.features
 
     @cached_property
     def data_key(self) -> str:
@@ -156,12 +156,12 @@ class Pipeline:
     def recommender(self, items: ItemState, scorer: InterestScorer | None) -> Recommender:
         """The path from users to candidates, over the items of a moment."""
         text = None if scorer is None else TextSide.of(scorer, items)
-        return Recommender(items, text, self.config.retrieval.candidates)
+        return Recommender(self.features, items, text, self.config.retrieval.candidates)
 
     def ranker(self, *, with_text: bool) -> lgb.Booster | UntrainedRanker:
         """The ranker with the text model's channels and features, or without; computed on first use."""
         name = "ranker" if with_text else "ranker_no_text"
-        features = feature_names(self.text.signals if with_text else ())
+        features = self.features.names(self.text.signals if with_text else ())
 
         def build(folder: Path) -> None:
             found = [self._rows(at, with_text=with_text) for at in range(len(self.windows))]

@@ -11,7 +11,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from features.assembler import feature_names
 from features.recommender import UntrainedRanker
 from recsys.bundle import Manifest, list_bundles, promote, publish
 from recsys.bundle_files import CATALOGUE_FILE, RANKER_FILE, SMALLER_ENCODER_FILES, TEXT_FILES
@@ -63,7 +62,7 @@ def _manifest(pipeline: Pipeline, identity: str, report: dict[str, Any] | None) 
         trained_from=pipeline.first,
         trained_until=pipeline.cut,
         versions=_versions(),
-        features=list(feature_names(pipeline.text.signals)),
+        features=list(pipeline.features.names(pipeline.text.signals)),
         metrics={} if report is None else report["models"]["recsys"],
         text={
             "template": text.template,

@@ -9,7 +9,7 @@ what was there is found no more, and computed anew.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -18,11 +18,13 @@ import polars as pl
 
 from features.daily.files import scan_partials, write_partials
 from features.daily.log import ONE_DAY, POSITION, DailyLog, midnight
-from features.daily.partials import LOGGED, Partials, bucketed, bucketing, merged_pairs, partials, together
+from features.daily.partials import Partials, bucketed, bucketing, merged_pairs, partials, together
+from features.featureset import FeatureSet
+from features.history import LOGGED
 from recsys.errors import DataError, FeatureStoreError
 from recsys.schema import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, UTC_MICROSECONDS, VALUE
 
-FORMAT = "1"
+FORMAT = "2"
 MERGE_DAYS = 28  # fewer are read about as fast one by one
 SAMPLED_BUCKETS = 16
 COLUMNS = {
@@ -43,6 +45,7 @@ class DailyAggregates:
         self.log = log
         self.folder = folder
         self.weights = dict(weights)
+        self.features = FeatureSet.of(weights)
         # Of types with equal weights the first by name, as in features.aggregate.
         self.types = sorted(weights, key=lambda name: (-weights[name], name))
 
@@ -57,8 +60,8 @@ class DailyAggregates:
         missing = [day for day in whole if not self._day(day, versions).exists()]
         for day in missing:
             found = partials(self._events(self.log.scan(day), day), self.types)
-            tables = (found.items.collect(), found.users.collect(), found.pairs.collect())
-            write_partials(self._day(day, versions), [tables])
+            tables = (found.items, found.users, found.pairs, found.recent)
+            write_partials(self._day(day, versions), [[table.collect() for table in tables]])
         self._merge(whole, versions)
         return len(missing)
 
@@ -157,13 +160,14 @@ class DailyAggregates:
             shutil.rmtree(path)
 
 
-def _summed(found: Partials) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]]:
+def _summed(found: Partials) -> Iterator[Sequence[pl.DataFrame]]:
+    none = found.recent.head(0).collect()
     items = found.items.group_by(ITEM_ID).agg(pl.all().sum()).collect(engine="streaming")
     for first, last in found.ranges():
         part = found.of_buckets(first, last)
         users = part.users.group_by(USER_ID).agg(pl.exclude("bucket").sum()).collect(engine="streaming")
         pairs = merged_pairs(part.pairs).collect(engine="streaming")
-        yield items, bucketed(users), bucketed(pairs)
+        yield items, bucketed(users), bucketed(pairs), none
         items = items.clear()
 
 

@@ -1,10 +1,10 @@
 """Partials in a folder, which has its name from the moment that it is complete.
 
-Reads and writes  FOLDER/{items,users,pairs}/NUMBER.parquet
+Reads and writes  FOLDER/{items,users,pairs,recent}/NUMBER.parquet
 """
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -13,21 +13,21 @@ from features.daily.partials import Partials
 
 # Small groups of rows, so that few other users are read with those of some buckets.
 ROWS_A_GROUP = 1 << 15
+TABLES = ("items", "users", "pairs", "recent")
 
 
-def write_partials(path: Path, parts: Iterable[tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]]) -> None:
-    """Write items, users and pairs, a few at a time. What a killed process left is written over."""
+def write_partials(path: Path, parts: Iterable[Sequence[pl.DataFrame]]) -> None:
+    """Write TABLES, a few rows at a time. What a killed process left is written over."""
     new = path.with_name("new")
     shutil.rmtree(new, ignore_errors=True)
-    for name in ("items", "users", "pairs"):
+    for name in TABLES:
         (new / name).mkdir(parents=True)
-    for number, (items, users, pairs) in enumerate(parts):
-        for name, frame in (("items", items), ("users", users), ("pairs", pairs)):
+    for number, part in enumerate(parts):
+        for name, frame in zip(TABLES, part, strict=True):
             frame.write_parquet(new / name / f"{number:04}.parquet", compression="lz4", row_group_size=ROWS_A_GROUP)
     new.rename(path)
 
 
 def scan_partials(path: Path) -> Partials:
     """The partials of a folder."""
-    items, users, pairs = (pl.scan_parquet(path / name / "*.parquet") for name in ("items", "users", "pairs"))
-    return Partials(items, users, pairs)
+    return Partials(*(pl.scan_parquet(path / name / "*.parquet") for name in TABLES))

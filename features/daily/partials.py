@@ -9,33 +9,37 @@ from math import ceil
 
 import polars as pl
 
+from features.fields import count_of
+from features.history import LOGGED, RECENT_EVENTS
 from recsys.schema import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, VALUE
 
 BUCKETS = 1024
 PAIRS_AT_ONCE = 4_000_000  # bounds the memory of a merge
 BUCKET = "bucket"
-LOGGED = "logged"
 RANK = "rank"
 
 
 @dataclass(frozen=True)
 class Partials:
-    """Three tables, not yet read; a key may have several rows until they are merged.
+    """Four tables, not yet read; a key may have several rows until they are merged.
 
-    items  item_id, occasions, value_sum, value_count, count_TYPE for each type
+    items  item_id, occasions, value_sum, value_count, value_sum_squares, count_TYPE for each type
     users  user_id, the same, bucket
     pairs  user_id, item_id, occasions, first_at, last_at, logged (the last in the log, by its place in it),
            rank (of its type of the highest weight), bucket
+    recent user_id, item_id, rank (of its type), timestamp, logged, bucket: the last RECENT_EVENTS of each user and day;
+           those of a sum of days are not kept
     """
 
     items: pl.LazyFrame
     users: pl.LazyFrame
     pairs: pl.LazyFrame
+    recent: pl.LazyFrame
 
     def of_buckets(self, first: int, last: int) -> "Partials":
         """Of the users in the buckets from `first` to before `last` alone; the items are those of all users."""
         among = pl.col(BUCKET).is_between(first, last, closed="left")
-        return Partials(self.items, self.users.filter(among), self.pairs.filter(among))
+        return Partials(self.items, self.users.filter(among), self.pairs.filter(among), self.recent.filter(among))
 
     def ranges(self) -> list[tuple[int, int]]:
         """Ranges of buckets, together all, with about PAIRS_AT_ONCE rows of pairs each."""
@@ -53,8 +57,8 @@ def merged_pairs(pairs: pl.LazyFrame) -> pl.LazyFrame:
 
 def together(parts: Sequence[Partials]) -> Partials:
     """The rows of all parts, not merged."""
-    items, users, pairs = zip(*((part.items, part.users, part.pairs) for part in parts), strict=True)
-    return Partials(pl.concat(items), pl.concat(users), pl.concat(pairs))
+    tables = zip(*((part.items, part.users, part.pairs, part.recent) for part in parts), strict=True)
+    return Partials(*map(pl.concat, tables))
 
 
 def partials(events: pl.DataFrame, types: Sequence[str]) -> Partials:
@@ -64,7 +68,8 @@ def partials(events: pl.DataFrame, types: Sequence[str]) -> Partials:
     sums = [
         pl.col(VALUE).sum().alias("value_sum"),
         pl.col(VALUE).count().cast(pl.Int64).alias("value_count"),
-        *((pl.col(RANK) == rank).sum().cast(pl.Int64).alias(f"count_{name}") for name, rank in ranks.items()),
+        (pl.col(VALUE) ** 2).sum().alias("value_sum_squares"),
+        *((pl.col(RANK) == rank).sum().cast(pl.Int64).alias(count_of(name)) for name, rank in ranks.items()),
     ]
     rows = events.lazy()
     pairs = (
@@ -83,7 +88,9 @@ def partials(events: pl.DataFrame, types: Sequence[str]) -> Partials:
     items = occasions.join(rows.group_by(ITEM_ID).agg(sums), on=ITEM_ID)
     users = rows.group_by(USER_ID).agg(pl.col(TIMESTAMP).n_unique().cast(pl.Int64).alias("occasions"), *sums)
     found_items, found_users = pl.collect_all([items, users], engine="streaming")
-    return Partials(found_items.lazy(), bucketed(found_users).lazy(), bucketed(pairs).lazy())
+    latest_first = events.select(USER_ID, ITEM_ID, RANK, TIMESTAMP, LOGGED).sort(TIMESTAMP, LOGGED, descending=True)
+    recent = latest_first.filter(pl.int_range(pl.len()).over(USER_ID) < RECENT_EVENTS)
+    return Partials(found_items.lazy(), bucketed(found_users).lazy(), bucketed(pairs).lazy(), bucketed(recent).lazy())
 
 
 def bucketed(frame: pl.DataFrame) -> pl.DataFrame:

@@ -4,11 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
+from features.featureset import FeatureSet
 from recsys.catalogue import Catalogue
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 SECONDS_A_DAY = 86_400.0
+
+FEATURES = FeatureSet.of(["purchase", "view"])
+"""Interactions of other types may be in the log as well, and are counted nowhere by their type."""
 
 SCHEMA = {
     "user_id": pl.String,

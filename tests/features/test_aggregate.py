@@ -6,15 +6,26 @@ from feast.types import Array, Float32, Float64, String
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.aggregate import item_behaviour, user_behaviour, user_history
+from features import aggregate as aggregates
 from features.cooccurrence import cooccurrence
-from features.definitions import HISTORY_FIELDS, ITEM_FIELDS, USER_FIELDS
-from tests.features.log import MICROSECOND, catalogue_of, day, log, seconds
+from features.fields import HISTORY_FIELDS
+from features.history import user_history
+from tests.features.log import FEATURES, MICROSECOND, catalogue_of, day, log, seconds
 
 AS_OF = day(100)
+
+
+def item_behaviour(interactions, as_of, **windows):
+    return aggregates.item_behaviour(interactions, as_of, FEATURES, **windows)
+
+
+def user_behaviour(interactions, as_of, **windows):
+    return aggregates.user_behaviour(interactions, as_of, FEATURES, **windows)
+
+
 VIEWS = [
-    (item_behaviour, "item_id", ITEM_FIELDS),
-    (user_behaviour, "user_id", USER_FIELDS),
+    (item_behaviour, "item_id", FEATURES.item_fields),
+    (user_behaviour, "user_id", FEATURES.user_fields),
     (user_history, "user_id", HISTORY_FIELDS),
 ]
 POLARS_TYPES = {
@@ -39,22 +50,33 @@ def test_what_is_known_of_an_item():
         ("ann", "tea", 80, None, 0.25),
         ("bob", "tea", 95, 6.0, 1.0),
         ("bob", "tea", 95, 8.0, 0.5),  # the same occasion
-        ("bob", "tea", 96, 5.0, 0.5),
+        ("bob", "tea", 99, 5.0, 0.5, "view"),
     )
     assert only_row(item_behaviour(interactions, AS_OF)) == {
         "item_id": "tea",
         "event_timestamp": AS_OF,
-        "users_7d": 1,  # bob
+        "users_1d": 1,  # bob
+        "users_7d": 1,
         "users_28d": 2,  # and ann
         "users_90d": 3,  # and cat
         "users": 4,  # and dan
-        "occasions_28d": 3,  # ann's on day 80, bob's on days 95 and 96
+        "count_purchase_1d": 0,
+        "count_purchase_7d": 2,  # bob's on day 95
+        "count_purchase_28d": 3,  # and ann's on day 80
+        "count_purchase_90d": 4,  # and cat's
+        "count_purchase": 6,
+        "count_view_1d": 1,
+        "count_view_7d": 1,
+        "count_view_28d": 1,
+        "count_view_90d": 1,
+        "count_view": 1,
+        "occasions_28d": 3,  # ann's on day 80, bob's on days 95 and 99
         "weight_28d": 2.25,
         "returned": 2,  # ann and bob
         "value_sum": 30.0,
         "value_count": 6,  # ann's of day 80 has none
         "first_at": seconds(1),
-        "last_at": seconds(96),
+        "last_at": seconds(99),
     }
 
 
@@ -69,13 +91,13 @@ def test_two_users_at_one_moment_are_two_occasions_of_an_item():
 
 
 WINDOWS = [
-    (item_behaviour, "users_7d", 7),
-    (item_behaviour, "users_28d", 28),
-    (item_behaviour, "users_90d", 90),
+    *((item_behaviour, f"users_{days}d", days) for days in (1, 7, 28, 90)),
+    *((item_behaviour, f"count_purchase_{days}d", days) for days in (1, 7, 28, 90)),
     (item_behaviour, "occasions_28d", 28),
     (item_behaviour, "weight_28d", 28),
-    (user_behaviour, "occasions_28d", 28),
-    (user_behaviour, "occasions_90d", 90),
+    *((user_behaviour, f"occasions_{days}d", days) for days in (1, 7, 28, 90)),
+    *((user_behaviour, f"count_purchase_{days}d", days) for days in (1, 7, 28, 90)),
+    *((user_behaviour, f"value_sum_{days}d", days) for days in (28, 90)),
 ]
 EVERY_WINDOW = pytest.mark.parametrize(("aggregate", "column", "days"), WINDOWS)
 
@@ -83,19 +105,15 @@ EVERY_WINDOW = pytest.mark.parametrize(("aggregate", "column", "days"), WINDOWS)
 @EVERY_WINDOW
 def test_a_window_of_days_begins_that_many_days_before_the_moment_to_the_microsecond(aggregate, column, days):
     within = AS_OF - timedelta(days=days)
-    assert only_row(aggregate(log(("ann", "tea", within)), AS_OF))[column] == 1
+    assert only_row(aggregate(log(("ann", "tea", within, 1.0)), AS_OF))[column] == 1
     assert only_row(aggregate(log(("ann", "tea", within - MICROSECOND)), AS_OF))[column] == 0
 
 
 @EVERY_WINDOW
 def test_a_window_counted_on_from_an_earlier_snapshot_began_with_that_and_ends_at_the_moment(aggregate, column, days):
     snapshot, within = AS_OF - timedelta(hours=20), AS_OF - timedelta(hours=20, days=days)
-    log_rows = [
-        ("ann", "tea", within - MICROSECOND),
-        ("ann", "tea", within),
-        ("ann", "tea", AS_OF - MICROSECOND),
-        ("bob", "tea", AS_OF),
-    ]
+    moments = (within - MICROSECOND, within, AS_OF - MICROSECOND, AS_OF)
+    log_rows = [("ann", "tea", moment, 1.0) for moment in moments]
     found = only_row(aggregate(log(*log_rows), AS_OF, windows_from=snapshot))
     assert found[column] == (1 if column.startswith("users") else 2)
     assert only_row(aggregate(log(log_rows[1]), AS_OF, windows_from=snapshot))[column] == 1
@@ -109,19 +127,34 @@ def test_what_is_known_of_a_user():
         ("ann", "cup", 5, 2.0),
         ("ann", "tea", 20, 3.0),
         ("ann", "tea", 20, None),  # the same pair of occasion and item
-        ("ann", "cup", 80, 4.0),
+        ("ann", "cup", 80, 4.0, 0.2, "view"),
         ("ann", "jam", 95, 5.0),
     )
     assert only_row(user_behaviour(interactions, AS_OF)) == {
         "user_id": "ann",
         "event_timestamp": AS_OF,
+        "occasions_1d": 0,
+        "occasions_7d": 1,
         "occasions_28d": 2,
         "occasions_90d": 3,
         "occasions": 4,
+        "count_purchase_1d": 0,
+        "count_purchase_7d": 1,
+        "count_purchase_28d": 1,
+        "count_purchase_90d": 3,
+        "count_purchase": 5,
+        "count_view_1d": 0,
+        "count_view_7d": 0,
+        "count_view_28d": 1,
+        "count_view_90d": 1,
+        "count_view": 1,
         "distinct_items": 3,
-        "pairs": 5,  # of occasion and item, on 4 occasions
+        "value_sum_28d": 9.0,
+        "value_sum_90d": 12.0,
         "value_sum": 15.0,
         "value_count": 5,
+        "value_sum_squares": 55.0,
+        "pairs": 5,  # of occasion and item, on 4 occasions
         "first_at": seconds(5),
         "last_at": seconds(95),
     }
@@ -130,45 +163,6 @@ def test_what_is_known_of_a_user():
 def test_equal_timestamps_of_a_user_are_one_occasion():
     found = only_row(user_behaviour(log(("ann", "tea", 99), ("ann", "cup", 99)), AS_OF))
     assert (found["occasions"], found["occasions_28d"], found["pairs"]) == (1, 1, 2)
-
-
-def test_the_history_has_each_item_once_the_latest_first_with_occasions_and_times_beside_it():
-    interactions = log(
-        ("ann", "tea", 1), ("ann", "cup", 2), ("ann", "jam", 3), ("ann", "tea", 4), ("ann", "tea", 4)
-    )  # fmt: skip
-    assert only_row(user_history(interactions, AS_OF)) == {
-        "user_id": "ann",
-        "event_timestamp": AS_OF,
-        "history_items": ["tea", "jam", "cup"],
-        "history_occasions": [2, 1, 1],
-        "history_first_at": [seconds(1), seconds(3), seconds(2)],
-        "history_last_at": [seconds(4), seconds(3), seconds(2)],
-        "history_types": ["purchase", "purchase", "purchase"],
-    }
-
-
-def test_the_type_of_an_item_in_a_history_is_the_one_of_the_highest_weight_and_of_equal_ones_the_first_by_name():
-    interactions = log(
-        ("ann", "tea", 1, None, 1.0, "purchase"),
-        ("ann", "tea", 5, None, 0.25, "view"),
-        ("ann", "jam", 2, None, 0.5, "wish"),
-        ("ann", "jam", 2, None, 0.5, "cart"),
-        ("ann", "jam", AS_OF, None, 1.0, "purchase"),
-    )
-    found = only_row(user_history(interactions, AS_OF))
-    assert dict(zip(found["history_items"], found["history_types"], strict=True)) == {"tea": "purchase", "jam": "cart"}
-
-
-def test_of_several_items_on_one_occasion_the_one_logged_last_comes_first():
-    interactions = log(("ann", "tea", 1), ("ann", "jam", 2), ("ann", "cup", 2), ("ann", "tea", 2))
-    assert only_row(user_history(interactions, AS_OF))["history_items"] == ["tea", "cup", "jam"]
-
-
-def test_a_history_that_is_too_long_keeps_its_latest_items(monkeypatch):
-    monkeypatch.setattr("features.aggregate.MAX_HISTORY_ITEMS", 2)
-    found = only_row(user_history(log(("ann", "tea", 1), ("ann", "cup", 2), ("ann", "jam", 3)), AS_OF))
-    assert found["history_items"] == ["jam", "cup"]
-    assert found["history_last_at"] == [seconds(3), seconds(2)]
 
 
 def test_users_and_items_are_kept_apart_and_come_in_the_order_of_their_ids():

@@ -3,11 +3,16 @@ from pathlib import Path
 
 from feast import FeatureService, FeatureView
 
-from features.definitions import HISTORY_FIELDS, ITEM_FIELDS, USER_FIELDS, feature_objects
+from features.definitions import feature_objects
+from tests.features.log import FEATURES
 
-OBJECTS = feature_objects(Path("folder"))
+OBJECTS = feature_objects(Path("folder"), FEATURES)
 VIEWS = {found.name: found for found in OBJECTS if isinstance(found, FeatureView)}
-FIELDS = {"item_behaviour": ITEM_FIELDS, "user_behaviour": USER_FIELDS, "user_history": HISTORY_FIELDS}
+FIELDS = {
+    "item_behaviour": FEATURES.item_fields,
+    "user_behaviour": FEATURES.user_fields,
+    "user_history": FEATURES.history_fields,
+}
 
 
 def test_each_view_has_its_key_its_fields_and_its_folder_of_snapshots():
@@ -16,11 +21,7 @@ def test_each_view_has_its_key_its_fields_and_its_folder_of_snapshots():
         "user_behaviour": ["user_id"],
         "user_history": ["user_id"],
     }
-    for name, fields in (
-        ("item_behaviour", ITEM_FIELDS),
-        ("user_behaviour", USER_FIELDS),
-        ("user_history", HISTORY_FIELDS),
-    ):
+    for name, fields in FIELDS.items():
         assert [(field.name, field.dtype) for field in VIEWS[name].features] == [
             (field.name, field.dtype) for field in fields
         ]
@@ -43,5 +44,5 @@ def test_every_field_says_what_it_means():
 
 
 def test_the_fields_that_are_read_together_have_different_names():
-    names = [field.name for field in (*USER_FIELDS, *HISTORY_FIELDS)]
+    names = [field.name for field in (*FEATURES.user_fields, *FEATURES.history_fields)]
     assert len(set(names)) == len(names)

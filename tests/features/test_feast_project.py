@@ -17,11 +17,10 @@ import numpy as np
 import pytest
 
 from features.online_places import VARIABLE
-from features.rows import USER_COLUMNS
 from features.store import BehaviourStore
 from tests.features.test_online import PASSWORD
 from tests.features.test_store import bits
-from tests.training.project import at, shop_tables
+from tests.training.project import FEATURES, at, shop_tables
 from tests.valkey import address_of, valkey_server
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +34,7 @@ STARTED_WITHIN_S = 60
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> BehaviourStore:
     """The features of the made-up shop, as training leaves them."""
-    store = BehaviourStore(tmp_path_factory.mktemp("features"))
+    store = BehaviourStore(tmp_path_factory.mktemp("features"), FEATURES)
     store.snapshot(INTERACTIONS, CATALOGUE, [EARLY, LATE])
     store.materialise(LATE)
     return store
@@ -43,7 +42,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> BehaviourStore:
 
 def known(store: BehaviourStore) -> list[Any]:
     """All that the online store says of the items and of some users, to the bit."""
-    store = BehaviourStore(store.folder)
+    store = BehaviourStore(store.folder, FEATURES)
     users = [bits(store.online_user(user, CATALOGUE)) for user in USERS]
     return [bits(store.online_items(CATALOGUE)), *users]
 
@@ -86,7 +85,7 @@ def listens(port: int) -> bool:
 
 def user_features(client: httpx.Client) -> dict[str, list[Any]]:
     """What the server answers of USERS: a list for each feature."""
-    names = [f"user_behaviour:{name}" for name in USER_COLUMNS] + ["user_history:history_items"]
+    names = [f"user_behaviour:{name}" for name in FEATURES.user_columns] + ["user_history:history_items"]
     answer = client.post("/get-online-features", json={"features": names, "entities": {"user_id": USERS}})
     assert answer.status_code == 200, answer.text
     body = answer.json()
@@ -97,7 +96,7 @@ def user_features(client: httpx.Client) -> dict[str, list[Any]]:
 def assert_is_what_our_read_gives(answered: Mapping[str, list[Any]], store: BehaviourStore) -> None:
     for row, user in enumerate(USERS):
         state = store.online_user(user, CATALOGUE)
-        behaviour = np.array([answered[name][row] for name in USER_COLUMNS], dtype=np.float64)
+        behaviour = np.array([answered[name][row] for name in FEATURES.user_columns], dtype=np.float64)
         np.testing.assert_allclose(behaviour, state.behaviour, rtol=1e-6)
         history = [CATALOGUE.item_ids[item] for item in state.history]
         assert (answered["history_items"][row] or []) == history
@@ -129,7 +128,7 @@ def test_feast_serve_reads_redis_whose_address_is_in_the_environment_and_in_no_f
     with valkey_server(tmp_path) as server:
         server.client().config_set("requirepass", PASSWORD)
         address = address_of(server, password=PASSWORD)
-        store = BehaviourStore(tmp_path / "features", online_store=address)
+        store = BehaviourStore(tmp_path / "features", FEATURES, online_store=address)
         store.snapshot(INTERACTIONS, CATALOGUE, [LATE])
         store.materialise(LATE)
         text = (store.folder / "feature_store.yaml").read_text()

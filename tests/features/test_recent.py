@@ -7,15 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.aggregate import MAX_HISTORY_ITEMS, item_behaviour, user_behaviour, user_history
+from features.aggregate import item_behaviour, user_behaviour
+from features.featureset import FeatureSet
+from features.history import MAX_HISTORY_ITEMS, RECENT_EVENTS, user_history
 from features.recent import RecentEvent, Row, Since, user_row_after
 from features.recent_items import item_additions, row_after
-from features.rows import HISTORY_COLUMNS, ITEM_COLUMNS, USER_COLUMNS
 from tests.features.daily.cases import WEIGHTS, rows
 from tests.features.log import SCHEMA, day, log, seconds
 
 SNAPSHOT = day(80)
-NEVER_SEEN: Row = dict.fromkeys((*USER_COLUMNS, *HISTORY_COLUMNS))
+FEATURES = FeatureSet.of(WEIGHTS)
+ITEM_COLUMNS = FEATURES.item_columns
+NEVER_SEEN: Row = dict.fromkeys((*FEATURES.user_columns, *FEATURES.history_columns))
 SINCE = Since(SNAPSHOT.timestamp(), WEIGHTS)
 
 
@@ -26,13 +29,13 @@ def interactions_of(found: list[tuple]) -> pl.DataFrame:
 
 def rows_of_users(interactions: pl.DataFrame, as_of: datetime, **windows: datetime) -> dict[str, Row]:
     """What the store has of users, by id."""
-    views = [user_behaviour(interactions, as_of, **windows), user_history(interactions, as_of)]
+    views = [user_behaviour(interactions, as_of, FEATURES, **windows), user_history(interactions, as_of, **windows)]
     found = views[0].join(views[1], on="user_id")
     return {row["user_id"]: {name: row[name] for name in NEVER_SEEN} for row in found.iter_rows(named=True)}
 
 
 def rows_of_items(interactions: pl.DataFrame, as_of: datetime, **windows: datetime) -> dict[str, np.ndarray]:
-    found = item_behaviour(interactions, as_of, **windows)
+    found = item_behaviour(interactions, as_of, FEATURES, **windows)
     return dict(zip(found["item_id"], found.select(ITEM_COLUMNS).to_numpy().astype(np.float64), strict=True))
 
 
@@ -126,3 +129,13 @@ def test_a_history_stays_as_long_as_it_may_be():
     found = user_row_after(row, events, SINCE)
     assert len(found["history_items"]) == MAX_HISTORY_ITEMS
     assert found["history_items"][0] == f"i{MAX_HISTORY_ITEMS + 4}"
+    assert found["recent_items"] == [f"i{MAX_HISTORY_ITEMS + 4 - at}" for at in range(RECENT_EVENTS)]
+
+
+def test_the_last_interactions_are_those_of_28_days_before_the_snapshot_and_of_after_it():
+    row = rows_of_users(log(("ann", "a", 51), ("ann", "b", 53), ("ann", "c", 53)), SNAPSHOT)["ann"]
+    events = [RecentEvent(seconds(day), place, "d", "view", math.nan) for place, day in enumerate((51, 53, 81))]
+    found = user_row_after(row, events, SINCE)
+    assert found["recent_items"] == ["d", "d", "c", "b"]
+    assert found["recent_types"] == ["view", "view", "purchase", "purchase"]
+    assert found["recent_at"] == [seconds(81), seconds(53), seconds(53), seconds(53)]

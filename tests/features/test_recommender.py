@@ -2,26 +2,26 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from features.assembler import BEHAVIOUR_FEATURES, OfText, assemble, feature_names
+from features.assembler import OfText, assemble
 from features.recommender import Recommender, TextSide, UntrainedRanker, by_score
-from features.rows import ITEM_COLUMNS, USER_COLUMNS
 from features.standing import STANDING_FEATURES, standing
 from features.topics import Topics
 from recsys.interest import SIGNALS, signal_names
 from recsys.retrieval.interest import INTEREST_WEIGHT
 from recsys.state import ItemState, UserState
 from recsys.text_neighbours import TextNeighbours
+from tests.features.log import FEATURES
 
 NOW = 1e9
 USERS = {"users_28d": [8.0, 4.0, 2.0, 1.0]}  # item 0 is the most popular
 ITEMS = ItemState(
     NOW,
-    ITEM_COLUMNS,
-    np.column_stack([USERS.get(name, [np.nan] * 4) for name in ITEM_COLUMNS]),
+    FEATURES.item_columns,
+    np.column_stack([USERS.get(name, [np.nan] * 4) for name in FEATURES.item_columns]),
     sp.csr_array((4, 4), dtype=np.float32),
 )
 USER = UserState(
-    np.full(len(USER_COLUMNS), np.nan),
+    np.full(len(FEATURES.user_columns), np.nan),
     history=np.array([3, 1]),
     occasions=np.array([2.0, 1.0]),
     first_at=np.array([NOW - 90, NOW - 80]),
@@ -45,7 +45,7 @@ class FixedInterest:
 
 
 def recommender(*, with_text: bool = True, limit: int = 10) -> Recommender:
-    return Recommender(ITEMS, TextSide.of(FixedInterest(), ITEMS) if with_text else None, limit)
+    return Recommender(FEATURES, ITEMS, TextSide.of(FixedInterest(), ITEMS) if with_text else None, limit)
 
 
 def test_candidates_come_with_the_features_that_the_ranker_learned_from():
@@ -55,10 +55,10 @@ def test_candidates_come_with_the_features_that_the_ranker_learned_from():
     assert sorted(positions.tolist()) == [0, 1, 2, 3]
     # Best by text, and never chosen.
     assert prepared.candidates.provenance(positions.tolist().index(2)) == ("interest_popular", "interest", "popular")
-    assert prepared.matrix.shape == (4, len(feature_names(SIGNALS)))
+    assert prepared.matrix.shape == (4, len(FEATURES.names(SIGNALS)))
     # The interest in each candidate stands in its own row.
     text = OfText(engine.signals(USER)[positions], engine.text.topics)
-    np.testing.assert_array_equal(prepared.matrix, assemble(USER, ITEMS, positions, text))
+    np.testing.assert_array_equal(prepared.matrix, assemble(FEATURES, USER, ITEMS, positions, text))
 
 
 def test_the_scorer_gets_the_user_the_moment_of_the_items_and_the_query():
@@ -92,7 +92,7 @@ def test_without_a_text_model_there_are_no_signals_and_no_channels_of_text():
     engine = recommender(with_text=False)
     assert engine.signals(USER) is None
     prepared = engine.prepare(USER, engine.nothing(), None)
-    assert prepared.matrix.shape == (4, len(BEHAVIOUR_FEATURES))
+    assert prepared.matrix.shape == (4, len(FEATURES.behaviour))
     brought = {name for at in range(4) for name in prepared.candidates.provenance(at)}
     assert brought == {"repeat", "popular"}
 
@@ -133,7 +133,7 @@ def test_many_equal_scores_keep_their_order():
 
 @pytest.mark.parametrize("signals", [(), signal_names(["purchase"])], ids=["behaviour", "text"])
 def test_where_there_was_nothing_to_rank_from_items_go_by_text_and_popularity(signals):
-    names = feature_names(signals)
+    names = FEATURES.names(signals)
     rows = np.full((3, len(names)), np.nan, dtype=np.float32)
     rows[:, names.index("item_users_28d")] = [3, np.nan, 7]
     interest = np.zeros(3)

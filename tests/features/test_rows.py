@@ -1,9 +1,9 @@
 import numpy as np
 
-from features.rows import HISTORY_COLUMNS, USER_COLUMNS, behaviour_row, user_state
-from tests.features.log import catalogue_of
+from features.rows import behaviour_row, user_state
+from tests.features.log import FEATURES, catalogue_of
 
-BEHAVIOUR = {name: float(at) for at, name in enumerate(USER_COLUMNS)}
+BEHAVIOUR = {name: float(at) for at, name in enumerate(FEATURES.user_columns)}
 
 
 def test_the_values_of_a_row_stand_in_the_order_of_the_columns_and_null_is_nan():
@@ -15,30 +15,38 @@ def test_the_values_of_a_row_stand_in_the_order_of_the_columns_and_null_is_nan()
 def test_items_of_a_history_are_positions_in_the_catalogue_and_unknown_ones_are_left_out():
     history = dict(
         zip(
-            HISTORY_COLUMNS,
+            FEATURES.history_columns,
             (
                 ["c", "gone", "a"],
                 [3.0, 2.0, 1.0],
                 [30.0, 20.0, 10.0],
                 [33.0, 22.0, 11.0],
                 ["buy", "see", "view"],
+                ["a", "gone", "c"],
+                ["view", "see", "buy"],
+                [5.0, 4.0, 3.0],
             ),
             strict=True,
         )
     )
-    user = user_state(BEHAVIOUR | history, catalogue_of("abc"))
+    user = user_state(BEHAVIOUR | history, FEATURES, catalogue_of("abc"))
     assert user.behaviour.tolist() == list(BEHAVIOUR.values())
     assert (user.history.tolist(), user.history.dtype) == ([2, 0], np.int64)
     assert user.occasions.tolist() == [3, 1]
     assert user.first_at.tolist() == [30, 10]
     assert user.last_at.tolist() == [33, 11]
     assert user.types.tolist() == ["buy", "view"]
+    # Of what was done last all counts, whatever it was done with.
+    assert (user.recent.items.tolist(), user.recent.items.dtype) == ([0, -1, 2], np.int64)
+    assert user.recent.types.tolist() == ["view", "see", "buy"]
+    assert user.recent.at.tolist() == [5, 4, 3]
 
 
 def test_a_row_of_nulls_is_a_user_never_seen():
-    user = user_state(dict.fromkeys((*USER_COLUMNS, *HISTORY_COLUMNS)), catalogue_of("abc"))
+    user = user_state(dict.fromkeys((*FEATURES.user_columns, *FEATURES.history_columns)), FEATURES, catalogue_of("abc"))
     assert np.isnan(user.behaviour).all()
-    assert len(user.behaviour) == len(USER_COLUMNS)
+    assert len(user.behaviour) == len(FEATURES.user_columns)
     for part, dtype in ((user.history, np.int64), *((part, np.float64) for part in (user.occasions, user.last_at))):
         assert (part.shape, part.dtype) == ((0,), dtype)
     assert (user.types.shape, user.types.dtype.kind) == ((0,), "U")
+    assert [len(part) for part in (user.recent.items, user.recent.types, user.recent.at)] == [0, 0, 0]

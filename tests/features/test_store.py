@@ -9,12 +9,11 @@ from feast.feature_view import FeatureViewState
 from features.aggregate import item_behaviour
 from features.assembler import assemble
 from features.cooccurrence import cooccurrence
-from features.rows import ITEM_COLUMNS
 from features.store import BehaviourStore, weigh
 from recsys.config import InteractionType
 from recsys.errors import DataError, FeatureStoreError
-from recsys.state import ItemState, UserState
-from tests.features.log import MICROSECOND, catalogue_of, day, log, seconds
+from recsys.state import ItemState, Recent, UserState
+from tests.features.log import FEATURES, MICROSECOND, catalogue_of, day, log, seconds
 
 EARLY, MIDDLE = day(10), day(20)
 # The next moment after it: nothing of it may be taken for MIDDLE.
@@ -41,6 +40,8 @@ def bits(state: UserState | ItemState) -> list:
 
 
 def _arrays(value) -> list[np.ndarray]:
+    if isinstance(value, Recent):
+        return [value.items, value.types, value.at]
     if hasattr(value, "indptr"):
         return [value.data, value.indices, value.indptr]
     return [np.asarray(value)]
@@ -48,7 +49,7 @@ def _arrays(value) -> list[np.ndarray]:
 
 def filled(folder: Path, *moments, interactions: pl.DataFrame = INTERACTIONS) -> BehaviourStore:
     """A store with the snapshots of the moments, of which the first is online."""
-    store = BehaviourStore(folder)
+    store = BehaviourStore(folder, FEATURES)
     store.snapshot(interactions, CATALOGUE, moments)
     store.materialise(moments[0])
     return store
@@ -68,7 +69,7 @@ def items_of(user: UserState) -> list[str]:
 
 def test_the_items_of_both_stores_are_equal_to_the_bit(store):
     offline, online = store.items_at(CATALOGUE, MIDDLE), store.online_items(CATALOGUE)
-    assert offline.columns == online.columns == ITEM_COLUMNS
+    assert offline.columns == online.columns == FEATURES.item_columns
     assert bits(offline) == bits(online)
     assert np.isnan(online.behaviour[CATALOGUE.index["h"]]).all()
     assert offline.neighbours.nnz > 0
@@ -84,8 +85,8 @@ def test_a_user_of_both_stores_is_equal_to_the_bit(store, user):
 def test_the_features_of_both_stores_are_equal_to_the_bit(store, user):
     candidates = np.arange(len(CATALOGUE))
     (known,) = store.users_at([user], CATALOGUE, MIDDLE)
-    offline = assemble(known, store.items_at(CATALOGUE, MIDDLE), candidates, None)
-    online = assemble(store.online_user(user, CATALOGUE), store.online_items(CATALOGUE), candidates, None)
+    offline = assemble(FEATURES, known, store.items_at(CATALOGUE, MIDDLE), candidates, None)
+    online = assemble(FEATURES, store.online_user(user, CATALOGUE), store.online_items(CATALOGUE), candidates, None)
     assert offline.tobytes() == online.tobytes()
 
 
@@ -115,9 +116,9 @@ def test_items_are_read_in_parts_without_a_seam(store, monkeypatch):
 @pytest.mark.parametrize("as_of", [EARLY, MIDDLE, LATE], ids=["early", "middle", "late"])
 def test_the_join_takes_the_snapshot_of_the_moment(store, as_of):
     found = store.items_at(CATALOGUE, as_of)
-    expected = item_behaviour(INTERACTIONS, as_of).filter(pl.col("item_id") != "?")
+    expected = item_behaviour(INTERACTIONS, as_of, FEATURES).filter(pl.col("item_id") != "?")
     known = [CATALOGUE.index[item] for item in expected["item_id"]]
-    np.testing.assert_array_equal(found.behaviour[known], expected.select(ITEM_COLUMNS).to_numpy())
+    np.testing.assert_array_equal(found.behaviour[known], expected.select(FEATURES.item_columns).to_numpy())
     assert np.isnan(np.delete(found.behaviour, known, axis=0)).all()
     assert found.now == as_of.timestamp()
     neighbours = cooccurrence(INTERACTIONS, CATALOGUE, as_of)
@@ -185,7 +186,7 @@ def test_items_that_go_with_no_other_have_no_neighbours(tmp_path, rows):
 
 
 def test_a_snapshot_that_is_there_is_not_computed_again(tmp_path):
-    store = BehaviourStore(tmp_path)
+    store = BehaviourStore(tmp_path, FEATURES)
     assert store.snapshot(INTERACTIONS, CATALOGUE, [EARLY, MIDDLE]) == 2
     written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*")}
     assert len(written) == 2 * 4
@@ -195,7 +196,7 @@ def test_a_snapshot_that_is_there_is_not_computed_again(tmp_path):
 
 
 def test_a_snapshot_that_was_not_finished_is_computed_again(tmp_path, monkeypatch):
-    store = BehaviourStore(tmp_path)
+    store = BehaviourStore(tmp_path, FEATURES)
     with monkeypatch.context() as broken:
         broken.setattr("features.store.cooccurrence", lambda *arguments: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -205,7 +206,7 @@ def test_a_snapshot_that_was_not_finished_is_computed_again(tmp_path, monkeypatc
 
 
 def test_other_data_makes_the_snapshots_forgotten_and_the_same_data_does_not(tmp_path):
-    store = BehaviourStore(tmp_path)
+    store = BehaviourStore(tmp_path, FEATURES)
     store.forget_other_data("one")
     store.snapshot(INTERACTIONS, CATALOGUE, [EARLY])
     store.forget_other_data("one")
@@ -217,7 +218,7 @@ def test_other_data_makes_the_snapshots_forgotten_and_the_same_data_does_not(tmp
 
 
 def test_a_snapshot_that_cannot_be_removed_is_not_taken_for_forgotten(tmp_path, monkeypatch):
-    store = BehaviourStore(tmp_path)
+    store = BehaviourStore(tmp_path, FEATURES)
     store.snapshot(INTERACTIONS, CATALOGUE, [EARLY])
 
     def refuse(path, ignore_errors=False):
@@ -236,7 +237,7 @@ def test_a_snapshot_that_cannot_be_removed_is_not_taken_for_forgotten(tmp_path, 
 
 
 def test_an_online_store_that_was_never_filled_says_what_to_do(tmp_path):
-    store = BehaviourStore(tmp_path)
+    store = BehaviourStore(tmp_path, FEATURES)
     store.snapshot(INTERACTIONS, CATALOGUE, [EARLY])
     for read in (store.online_as_of, lambda: store.online_items(CATALOGUE)):
         with pytest.raises(FeatureStoreError, match="the online store is empty; run `recsys train` to fill it"):
@@ -253,14 +254,14 @@ def test_the_online_store_serves_when_its_snapshot_is_forgotten(tmp_path):
     store = filled(tmp_path, MIDDLE)
     known = bits(store.online_items(CATALOGUE)), bits(store.online_user("ann", CATALOGUE))
     store.forget_other_data("other")
-    store = BehaviourStore(tmp_path)
+    store = BehaviourStore(tmp_path, FEATURES)
     assert (bits(store.online_items(CATALOGUE)), bits(store.online_user("ann", CATALOGUE))) == known
 
 
 def test_the_online_store_serves_while_other_moments_are_computed(tmp_path):
     store = filled(tmp_path, EARLY)
     store.snapshot(INTERACTIONS, CATALOGUE, [MIDDLE])
-    for reader in (store, BehaviourStore(tmp_path)):
+    for reader in (store, BehaviourStore(tmp_path, FEATURES)):
         assert items_of(reader.online_user("ann", CATALOGUE)) == ["a", "c"]
 
 
@@ -269,9 +270,9 @@ def test_the_online_store_serves_while_it_is_filled_and_can_be_filled_after_that
     for view in store.feast.list_feature_views():
         view.state = FeatureViewState.MATERIALIZING
         store.feast.registry.apply_feature_view(view, "recsys", commit=True)
-    assert items_of(BehaviourStore(tmp_path).online_user("ann", CATALOGUE)) == ["a", "c"]
-    BehaviourStore(tmp_path).materialise(MIDDLE)
-    assert items_of(BehaviourStore(tmp_path).online_user("ann", CATALOGUE)) == ["a", "b", "c"]
+    assert items_of(BehaviourStore(tmp_path, FEATURES).online_user("ann", CATALOGUE)) == ["a", "c"]
+    BehaviourStore(tmp_path, FEATURES).materialise(MIDDLE)
+    assert items_of(BehaviourStore(tmp_path, FEATURES).online_user("ann", CATALOGUE)) == ["a", "b", "c"]
 
 
 def test_filling_the_online_store_again_leaves_nobody_of_the_old_one_in_it(tmp_path):
@@ -282,7 +283,7 @@ def test_filling_the_online_store_again_leaves_nobody_of_the_old_one_in_it(tmp_p
     without_dan = INTERACTIONS.filter(pl.col("user_id") != "dan")
     store.snapshot(without_dan, CATALOGUE, [LATE])
     store.materialise(LATE)
-    for reader in (store, BehaviourStore(tmp_path)):
+    for reader in (store, BehaviourStore(tmp_path, FEATURES)):
         assert np.isnan(reader.online_user("dan", CATALOGUE).behaviour).all()
         assert np.isnan(reader.online_items(CATALOGUE).behaviour[CATALOGUE.index["d"]]).all()
         assert items_of(reader.online_user("ann", CATALOGUE)) == ["a", "b", "c"]
@@ -290,7 +291,7 @@ def test_filling_the_online_store_again_leaves_nobody_of_the_old_one_in_it(tmp_p
 
 def test_who_has_read_from_the_online_store_goes_on_with_that_moment(tmp_path):
     store = filled(tmp_path, EARLY, MIDDLE)
-    reader = BehaviourStore(tmp_path)
+    reader = BehaviourStore(tmp_path, FEATURES)
     assert items_of(reader.online_user("ann", CATALOGUE)) == ["a", "c"]
     store.materialise(MIDDLE)
     assert items_of(reader.online_user("ann", CATALOGUE)) == ["a", "c"]
@@ -305,7 +306,7 @@ def test_what_was_left_of_an_unfinished_fill_does_not_matter_and_goes_with_the_n
         with pytest.raises(ZeroDivisionError):
             store.materialise(MIDDLE)
     assert len(list(tmp_path.glob("online/*.db"))) == 2
-    assert items_of(BehaviourStore(tmp_path).online_user("dan", CATALOGUE)) == ["d"]
+    assert items_of(BehaviourStore(tmp_path, FEATURES).online_user("dan", CATALOGUE)) == ["d"]
     (tmp_path / "online" / "20240101T000000-broken.db-journal").write_bytes(b"half a journal")
     store.materialise(MIDDLE)
     assert items_of(store.online_user("ann", CATALOGUE)) == ["a", "b", "c"]
@@ -320,7 +321,7 @@ def test_a_moment_that_was_never_computed_leaves_the_online_store_as_it_is(tmp_p
     with pytest.raises(FileNotFoundError):
         store.materialise(MIDDLE)
     assert store.online_as_of() == EARLY
-    assert items_of(BehaviourStore(tmp_path).online_user("ann", CATALOGUE)) == ["a", "c"]
+    assert items_of(BehaviourStore(tmp_path, FEATURES).online_user("ann", CATALOGUE)) == ["a", "c"]
 
 
 def test_filling_the_online_store_prints_and_logs_nothing(tmp_path, capfd, caplog):

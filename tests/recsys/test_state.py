@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from recsys.state import ItemState, UserState
+from recsys.state import ItemState, Recent, UserState
 
 NO_NEIGHBOURS = sp.csr_array((3, 3), dtype=np.float32)
 # Items 7 and 2 on the latest occasion; 5 before it.
@@ -13,6 +13,9 @@ USER = UserState(
     first_at=np.array([10.0, 40.0, 20.0]),
     last_at=np.array([40.0, 40.0, 30.0]),
     types=np.array(["view", "purchase", "view"]),
+    recent=Recent(
+        np.array([2, -1, 7, 2]), np.array(["view", "buy", "view", "buy"]), np.array([44.0, 43.0, 42.0, 40.0])
+    ),
 )
 
 
@@ -44,6 +47,9 @@ def test_without_some_items_the_rest_keeps_its_order_and_what_stands_beside_it()
     assert rest.first_at.tolist() == [10, 20]
     assert rest.last_at.tolist() == [40, 30]
     assert rest.behaviour.tolist() == [1.5]
+    # What is not in the catalogue stays.
+    assert (rest.recent.items.tolist(), rest.recent.types.tolist()) == ([-1, 7], ["buy", "view"])
+    assert rest.recent.at.tolist() == [43, 42]
 
 
 def test_without_the_items_of_the_latest_occasion_the_one_before_it_is_the_latest():

@@ -13,9 +13,8 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
-from features.assembler import feature_names
+from features.featureset import FeatureSet
 from features.recent import Row
-from features.rows import ITEM_COLUMNS, USER_COLUMNS
 from recsys.bundle import Manifest, open_bundle, promote, publish
 from recsys.bundle_files import CATALOGUE_FILE, ENCODER_FILE, RANKER_FILE, SCORER_FILE, TOKENIZER_FILE, VECTORS_FILE
 from recsys.catalogue import Catalogue
@@ -27,7 +26,8 @@ from serving.engine import BundleEngine
 from serving.live_behaviour import Snapshot
 from tests.recsys.wordmodel import write_word_model
 
-FEATURES = feature_names(signal_names(["click"]))
+FEATURE_SET = FeatureSet.of(["click"])
+FEATURES = FEATURE_SET.names(signal_names(["click"]))
 NOW = 1e9
 WRITTEN_AT = NOW + 60
 WORDS = dict(zip(("apple", "pear", "box", "red", "green"), np.eye(5).tolist(), strict=True))
@@ -38,12 +38,15 @@ BOXES_SOLD = 50.0
 class MadeStore:
     """An online feature store of one user."""
 
+    def __init__(self, features: FeatureSet = FEATURE_SET) -> None:
+        self.features = features
+
     def online_items(self, catalogue: Catalogue) -> ItemState:
-        behaviour = np.full((len(catalogue), len(ITEM_COLUMNS)), np.nan)
+        behaviour = np.full((len(catalogue), len(self.features.item_columns)), np.nan)
         for at, item_id in enumerate(catalogue.item_ids):
-            behaviour[at, ITEM_COLUMNS.index(POPULARITY)] = BOXES_SOLD if item_id.startswith("x") else 1.0
+            behaviour[at, self.features.item_columns.index(POPULARITY)] = BOXES_SOLD if item_id.startswith("x") else 1.0
         neighbours = sp.csr_array((len(catalogue), len(catalogue)), dtype=np.float32)
-        return ItemState(NOW, ITEM_COLUMNS, behaviour, neighbours)
+        return ItemState(NOW, self.features.item_columns, behaviour, neighbours)
 
     def online_filling(self) -> str:
         return "made"
@@ -59,12 +62,15 @@ class MadeStore:
 
     def _row(self, user_id: str) -> Row:
         known = user_id == "fan"
-        return dict.fromkeys(USER_COLUMNS, np.nan) | {
+        return dict.fromkeys(self.features.user_columns, np.nan) | {
             "history_items": ["a1"] * known,
             "history_occasions": [1.0] * known,
             "history_first_at": [NOW - 1000] * known,
             "history_last_at": [NOW - 1000] * known,
             "history_types": ["click"] * known,
+            "recent_items": ["a1"] * known,
+            "recent_types": ["click"] * known,
+            "recent_at": [NOW - 1000] * known,
         }
 
 
@@ -100,8 +106,14 @@ def publish_made_bundle(bundles: Path, scorer: Path, titles: dict[str, str] = TI
 def made_engine(folder: Path, scorer: Path, store: Snapshot | None = None) -> BundleEngine:
     """Over the made store or another one; it reads the event log events.db of the folder."""
     bundle = open_bundle(publish_made_bundle(folder / "bundles", scorer))
-    weights = {"click": 1.0}
-    return BundleEngine(bundle, store or MadeStore(), events=folder / "events.db", weights=weights, candidates=40)
+    return BundleEngine(
+        bundle,
+        store or MadeStore(),
+        features=FEATURE_SET,
+        events=folder / "events.db",
+        weights={"click": 1.0},
+        candidates=40,
+    )
 
 
 def _ranker() -> lgb.Booster:

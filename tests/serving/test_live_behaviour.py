@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from features.featureset import FeatureSet
 from features.recent import Row
-from features.rows import ITEM_COLUMNS
 from features.topics import Topics
 from recsys.catalogue import Catalogue
 from recsys.errors import FeatureStoreError
@@ -28,6 +28,7 @@ from tests.serving.made_bundle import BOXES_SOLD, NOW, WRITTEN_AT, MadeStore, ma
 
 CATALOGUE = catalogue_of("abc")
 WEIGHTS = {"click": 1.0, "buy": 3.0}
+FEATURES = FeatureSet.of(WEIGHTS)
 
 
 def event(user: str, item: str, seconds: float, event_id: str | None = None, **more: object) -> Interaction:
@@ -39,12 +40,14 @@ def event(user: str, item: str, seconds: float, event_id: str | None = None, **m
 
 def items_of(catalogue: Catalogue) -> LiveItems:
     vectors = np.eye(len(catalogue), 4, dtype=np.float32)
-    state = MadeStore().online_items(catalogue)
+    state = MadeStore(FEATURES).online_items(catalogue)
     return LiveItems(catalogue, state, vectors, Topics.of(TextNeighbours.of(vectors), state))
 
 
 def live(folder: Path, store: MadeStore | None = None) -> LiveBehaviour:
-    return LiveBehaviour(RecentLog(folder / "events.db"), store or MadeStore(), items_of(CATALOGUE), WEIGHTS)
+    return LiveBehaviour(
+        RecentLog(folder / "events.db"), store or MadeStore(FEATURES), items_of(CATALOGUE), FEATURES, WEIGHTS
+    )
 
 
 def everything(behaviour: LiveBehaviour, users: Sequence[str]) -> tuple[ItemState, list[UserState]]:
@@ -194,7 +197,7 @@ def test_an_item_that_is_added_later_has_what_was_logged_of_it(tmp_path):
     items = behaviour._items
     items.put("d", "d", np.ones(4, dtype=np.float32) / 2)
     behaviour.show(["d"])
-    assert items.state.behaviour[3, ITEM_COLUMNS.index(POPULARITY)] == 2
+    assert items.state.behaviour[3, FEATURES.item_columns.index(POPULARITY)] == 2
     assert items.state.popularity[3] == 2
 
 
@@ -241,7 +244,7 @@ class FailingStore(MadeStore):
 
 def test_events_wait_for_a_store_that_fails_and_none_is_lost(tmp_path, monkeypatch):
     monkeypatch.setattr(live_behaviour, "RETRY_S", 0.0)
-    store = FailingStore()
+    store = FailingStore(FEATURES)
     behaviour = live(tmp_path, store)
     with EventLog.open(tmp_path / "events.db") as log:
         log.append([event("u", "a", 1)])
@@ -255,7 +258,7 @@ def test_events_wait_for_a_store_that_fails_and_none_is_lost(tmp_path, monkeypat
 
 
 def test_a_store_that_failed_is_left_alone_for_a_while(tmp_path):
-    store = FailingStore()
+    store = FailingStore(FEATURES)
     behaviour = live(tmp_path, store)
     with EventLog.open(tmp_path / "events.db") as log:
         log.append([event("u", "a", 1)])

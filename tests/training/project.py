@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
-from features.rows import ITEM_COLUMNS, USER_COLUMNS
+from features.featureset import FeatureSet
 from features.store import weigh
 from recsys.catalogue import Catalogue
 from recsys.config import Config, Finetune, InteractionType, Source, Split
@@ -21,6 +21,7 @@ from tests.shop import interaction_rows, item_rows, write_shop
 
 DAY_0 = datetime(2024, 1, 1, tzinfo=UTC)
 TYPES = {"view": InteractionType(weight=0.2), "purchase": InteractionType(weight=1.0, label=True)}
+FEATURES = FeatureSet.of(TYPES)
 
 CONFIG = """
 name = {name!r}
@@ -84,10 +85,12 @@ def shown(*rows: tuple[str, str, float, str], query: str | None = None) -> pl.Da
 
 def items_state(n_items: int, *, day: float = 0, **columns: Sequence[float]) -> ItemState:
     """Items of which only the given features are known, and which nobody chose together."""
-    behaviour = np.full((n_items, len(ITEM_COLUMNS)), np.nan)
+    behaviour = np.full((n_items, len(FEATURES.item_columns)), np.nan)
     for name, values in columns.items():
-        behaviour[:, ITEM_COLUMNS.index(name)] = values
-    return ItemState(at(day).timestamp(), ITEM_COLUMNS, behaviour, sp.csr_array((n_items, n_items), dtype=np.float32))
+        behaviour[:, FEATURES.item_columns.index(name)] = values
+    return ItemState(
+        at(day).timestamp(), FEATURES.item_columns, behaviour, sp.csr_array((n_items, n_items), dtype=np.float32)
+    )
 
 
 def user_of(occasions: Mapping[int, float]) -> UserState:
@@ -96,7 +99,7 @@ def user_of(occasions: Mapping[int, float]) -> UserState:
     history = np.array(list(occasions), dtype=np.int64)
     counts = np.array(list(occasions.values()), dtype=np.float64)
     types = np.full(len(history), "purchase")
-    return UserState(np.full(len(USER_COLUMNS), np.nan), history, counts, last_at, last_at, types)
+    return UserState(np.full(len(FEATURES.user_columns), np.nan), history, counts, last_at, last_at, types)
 
 
 def config_of(*, validation_days: int = 14, **finetune: Any) -> Config:

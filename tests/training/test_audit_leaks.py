@@ -9,12 +9,11 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-from features import aggregate
-from features.assembler import BEHAVIOUR_FEATURES, feature_names
+from features import aggregate, history
 from recsys.catalogue import Catalogue
 from recsys.workspace import Workspace
 from tests.training.conftest import Evaluated, copy_of
-from tests.training.project import shop_project
+from tests.training.project import FEATURES, shop_project
 from training import text_stage
 from training.audit import audit
 from training.audit_leaks import AuditedWindow, audit_leaks, findings, items_before
@@ -61,7 +60,7 @@ def test_rows_made_from_the_past_alone_are_those_that_the_pipeline_makes(evaluat
     assert [window.end for window in found] == [*pipeline.windows[1:], CUT, None]
     assert leaks(found) == {}
     assert findings(found) == []
-    names = feature_names(pipeline.text.signals)
+    names = pipeline.features.names(pipeline.text.signals)
     for window in found:
         assert (window.users, window.rows) == (len(pipeline.window(window.start, window.end).users), 10)
         assert window.columns == len(names)
@@ -115,6 +114,7 @@ def test_an_aggregate_that_looks_beyond_the_moment_is_found_with_the_features_it
 
     with monkeypatch.context() as patch:
         patch.setattr(aggregate, "before", leaking)
+        patch.setattr(history, "before", leaking)
         Pipeline(workspace, cut=CUT).compute_features()
         found = audited(workspace) if not is_mended else []
     found = found or audited(workspace)
@@ -178,7 +178,7 @@ def test_a_fold_that_learned_until_after_its_window_is_found_and_behaviour_is_co
     path.write_text(json.dumps(about))
     found = audited(workspace)
     assert leaks(found) == {WINDOW: {"seen_until of the text fold"}}
-    assert [window.columns == len(BEHAVIOUR_FEATURES) for window in found] == [False, True, False, False]
+    assert [window.columns == len(FEATURES.names()) for window in found] == [False, True, False, False]
     assert findings(found) == [
         f"window {WINDOW.isoformat()}: seen_until of the text fold: found {CUT}, expected before {WINDOW}; "
         "remove cache/ of the project and run `recsys train` again"

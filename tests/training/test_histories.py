@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.aggregate import user_history
+from features.history import user_history
 from recsys.config import InteractionType
 from tests.training.project import TYPES, at, catalogue_of, chosen
 from training import histories

@@ -9,7 +9,6 @@ import pytest
 from msgspec.structs import replace
 from safetensors.numpy import save_file
 
-from features.assembler import BEHAVIOUR_FEATURES, feature_names
 from features.recommender import Recommender, UntrainedRanker
 from recsys.bundle_files import VECTORS_FILE
 from recsys.errors import DataError, LeakError
@@ -150,10 +149,10 @@ def test_nothing_at_or_after_the_cut_changes_a_model(evaluated, tmp_path, monkey
 
 
 def test_the_ranker_has_the_text_features_when_it_is_asked_to(evaluated):
-    features = feature_names(evaluated.pipeline.text.signals)
+    features = evaluated.pipeline.features.names(evaluated.pipeline.text.signals)
     assert "text_interest" in features
     assert evaluated.pipeline.ranker(with_text=True).feature_name() == list(features)
-    assert evaluated.pipeline.ranker(with_text=False).feature_name() == list(BEHAVIOUR_FEATURES)
+    assert evaluated.pipeline.ranker(with_text=False).feature_name() == list(evaluated.pipeline.features.names())
 
 
 # What is computed once

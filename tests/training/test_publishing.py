@@ -7,7 +7,6 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from features.assembler import feature_names
 from recsys.bundle import champion, list_bundles, open_bundle
 from recsys.bundle_files import CATALOGUE_FILE, RANKER_FILE, SMALLER_ENCODER_FILES, TEXT_FILES, VECTORS_FILE
 from recsys.workspace import Workspace
@@ -42,7 +41,7 @@ def test_the_bundle_holds_the_models_of_the_pipeline(published):
     folder, pipeline = champion(published.workspace.bundles), published.pipeline
     np.testing.assert_array_equal(np.load(folder / VECTORS_FILE), pipeline.text.scorer(pipeline.cut).vectors)
     assert_frame_equal(pl.read_parquet(folder / CATALOGUE_FILE), pipeline.catalogue.table)
-    rows = np.random.default_rng(0).random((50, len(feature_names(pipeline.text.signals))))
+    rows = np.random.default_rng(0).random((50, len(pipeline.features.names(pipeline.text.signals))))
     found, expected = lgb.Booster(model_file=folder / RANKER_FILE), pipeline.ranker(with_text=True)
     np.testing.assert_array_equal(found.predict(rows), expected.predict(rows))
 
@@ -53,7 +52,7 @@ def test_the_manifest_says_what_it_was_made_of_and_how_good_it_is(published):
     assert manifest.bundle_id == f"made-up-shop-20240415-{pipeline.key[:8]}"
     assert manifest.dataset == "made-up shop"
     assert (manifest.trained_from, manifest.trained_until) == (pipeline.first, pipeline.cut)
-    assert manifest.features == list(feature_names(pipeline.text.signals))
+    assert manifest.features == list(pipeline.features.names(pipeline.text.signals))
     assert manifest.metrics == published.report["models"]["recsys"]
     assert manifest.text["dimension"] == 32
     assert manifest.text["template"] == "{title}"

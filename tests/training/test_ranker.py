@@ -4,19 +4,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from features.assembler import BEHAVIOUR_FEATURES
 from features.recommender import Recommender
 from recsys.config import Ranker
-from tests.training.project import at, items_state, user_of
+from tests.training.project import FEATURES, at, items_state, user_of
 from training import ranker
 from training.ranker import RankerRows, ranker_rows, score_all, train_ranker
 from training.windows import Window
 
 POPULARITY = [10, 9, 8, 7, 6, 5, 4, 3, 0, 0]
 ITEMS = items_state(10, users_28d=POPULARITY)
-RECOMMENDER = Recommender(ITEMS, None, 10)
-TIMES_CHOSEN = BEHAVIOUR_FEATURES.index("times_chosen")
-USERS_28D = BEHAVIOUR_FEATURES.index("item_users_28d")
+RECOMMENDER = Recommender(FEATURES, ITEMS, None, 10)
+TIMES_CHOSEN = FEATURES.behaviour.index("times_chosen")
+USERS_28D = FEATURES.behaviour.index("item_users_28d")
 VIEW, PURCHASE = 0.2, 1.0
 
 
@@ -79,7 +78,7 @@ def test_at_most_so_many_candidates_without_a_label_are_kept_and_every_one_with_
     rows = ranker_rows(RECOMMENDER, window_of({3: PURCHASE, 4: VIEW}, {2: PURCHASE}), seed=0)
     assert rows is not None
     assert [sorted(gains) for _, gains in groups_of(rows)] == [[0, 0, 0, 1, 2]] * 2 + [[0, 0, 0, 2]] * 2
-    assert rows.matrix.shape == (18, len(BEHAVIOUR_FEATURES))
+    assert rows.matrix.shape == (18, len(FEATURES.behaviour))
 
 
 def test_the_same_seed_draws_the_same_rows_and_another_one_others(monkeypatch):
@@ -145,9 +144,9 @@ def test_the_latest_window_is_learned_from_as_well():
 
 def test_scores_of_several_users_in_one_call_are_those_of_each_alone():
     random = np.random.default_rng(0)
-    width = len(BEHAVIOUR_FEATURES)
+    width = len(FEATURES.behaviour)
     rows = RankerRows(random.random((600, width)).astype(np.float32), made_up(0).gains[:600], np.full(20, 30))
-    booster = train_ranker(rows, None, BEHAVIOUR_FEATURES, CONFIG)
+    booster = train_ranker(rows, None, FEATURES.behaviour, CONFIG)
     # The second has nothing left to recommend.
     histories, nothing = ({0: 1.0}, {1: 2.0}, {5: 1.0, 0: 1.0}), RECOMMENDER.nothing()
     excluded = (nothing, ~nothing, nothing)

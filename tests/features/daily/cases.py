@@ -7,18 +7,17 @@ import polars as pl
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from features.aggregate import item_behaviour, user_behaviour, user_history
+from features.aggregate import item_behaviour, user_behaviour
 from features.daily.aggregates import DailyAggregates
 from features.daily.log import DailyLog
+from features.featureset import FeatureSet
+from features.history import user_history
 from tests.features.log import MICROSECOND, day, log
 
 # 0.1 has no exact float, and two types have equal weights.
 WEIGHTS = {"view": 0.1, "cart": 0.5, "buy": 1.0, "wish": 0.5}
-VIEWS = {
-    "item_behaviour": (item_behaviour, "item_id"),
-    "user_behaviour": (user_behaviour, "user_id"),
-    "user_history": (user_history, "user_id"),
-}
+FEATURES = FeatureSet.of(WEIGHTS)
+KEYS = {"item_behaviour": "item_id", "user_behaviour": "user_id", "user_history": "user_id"}
 
 days = st.integers(0, 110)
 moments = st.one_of(
@@ -53,9 +52,14 @@ def logged(daily: DailyLog) -> pl.DataFrame:
 def assert_views(views: dict[str, pl.LazyFrame], daily: DailyLog, as_of: datetime) -> None:
     """The views are those of features.aggregate, but for the order of the rows and that of summing floats."""
     interactions = logged(daily)
-    assert views.keys() == VIEWS.keys()
-    for name, (aggregate, key) in VIEWS.items():
-        assert_frame_equal(views[name].collect().sort(key), aggregate(interactions, as_of), rel_tol=1e-6, abs_tol=0)
+    expected = {
+        "item_behaviour": item_behaviour(interactions, as_of, FEATURES),
+        "user_behaviour": user_behaviour(interactions, as_of, FEATURES),
+        "user_history": user_history(interactions, as_of),
+    }
+    assert views.keys() == expected.keys()
+    for name, rows in expected.items():
+        assert_frame_equal(views[name].collect().sort(KEYS[name]), rows, rel_tol=1e-6, abs_tol=0)
 
 
 def aggregates_in(folder: Path, *parts: pl.DataFrame) -> DailyAggregates:

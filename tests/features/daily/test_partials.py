@@ -19,19 +19,30 @@ def of(rows: pl.DataFrame, logged: list[int]):
 
 def test_what_a_stretch_says_of_items_users_and_pairs():
     found = of(ROWS, [7, 5, 8, 9])
-    assert found.items.sort("item_id").collect().rows(named=True) == [
-        {"item_id": "cup", "occasions": 1, "value_sum": 4.0, "value_count": 1, "count_buy": 0, "count_view": 1},
+    sums = ["occasions", "value_sum", "value_count", "value_sum_squares", "count_buy", "count_view"]
+    assert found.items.sort("item_id").select("item_id", *sums).collect().rows() == [
+        ("cup", 1, 4.0, 1, 16.0, 0, 1),
         # Ann's two interactions are one occasion, Bob's at the same moment is another.
-        {"item_id": "tea", "occasions": 2, "value_sum": 5.0, "value_count": 2, "count_buy": 1, "count_view": 2},
+        ("tea", 2, 5.0, 2, 13.0, 1, 2),
     ]
-    assert found.users.drop("bucket").sort("user_id").collect().rows(named=True) == [
-        {"user_id": "ann", "occasions": 2, "value_sum": 6.0, "value_count": 2, "count_buy": 1, "count_view": 2},
-        {"user_id": "bob", "occasions": 1, "value_sum": 3.0, "value_count": 1, "count_buy": 0, "count_view": 1},
+    assert found.users.sort("user_id").select("user_id", *sums).collect().rows() == [
+        ("ann", 2, 6.0, 2, 20.0, 1, 2),
+        ("bob", 1, 3.0, 1, 9.0, 0, 1),
     ]
     assert found.pairs.drop("bucket").sort("user_id", "item_id").collect().rows() == [
         ("ann", "cup", 1, day(1.5), day(1.5), 9, 1),
         ("ann", "tea", 1, day(1), day(1), 7, 0),
         ("bob", "tea", 1, day(1), day(1), 8, 1),
+    ]
+
+
+def test_the_last_interactions_of_each_user_are_kept_one_by_one(monkeypatch):
+    monkeypatch.setattr("features.daily.partials.RECENT_EVENTS", 2)
+    # Of ann's two at one time the one logged last.
+    assert of(ROWS, [7, 5, 8, 9]).recent.drop("bucket").sort("logged").collect().rows() == [
+        ("ann", "tea", 1, day(1), 7),
+        ("bob", "tea", 1, day(1), 8),
+        ("ann", "cup", 1, day(1.5), 9),
     ]
 
 

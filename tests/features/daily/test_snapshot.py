@@ -29,6 +29,8 @@ def test_the_views_are_those_of_the_whole_log_at_every_moment(early, late, times
         patch("features.daily.aggregates.SAMPLED_BUCKETS", 1024),
         patch("features.daily.partials.PAIRS_AT_ONCE", pairs_at_once),
         patch("features.daily.partials.BUCKETS", 4),
+        patch("features.daily.partials.RECENT_EVENTS", 3),
+        patch("features.history.RECENT_EVENTS", 3),
     ):
         aggregates = aggregates_in(Path(name), log(*early).drop("weight"))
         for as_of in times:
@@ -51,7 +53,7 @@ def test_a_window_begins_to_the_microsecond(tmp_path, as_of, days):
 
 
 def test_a_history_that_is_too_long_keeps_its_latest_items(tmp_path, monkeypatch):
-    monkeypatch.setattr("features.aggregate.MAX_HISTORY_ITEMS", 2)
+    monkeypatch.setattr("features.history.MAX_HISTORY_ITEMS", 2)
     aggregates = aggregates_in(tmp_path, events(("ann", "tea", 1), ("ann", "cup", 2), ("ann", "jam", 3)))
     (row,) = snapshot(aggregates, day(4), tmp_path / "out")["user_history"].collect().rows(named=True)
     assert row["history_items"] == ["jam", "cup"]

@@ -1,0 +1,39 @@
+"""What is known of an item by itself: how often and by how many it was chosen, for how much, and since when."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from features.families.family import EVER, INTERACTIONS, NOW, Feature, Request, in_windows, of_types
+from recsys.state import SECONDS_A_DAY, Floats
+
+
+def features(types: Sequence[str]) -> tuple[Feature, ...]:
+    """First those that the store holds, in its order."""
+    return (
+        *in_windows("item_users", "distinct users", "users"),
+        *of_types("item_", types),
+        Feature("item_occasions_28d", "moments at which a user chose it", "occasions", "28 days", INTERACTIONS),
+        Feature("item_weight_28d", "sum of the weights of the interactions", "weight", "28 days", INTERACTIONS),
+        Feature("item_repeat_share", "users who came back to it on another occasion", "share", EVER, INTERACTIONS),
+        Feature("item_value_mean", "mean value of an interaction", "value", EVER, INTERACTIONS),
+        Feature("item_age_days", "time since the first interaction", "days", NOW, INTERACTIONS),
+        Feature("item_idle_days", "time since the last interaction", "days", NOW, INTERACTIONS),
+        Feature(
+            "item_trend", "users of the last week against those of four, 1 = steady", "ratio", "28 days", INTERACTIONS
+        ),
+    )
+
+
+def values(request: Request) -> Floats:
+    """Of each candidate."""
+    held = request.of_items[:, : request.items.columns.index("returned")]
+    of = request.of_item
+    made = [
+        of("returned") / of("users"),
+        of("value_sum") / of("value_count"),
+        (request.now - of("first_at")) / SECONDS_A_DAY,
+        (request.now - of("last_at")) / SECONDS_A_DAY,
+        (of("users_7d") + 1) / (of("users_28d") / 4 + 1),
+    ]
+    return np.concatenate([held, np.stack(made, axis=1)], axis=1)

@@ -1,0 +1,97 @@
+"""The columns of the feature store: what is kept of items and of users, for the interaction types of a project.
+
+Every field of items and users is a count, a sum, the earliest or the latest, so that whoever has a row can add to it
+what came later; features.families make shares and means of them. A window of w days is called STEM_wd, all time STEM.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from feast import Field
+from feast.types import Array, Float32, Float64, String
+
+WINDOWS_DAYS: Final = (1, 7, 28, 90)
+SPEND_DAYS: Final = (28, 90)
+WEIGHT_DAYS: Final = 28
+
+# An occasion is a moment at which a user interacted: a basket, a page view. Equal timestamps are one occasion.
+HISTORY_FIELDS: Final = (
+    Field(name="history_items", dtype=Array(String), description="distinct items, the latest first"),
+    Field(name="history_occasions", dtype=Array(Float64), description="occasions with each of them"),
+    Field(name="history_first_at", dtype=Array(Float64), description="first interaction with each, seconds"),
+    Field(name="history_last_at", dtype=Array(Float64), description="last interaction with each, seconds"),
+    Field(name="history_types", dtype=Array(String), description="interaction type of the highest weight with each"),
+    Field(name="recent_items", dtype=Array(String), description="item of each interaction, the latest first"),
+    Field(name="recent_types", dtype=Array(String), description="interaction type of each of them"),
+    Field(name="recent_at", dtype=Array(Float64), description="when each of them was, seconds since the epoch"),
+)
+
+VALUES: Final = (
+    Field(name="value_sum", dtype=Float64, description="sum of the values of the interactions"),
+    Field(name="value_count", dtype=Float64, description="interactions that have a value"),
+)
+TIMES: Final = (
+    Field(name="first_at", dtype=Float64, description="first interaction, seconds since the epoch"),
+    Field(name="last_at", dtype=Float64, description="last interaction, seconds since the epoch"),
+)
+
+
+def item_fields(types: Sequence[str]) -> tuple[Field, ...]:
+    """What is kept of an item; what is a feature as it is comes first, up to `returned`."""
+    return (
+        *_in_windows("users", "distinct users"),
+        *_of_types(types),
+        Field(name=windowed("occasions", 28), dtype=Float32, description="occasions in the last 28 days"),
+        Field(
+            name=windowed("weight", WEIGHT_DAYS),
+            dtype=Float32,
+            description=f"sum of the weights of the interactions in the last {WEIGHT_DAYS} days",
+        ),
+        Field(name="returned", dtype=Float32, description="of its users those with it on more than one occasion"),
+        *VALUES,
+        *TIMES,
+    )
+
+
+def user_fields(types: Sequence[str]) -> tuple[Field, ...]:
+    """What is kept of a user; what is a feature as it is comes first, up to `value_count`."""
+    return (
+        *_in_windows("occasions", "occasions"),
+        *_of_types(types),
+        Field(name="distinct_items", dtype=Float32, description="distinct items ever"),
+        *(
+            Field(
+                name=windowed("value_sum", days),
+                dtype=Float64,
+                description=f"sum of the values of the interactions in the last {days} days",
+            )
+            for days in SPEND_DAYS
+        ),
+        *VALUES,
+        Field(name="value_sum_squares", dtype=Float64, description="sum of the squares of these values"),
+        Field(name="pairs", dtype=Float32, description="distinct pairs of an occasion and an item"),
+        *TIMES,
+    )
+
+
+def windowed(stem: str, days: int | None) -> str:
+    """The name of a count over the last days, or over all time for None."""
+    return stem if days is None else f"{stem}_{days}d"
+
+
+def count_of(interaction_type: str) -> str:
+    """The stem of the counts of a type: what is no letter, digit or underscore is none in a name of a column."""
+    return "count_" + re.sub(r"\W", "_", interaction_type)
+
+
+def _of_types(types: Sequence[str]) -> tuple[Field, ...]:
+    return tuple(field for name in types for field in _in_windows(count_of(name), f"interactions of type {name}"))
+
+
+def _in_windows(stem: str, what: str) -> tuple[Field, ...]:
+    windows = [
+        Field(name=windowed(stem, days), dtype=Float32, description=f"{what} in the last {days} days")
+        for days in WINDOWS_DAYS
+    ]
+    return (*windows, Field(name=stem, dtype=Float32, description=f"{what} ever"))

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from tests.features.families.cases import CUP, ITEMS, JAM, NEW, NOBODY, TEA, USER, row_of, user_with
+
+STRENGTHS = [f"cooccurrence_{which}" for which in ("sum", "max", "last_occasion")]
+
+
+def values_of(row: dict[str, float], *names: str) -> list[float]:
+    return [row[name] for name in names]
+
+
+def test_an_item_that_the_user_chose_thrice():
+    found = row_of(TEA)
+    assert values_of(found, "value_fit", "value_z") == [1.5, 2]  # 6 / 4, and (6 - 4) / 1
+    assert values_of(found, "times_chosen", "history_rank", "in_last_occasion") == [3, 1, 0]
+    assert found["share_of_occasions"] == pytest.approx(0.6)  # 3 / 5
+    assert values_of(found, "days_since_chosen", "own_gap_days") == [31, 20]  # 40 days with 2 gaps
+    assert found["gap_fit"] == pytest.approx(1.55)  # 31 / 20
+    assert found["user_gap_fit"] == pytest.approx(31 / 22)  # 88 days with 4 gaps
+    assert values_of(found, *STRENGTHS) == [0.125] * 3  # with cup; an item is not its own neighbour
+
+
+def test_an_item_chosen_once_has_no_gap_of_its_own():
+    found = row_of(CUP)
+    assert values_of(found, "times_chosen", "days_since_chosen") == [1, 8]
+    assert values_of(found, "in_last_occasion", "history_rank") == [1, 0]
+    assert np.isnan(values_of(found, "own_gap_days", "gap_fit")).all()
+
+
+def test_an_item_never_chosen_was_chosen_0_times_and_its_times_are_not_known():
+    found = row_of(JAM)
+    assert values_of(found, "times_chosen", "share_of_occasions", "in_last_occasion") == [0, 0, 0]
+    assert np.isnan(values_of(found, "days_since_chosen", "own_gap_days", "gap_fit", "history_rank")).all()
+
+
+def test_cooccurrence_is_summed_over_the_history_and_over_its_latest_occasion():
+    # With tea 0.75 and with cup 0.25, which was chosen on the latest occasion.
+    assert values_of(row_of(JAM), *STRENGTHS) == [1.0, 0.75, 0.25]
+
+
+def test_an_item_that_nobody_chose_fits_nobody_and_has_no_neighbours():
+    found = row_of(NEW)
+    assert np.isnan(values_of(found, "value_fit", "value_z")).all()
+    assert values_of(found, *STRENGTHS) == [0, 0, 0]
+
+
+def test_a_user_never_seen_chose_nothing():
+    found = row_of(TEA, user=NOBODY)
+    assert values_of(found, "times_chosen", "in_last_occasion", *STRENGTHS) == [0] * 5
+    assert np.isnan(values_of(found, "share_of_occasions", "value_fit", "days_since_chosen", "user_gap_fit")).all()
+
+
+def test_a_user_whose_history_was_taken_away_keeps_the_behaviour():
+    everything = np.ones(len(ITEMS), dtype=np.bool_)
+    found = row_of(TEA, user=USER.without(everything))
+    assert values_of(found, "user_occasions", "times_chosen", "share_of_occasions") == [5, 0, 0]
+    assert found["cooccurrence_sum"] == 0
+
+
+def test_a_user_who_only_interacts_without_value_is_no_reason_to_warn():
+    found = row_of(TEA, user=user_with(value_sum=0))
+    assert found["value_fit"] == np.inf
