@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from features.featureset import FeatureSet
-from features.recent import RecentEvent, Row, Since, user_row_after
+from features.recent import Past, RecentEvent, Row, Since, user_row_after
 from features.recent_items import Additions, item_additions, row_after
 from features.rows import user_state
 from recsys.catalogue import Catalogue
@@ -74,6 +74,8 @@ class LiveBehaviour:
         self.position = 0
         """The place in the log up to which events were seen."""
         self._events: dict[str, list[RecentEvent]] = {}
+        self._pairs: dict[tuple[str, str], list[RecentEvent]] = {}
+        """The same events, by user and item."""
         self._users: OrderedDict[str, UserState] = OrderedDict()
         """Of the latest requests."""
         self._before: dict[str, Floats] = {}
@@ -128,18 +130,28 @@ class LiveBehaviour:
     def _follow(self, user: str, events: list[RecentEvent], row: Row) -> None:
         """What the user's events add to the items, in place of what those known before added."""
         self._users.pop(user, None)
-        known = self._events.setdefault(user, [])
-        items = {event.item_id for event in events}
-        before = item_additions(row, known, items, self._since, self._features.item_columns)
+        known, past = self._events.setdefault(user, []), Past(row)
+        by_item: dict[str, list[RecentEvent]] = {}
         for event in events:
             bisect.insort(known, event)
-        for item, found in item_additions(row, known, items, self._since, self._features.item_columns).items():
-            counts = found.counts - before[item].counts if item in before else found.counts
-            total = self._added.get(item)
-            if total is not None:
-                counts = counts + total.counts
-                found = Additions(counts, min(found.first_at, total.first_at), max(found.last_at, total.last_at))
-            self._added[item] = Additions(counts, found.first_at, found.last_at)
+            by_item.setdefault(event.item_id, []).append(event)
+        for item, new in by_item.items():
+            own = self._pairs.setdefault((user, item), [])
+            before = item_additions(past, own, self._since, self._features.item_columns) if own else None
+            for event in new:
+                bisect.insort(own, event)
+            self._add(item, before, item_additions(past, own, self._since, self._features.item_columns))
+
+    def _add(self, item: str, before: Additions | None, after: Additions) -> None:
+        """Count what one user adds to an item, in place of what was counted of that user before."""
+        counts, first, last = after.counts, after.first_at, after.last_at
+        if before is not None:
+            counts = counts - before.counts
+        total = self._added.get(item)
+        if total is not None:
+            counts = counts + total.counts
+            first, last = min(first, total.first_at), max(last, total.last_at)
+        self._added[item] = Additions(counts, first, last)
 
     def forget_users(self) -> None:
         """Read users anew: of items that were added their histories may name some."""
