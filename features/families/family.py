@@ -106,7 +106,9 @@ class Family(Protocol):
 def in_windows(stem: str, meaning: str, unit: str) -> tuple[Feature, ...]:
     """A count over each of the windows, and ever."""
     return tuple(
-        Feature(windowed(stem, days), meaning, unit, EVER if days is None else f"{days} days", INTERACTIONS)
+        Feature(
+            windowed(stem, days), meaning, unit, EVER if days is None else f"{days} day{'s' * (days > 1)}", INTERACTIONS
+        )
         for days in (*WINDOWS_DAYS, None)
     )
 
