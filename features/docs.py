@@ -16,14 +16,15 @@ from features.definitions import AFFINITY_VIEW, HISTORY_VIEW, ITEM_VIEW, USER_VI
 from features.families import FAMILIES, text
 from features.families.family import Feature
 from features.featureset import FeatureSet
+from recsys.schema import PRICE, PUBLISHED_AT
 
 HEAD: Final = """# Features
 
 Every feature of the ranker's matrix and every field of the feature store, from `features/families` and
 `features/fields.py` by `python -m features.docs > docs/features.md`. TYPE stands for each interaction type of
-recsys.toml. What is not known is NaN in the matrix and null in the store. A window of days begins so long before the
-snapshot and ends at the moment of the request; nothing at or after that is ever counted, and `recsys audit leaks`
-proves it on your own data.
+recsys.toml, and NAME for each further of the item_attributes there. What is not known is NaN in the matrix and null in
+the store. A window of days begins so long before the snapshot and ends at the moment of the request; nothing at or
+after that is ever counted, and `recsys audit leaks` proves it on your own data.
 
 To add a feature, put it into `features` and `values` of its family, at the same place in both; both training and
 serving have it then. What it needs of the past that no field holds is counted in `features/aggregate.py`.
@@ -37,10 +38,10 @@ of the last snapshot, and the shares and means above are made of the result.
 
 def render() -> str:
     """The whole of docs/features.md."""
-    features = FeatureSet.of(["TYPE"])
+    features = FeatureSet.of(["TYPE"], {PRICE: "numeric", PUBLISHED_AT: "timestamp", "NAME": "categorical"})
     parts = [HEAD]
     for family in FAMILIES:
-        parts += [_heading(family), _features(family.features(features.types))]
+        parts += [_heading(family), _features(family.features(features.project))]
     parts += [_heading(text), _features([*text.SIGNAL_MEANINGS, *text.STANDING_MEANINGS, *text.TOPIC_MEANINGS])]
     parts.append(STORE)
     views = {

@@ -59,7 +59,7 @@ class BehaviourStore:
     def of(cls, workspace: Workspace) -> "BehaviourStore":
         """The store that a project's recsys.toml describes."""
         config = workspace.config
-        features = FeatureSet.of(config.interaction_types)
+        features = FeatureSet.of_config(config)
         return cls(workspace.features, features, online_store=config.features.online_store, project=config.name)
 
     # Writing
@@ -126,7 +126,8 @@ class BehaviourStore:
         values = rows.select(self.features.item_columns).to_numpy().astype(np.float64)
         neighbours = self._neighbours(catalogue, self._neighbours_path(as_of))
         columns, categories = self.features.item_columns, catalogue.categories_at(as_of)
-        return ItemState(as_of.timestamp(), columns, values, neighbours, categories)
+        attributes = catalogue.attributes_at(as_of)
+        return ItemState(as_of.timestamp(), columns, values, neighbours, categories, attributes)
 
     def users_at(self, user_ids: Sequence[str], catalogue: Catalogue, as_of: datetime) -> list[UserState]:
         """Each user as known at `as_of`, in the order given; the empty state for one never seen."""
@@ -205,7 +206,12 @@ class BehaviourStore:
             rows.append(self._online.read(references, ITEM_ID, ids).matrix(columns, dtype=np.float64))
         neighbours = self._neighbours(catalogue, self._online.neighbours(filling))
         return ItemState(
-            filling.as_of.timestamp(), columns, np.concatenate(rows), neighbours, catalogue.categories_at(None)
+            filling.as_of.timestamp(),
+            columns,
+            np.concatenate(rows),
+            neighbours,
+            catalogue.categories_at(None),
+            catalogue.attributes_at(None),
         )
 
     def online_rows(self, user_ids: Sequence[str]) -> list[Row]:

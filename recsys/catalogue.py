@@ -3,15 +3,17 @@
 catalogue = Catalogue.load(workspace, as_of=config.split.test_start)
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 
 import numpy as np
 import polars as pl
 
+from recsys.attributes import AttributeKind, Attributes
 from recsys.schema import CATEGORY, ITEM_ID, UPDATED_AT
-from recsys.state import Positions
+from recsys.state import Floats, Positions
 from recsys.workspace import Workspace
 
 
@@ -23,12 +25,14 @@ class Catalogue:
     index     item_id → position
     table     the items table in that order, one version of each item
     versions  the items table with every version up to the moment, and the first of each item in any case
+    numbers   how attributes of the items become numbers; None: they do not
     """
 
     item_ids: list[str]
     index: dict[str, int]
     table: pl.DataFrame
     versions: pl.DataFrame
+    numbers: Attributes | None = None
 
     @classmethod
     def load(cls, items: Workspace | pl.DataFrame, as_of: datetime | None = None) -> "Catalogue":
@@ -51,7 +55,20 @@ class Catalogue:
 
     def at(self, as_of: datetime) -> "Catalogue":
         """The same items as they were known at an earlier moment."""
-        return Catalogue.load(self.versions, as_of)
+        return replace(Catalogue.load(self.versions, as_of), numbers=self.numbers)
+
+    def with_attributes(self, kinds: Mapping[str, AttributeKind]) -> "Catalogue":
+        """The same, with attributes as numbers. Raises DataError when a column is missing."""
+        return replace(self, numbers=Attributes.of(kinds, self.table))
+
+    def attributes_at(self, as_of: datetime | None) -> Floats | None:
+        """Of each item as it was then (None: as it is) its attributes: float64 (n_items, n_attributes)."""
+        if self.numbers is None:
+            return None
+        found = np.full((len(self), len(self.numbers.kinds)), np.nan)
+        then = self if as_of is None else self.at(as_of)
+        found[[self.index[item] for item in then.table[ITEM_ID]]] = self.numbers.of_table(then.table)
+        return found
 
     @cached_property
     def category_index(self) -> dict[str, int]:

@@ -32,6 +32,7 @@ class ItemState:
     behaviour   float64 (n_items, len(columns)), NaN where nothing is known
     neighbours  float32 (n_items, n_items) sparse: the items that the same users chose
     categories  int64 (n_items,), which category each is of, -1 for none; None when that is not known of any
+    attributes  float64 (n_items, n_attributes), as recsys.attributes makes them of the items table, or None
     """
 
     now: float
@@ -39,6 +40,7 @@ class ItemState:
     behaviour: Floats
     neighbours: sp.csr_array
     categories: Positions | None = None
+    attributes: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.behaviour)

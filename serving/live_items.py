@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from features.topics import Topics, topic_columns, users_of
 from recsys.catalogue import Catalogue
 from recsys.interest import Vectors
-from recsys.schema import TITLE
+from recsys.schema import CATEGORY, TITLE
 from recsys.state import Floats, ItemState, Mask
 from recsys.text_neighbours import TextNeighbours
 
 Array = NDArray[Any]
 
 NO_CATEGORY: Final = -1
+NO_COLUMNS: Final[Mapping[str, Any]] = {}
 
 MIN_ROOM: Final = 1024
 """Items for which there is room at the first growth, and with any later one."""
@@ -47,6 +48,7 @@ class LiveItems:
         self._gone = np.zeros(self._room, dtype=np.bool_)
         none = np.full(self._room, NO_CATEGORY, dtype=np.int64)
         self._categories = none if state.categories is None else state.categories.copy()
+        self._attributes = None if state.attributes is None else state.attributes.copy()
         self._row_ends = state.neighbours.indptr
         self._state = state
 
@@ -75,8 +77,9 @@ class LiveItems:
             neighbours = sp.csr_array((size, size), dtype=known.neighbours.dtype)
             neighbours.data, neighbours.indices = known.neighbours.data, known.neighbours.indices
             neighbours.indptr = self._row_ends[: size + 1]
+            attributes = None if self._attributes is None else self._attributes[:size]
             self._state = ItemState(
-                known.now, known.columns, self._behaviour[:size], neighbours, self._categories[:size]
+                known.now, known.columns, self._behaviour[:size], neighbours, self._categories[:size], attributes
             )
         return self._state
 
@@ -96,8 +99,8 @@ class LiveItems:
     def title(self, position: int) -> str:
         return self._titles[position]
 
-    def put(self, item_id: str, title: str, vector: Vectors, category: str | None = None) -> None:
-        """Add an item, or change it in its place; `vector` float32 (d,)."""
+    def put(self, item_id: str, title: str, vector: Vectors, columns: Mapping[str, Any] = NO_COLUMNS) -> None:
+        """Add an item, or change it in its place; `vector` float32 (d,), `columns` all that is said of it."""
         position = self.catalogue.index.get(item_id)
         if position is None:
             position = len(self)
@@ -110,7 +113,9 @@ class LiveItems:
         self._titles[position] = title
         self._vectors[position] = vector
         self._gone[position] = False
-        self._categories[position] = self.catalogue.category_index.get(category or "", NO_CATEGORY)
+        self._categories[position] = self.catalogue.category_index.get(columns.get(CATEGORY) or "", NO_CATEGORY)
+        if self._attributes is not None and self.catalogue.numbers is not None:
+            self._attributes[position] = self.catalogue.numbers.of_item(columns)
         row = np.array([position])
         found = TextNeighbours.of_rows(self.vectors, row, count=self._near.shape[1])
         self._near[position], self._weight[position] = found.near[0], found.weight[0]
@@ -135,6 +140,8 @@ class LiveItems:
         self._users[used:] = 0.0
         self._gone = _grown(self._gone, used, self._room)
         self._categories = _grown(self._categories, used, self._room)
+        if self._attributes is not None:
+            self._attributes = _grown(self._attributes, used, self._room)
         self._row_ends = _grown(self._row_ends, used + 1, self._room + 1)
 
 

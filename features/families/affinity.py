@@ -1,18 +1,17 @@
 """Whether a candidate is of a category that the user cares for, in the long run and right now."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
-from features.families.family import NOW, Feature, Request
+from features.families.family import NOW, Feature, Project, Request
 from features.families.session import session_events
 from recsys.state import Floats
 
 SOURCE: Final = "interactions and items.category"
 
 
-def features(types: Sequence[str]) -> tuple[Feature, ...]:
+def features(project: Project) -> tuple[Feature, ...]:
     """The same for every project; not known where items have no category."""
     return (
         Feature("category_affinity", "its category among all interest of the user", "share", "halves a month", SOURCE),

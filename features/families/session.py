@@ -1,11 +1,10 @@
 """What the user has been doing in the last hour, and the session that the request belongs to, if it does to one."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
-from features.families.family import NOW, Feature, Request
+from features.families.family import NOW, Feature, Project, Request
 from recsys.state import Floats
 
 SOURCE: Final = "recent interactions"
@@ -14,7 +13,7 @@ BREAK_S: Final = 1_800.0
 """A session is over when nothing happened for so long."""
 
 
-def features(types: Sequence[str]) -> tuple[Feature, ...]:
+def features(project: Project) -> tuple[Feature, ...]:
     """The same for every project."""
     return (
         Feature("user_events_1h", "interactions of the user, at most 50", "interactions", "1 hour", SOURCE),

@@ -8,7 +8,7 @@ from features.topics import TOPIC_FEATURES
 from recsys.interest import SIGNALS
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "features.md"
-FEATURES = FeatureSet.of(["TYPE"])
+FEATURES = FeatureSet.of(["TYPE"], {"price": "numeric", "published_at": "timestamp", "NAME": "categorical"})
 
 
 def test_the_document_is_up_to_date():

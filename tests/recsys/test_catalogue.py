@@ -85,3 +85,13 @@ def test_items_without_a_column_of_categories_are_of_none():
     catalogue = Catalogue.load(ITEMS)
     assert (catalogue.category_index, catalogue.category_of) == ({}, {})
     assert catalogue.categories_at(day(1)).tolist() == [-1] * len(catalogue)
+
+
+def test_attributes_are_those_of_then_in_the_numbers_of_the_catalogue_that_it_came_from():
+    rows = {"item_id": ["b", "a", "a"], "title": [""] * 3, "colour": ["red", "red", "blue"]}
+    table = pl.DataFrame(rows).with_columns(updated_at=pl.Series([day(1), day(1), day(3)]))
+    catalogue = Catalogue.load(table, day(9)).with_attributes({"colour": "categorical"})
+    assert catalogue.attributes_at(None).tolist() == [[0], [1]]
+    assert catalogue.attributes_at(day(2)).tolist() == [[1], [1]]
+    assert catalogue.at(day(2)).attributes_at(None).tolist() == [[1], [1]]
+    assert Catalogue.load(table).attributes_at(None) is None
