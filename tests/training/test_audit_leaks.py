@@ -14,7 +14,7 @@ from recsys.catalogue import Catalogue
 from recsys.cli import audit
 from recsys.workspace import Workspace
 from tests.training.conftest import Evaluated, copy_of
-from tests.training.project import FEATURES, shop_project
+from tests.training.project import shop_project
 from training import text_stage
 from training.audit_leaks import AuditedWindow, audit_leaks, findings, items_before
 from training.pipeline import Pipeline
