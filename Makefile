@@ -52,6 +52,7 @@ BENCHMARKS = aggregate encode finetune offline_features online_features quality 
 .PHONY: bench
 bench: $(STAMP)
 	for name in $(BENCHMARKS); do $(VENV) -m benchmarks.$$name --json benchmarks/results/$$name.json; done
+	$(VENV) -m benchmarks.quality --dataset complete_journey --json benchmarks/results/quality_complete_journey.json
 	$(VENV) -m benchmarks.page
 
 # The newest versions that fit together, for Linux, macOS and Windows and every Python from 3.11 on. The CUDA wheels

@@ -39,7 +39,7 @@ def page(results: Sequence[Mapping[str, Any]]) -> str:
             f"\n{on}, commit {result['commit']}\n",
             "\n| what | measured | target | unit |\n|---|---|---|---|\n",
             *(
-                f"| {name} | {found['measured']:.3g} | {found['target']} | {found['unit']} |\n"
+                f"| {name} | {found['measured']:.4g} | {found['target']} | {found['unit']} |\n"
                 for name, found in result["claims"].items()
             ),
         ]

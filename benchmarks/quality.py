@@ -4,7 +4,7 @@ Reads   examples/online_retail, or the package that examples/complete_journey/ta
 Writes  DIR/DATASET, a project whose stages are kept from run to run; OUT, the claims and every row
 
     python -m benchmarks.quality --json quality.json
-    python -m benchmarks.quality --dataset complete_journey --json journey.json
+    python -m benchmarks.quality --dataset complete_journey --json quality_complete_journey.json
 """
 
 import json
@@ -137,7 +137,7 @@ def main(dataset: str, seeds: int, quick: bool, folder: Path, out: Path | None) 
     rows = [[row, *(found[row] for found in by_seed), value] for row, value in mean.items()]
     print_table(f"{dataset}, {METRIC}", columns, rows, claims)
     if out is not None:
-        write_result(out, "quality", claims, {"dataset": dataset, "seeds": by_seed, "mean": mean})
+        write_result(out, f"quality, {dataset}", claims, {"dataset": dataset, "seeds": by_seed, "mean": mean})
 
 
 if __name__ == "__main__":

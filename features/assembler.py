@@ -36,7 +36,7 @@ def assemble(
 
     candidates  int64 (n_candidates,)
     """
-    request = Request(user, features.user_columns, items, candidates)
+    request = Request(features.project, user, features.user_columns, items, candidates)
     with np.errstate(divide="ignore", invalid="ignore"):
         blocks: list[NDArray[np.floating]] = [family.values(request) for family in FAMILIES]
     if text is not None:

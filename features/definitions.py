@@ -19,6 +19,7 @@ EVENT_TIMESTAMP: Final = "event_timestamp"
 ITEM_VIEW: Final = "item_behaviour"
 USER_VIEW: Final = "user_behaviour"
 HISTORY_VIEW: Final = "user_history"
+AFFINITY_VIEW: Final = "user_affinity"
 SERVICE: Final = "ranking"
 
 
@@ -30,6 +31,7 @@ def feature_objects(folder: Path, features: FeatureSet) -> list[Entity | Feature
         _view(folder, ITEM_VIEW, item, features.item_fields),
         _view(folder, USER_VIEW, user, features.user_fields),
         _view(folder, HISTORY_VIEW, user, features.history_fields),
+        _view(folder, AFFINITY_VIEW, user, features.affinity_fields),
     ]
     return [user, item, *views, FeatureService(name=SERVICE, features=list(views))]
 

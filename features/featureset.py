@@ -1,43 +1,56 @@
 """Which features a project has: the one place that knows, and all of it follows from recsys.toml.
 
-features = FeatureSet.of(config.interaction_types)
+features = FeatureSet.of_config(config)
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from feast import Field
 
 from features.families import FAMILIES
-from features.families.family import Feature
-from features.fields import HISTORY_FIELDS, item_fields, user_fields
+from features.families.family import Feature, Project
+from features.fields import AFFINITY_FIELDS, HISTORY_FIELDS, item_fields, user_fields
 from features.standing import STANDING_FEATURES
 from features.topics import TOPIC_FEATURES
+from recsys.attributes import AttributeKind
+from recsys.config import Config
 from recsys.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """The columns of the feature store and of the ranker's matrix, in their order.
+    """The columns of the feature store and of the ranker's matrix, in their order."""
 
-    types  the interaction types, by name
-    """
-
-    types: tuple[str, ...]
+    project: Project
 
     @classmethod
-    def of(cls, types: Iterable[str]) -> "FeatureSet":
-        """Of a project with these interaction types; Raises ConfigError when two of them make columns of one name."""
-        found = cls(tuple(sorted(types)))
-        for columns in (found.item_columns, found.user_columns):
+    def of(cls, types: Iterable[str], item_attributes: Mapping[str, AttributeKind] | None = None) -> "FeatureSet":
+        """Of a project with these interaction types and attributes.
+
+        Raises ConfigError when two of them make columns of one name.
+        """
+        attributes = {} if item_attributes is None else item_attributes
+        found = cls(Project(tuple(sorted(types)), tuple(sorted(attributes.items()))))
+        for columns in (found.item_columns, found.user_columns, found.behaviour):
             if several := sorted(name for name, count in Counter(columns).items() if count > 1):
                 raise ConfigError(
-                    f"[interaction_types]: {list(found.types)} make several columns of the name {several[0]}; "
-                    "rename one of them in recsys.toml and in the logs"
+                    f"[interaction_types] {list(found.types)} and item_attributes {sorted(attributes)}: they make "
+                    f"several columns of the name {several[0]}; rename one of them in recsys.toml and in the logs"
                 )
         return found
+
+    @classmethod
+    def of_config(cls, config: Config) -> "FeatureSet":
+        """Of the project of a recsys.toml."""
+        return cls.of(config.interaction_types, config.features.item_attributes)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The interaction types, by name."""
+        return self.project.types
 
     @cached_property
     def item_fields(self) -> tuple[Field, ...]:
@@ -50,6 +63,10 @@ class FeatureSet:
     @property
     def history_fields(self) -> tuple[Field, ...]:
         return HISTORY_FIELDS
+
+    @property
+    def affinity_fields(self) -> tuple[Field, ...]:
+        return AFFINITY_FIELDS
 
     @cached_property
     def item_columns(self) -> tuple[str, ...]:
@@ -64,9 +81,23 @@ class FeatureSet:
         return tuple(field.name for field in self.history_fields)
 
     @cached_property
+    def affinity_columns(self) -> tuple[str, ...]:
+        return tuple(field.name for field in self.affinity_fields)
+
+    @cached_property
+    def list_columns(self) -> tuple[str, ...]:
+        """Of the views of users that hold lists."""
+        return (*self.history_columns, *self.affinity_columns)
+
+    @cached_property
+    def row_columns(self) -> tuple[str, ...]:
+        """Of all views of users."""
+        return (*self.user_columns, *self.list_columns)
+
+    @cached_property
     def described(self) -> tuple[Feature, ...]:
         """The features of behaviour with their meaning, in the order of the columns of the matrix."""
-        return tuple(feature for family in FAMILIES for feature in family.features(self.types))
+        return tuple(feature for family in FAMILIES for feature in family.features(self.project))
 
     @cached_property
     def behaviour(self) -> tuple[str, ...]:

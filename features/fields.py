@@ -27,6 +27,11 @@ HISTORY_FIELDS: Final = (
     Field(name="recent_at", dtype=Array(Float64), description="when each of them was, seconds since the epoch"),
 )
 
+AFFINITY_FIELDS: Final = (
+    Field(name="affinity_categories", dtype=Array(String), description="categories of the items chosen, by name"),
+    Field(name="affinity_weights", dtype=Array(Float64), description="interest in each, halved every month"),
+)
+
 VALUES: Final = (
     Field(name="value_sum", dtype=Float64, description="sum of the values of the interactions"),
     Field(name="value_count", dtype=Float64, description="interactions that have a value"),

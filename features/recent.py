@@ -4,6 +4,7 @@ A row of the store knows everything before the moment of the snapshot. Windows a
 there, so that nothing has to be taken out again: features.aggregate with `windows_from` computes the same from the log.
 """
 
+import bisect
 import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
@@ -11,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from features.affinity import HALF_LIFE_DAYS, MAX_CATEGORIES
 from features.fields import count_of
 from features.history import MAX_HISTORY_ITEMS, RECENT_DAYS, RECENT_EVENTS
 from recsys.state import SECONDS_A_DAY
@@ -19,6 +21,8 @@ Row = Mapping[str, Any]
 """A user in the store, by the columns of the views of users; NaN or None for one never seen."""
 
 FIRST, LAST = "first_at", "last_at"
+AFFINITY: Final = ("affinity_categories", "affinity_weights")
+HISTORY: Final = ("history_items", "history_occasions", "history_first_at", "history_last_at", "history_types")
 RECENT: Final = ("recent_items", "recent_types", "recent_at")
 _WINDOWED: Final = re.compile(r"(.+)_(\d+)d")
 
@@ -48,28 +52,58 @@ class Pair(NamedTuple):
 
 
 class Past:
-    """The history of a row, by item."""
+    """The history of a row, by item. It may be long, and most of it is not looked at."""
 
     def __init__(self, row: Row) -> None:
-        lists = [row[f"history_{name}"] for name in ("items", "occasions", "first_at", "last_at", "types")]
-        items, *entries = ([] if found is None else found for found in lists)
-        self.pairs = {item: Pair(*entry) for item, *entry in zip(items, *entries, strict=True)}
+        lists = [row[name] for name in HISTORY]
+        self.lists = [[] if found is None else list(found) for found in lists]
+        """Those of HISTORY."""
+        self._place = {item: at for at, item in enumerate(self.lists[0])}
+
+    def __contains__(self, item: str) -> bool:
+        return item in self._place
+
+    def pair(self, item: str) -> Pair | None:
+        """What the history remembers of an item."""
+        at = self._place.get(item)
+        return None if at is None else Pair(*(found[at] for found in self.lists[1:]))
 
     def is_known(self, item: str, at: float) -> bool:
         """Whether the user had chosen the item on that occasion, as far as the history remembers."""
-        pair = self.pairs.get(item)
+        pair = self.pair(item)
         return pair is not None and at in (pair.first_at, pair.last_at)
 
     def times(self) -> set[float]:
         """Occasions that the history remembers."""
-        return {at for pair in self.pairs.values() for at in (pair.first_at, pair.last_at)}
+        _, _, first, last, _ = self.lists
+        return {*first, *last}
+
+    def with_pairs(self, pairs: Mapping[str, tuple[Pair, int]]) -> list[list[Any]]:
+        """The lists of HISTORY with these in place of what was: each with the place in the log of its last event.
+
+        The latest item first, of several at one time the one logged last; at most MAX_HISTORY_ITEMS.
+        """
+        lists = self.lists
+        for at in sorted((self._place[item] for item in pairs if item in self), reverse=True):
+            lists = [[*found[:at], *found[at + 1 :]] for found in lists]
+        # What is not new is in order, and was logged before.
+        negative = [-at for at in lists[3]]
+        by_time = sorted(pairs, key=lambda item: (pairs[item][0].last_at, pairs[item][1]))
+        for item in by_time:
+            pair, _ = pairs[item]
+            at = bisect.bisect_left(negative, -pair.last_at)
+            negative.insert(at, -pair.last_at)
+            for found, value in zip(lists, (item, *pair), strict=True):
+                found.insert(at, value)
+        return [found[:MAX_HISTORY_ITEMS] for found in lists]
 
 
 class Since(NamedTuple):
-    """The moment of a snapshot, in seconds since the epoch, and the weight of each interaction type."""
+    """The moment of a snapshot, in seconds since the epoch, the weight of each interaction type, items' categories."""
 
     moment: float
     weights: Mapping[str, float]
+    categories: Mapping[str, str] = {}
 
     def start(self, name: str) -> tuple[str, float]:
         """What a column counts and from when on: ("occasions", 28 days before the moment) of occasions_28d."""
@@ -100,7 +134,7 @@ def user_row_after(row: Row, events: Sequence[RecentEvent], since: Since) -> dic
     past = Past(row)
     occasions = {event.at for event in events} - past.times()
     visits = {(event.at, event.item_id) for event in events if not past.is_known(event.item_id, event.at)}
-    new_items = {event.item_id for event in events} - past.pairs.keys()
+    new_items = {event.item_id for event in events if event.item_id not in past}
     adds = since.sums(events) | {
         "occasions": [(at, 1.0) for at in occasions],
         "pairs": [(at, 1.0) for at, _ in visits],
@@ -114,7 +148,12 @@ def user_row_after(row: Row, events: Sequence[RecentEvent], since: Since) -> dic
     first, last = (np.nan if row[name] is None else row[name] for name in (FIRST, LAST))
     found[FIRST] = float(np.fmin(first, events[0].at))
     found[LAST] = float(np.fmax(last, events[-1].at))
-    return found | _history_after(past, events, since) | _recent_after(row, events, since)
+    return (
+        found
+        | _history_after(past, events, since)
+        | _recent_after(row, events, since)
+        | _affinity_after(row, events, since)
+    )
 
 
 def known(value: float | None) -> float:
@@ -123,13 +162,13 @@ def known(value: float | None) -> float:
 
 
 def _history_after(past: Past, events: Sequence[RecentEvent], since: Since) -> dict[str, list[Any]]:
-    """The lists of the history: the latest item first, of several at one time the one logged last."""
+    """The lists of the history."""
     by_item: dict[str, list[RecentEvent]] = {}
     for event in events:
         by_item.setdefault(event.item_id, []).append(event)
-    touched: list[tuple[tuple[float, float], str, Pair]] = []
+    touched: dict[str, tuple[Pair, int]] = {}
     for item, own in by_item.items():
-        pair, times = past.pairs.get(item), {event.at for event in own}
+        pair, times = past.pair(item), {event.at for event in own}
         new = sum(not past.is_known(item, at) for at in times)
         types = {event.event_type for event in own}
         if pair is None:
@@ -141,22 +180,8 @@ def _history_after(past: Past, events: Sequence[RecentEvent], since: Since) -> d
                 max(pair.last_at, *times),
                 since.heaviest({*types, pair.event_type}),
             )
-        touched.append(((pair.last_at, max(event.place for event in own)), item, pair))
-    # What was not touched is in order, and was logged before.
-    order = touched + [
-        ((pair.last_at, -1.0 - at), item, pair)
-        for at, (item, pair) in enumerate(past.pairs.items())
-        if item not in by_item
-    ]
-    order.sort(key=lambda one: one[0], reverse=True)
-    kept = order[:MAX_HISTORY_ITEMS]
-    return {
-        "history_items": [item for _, item, _ in kept],
-        "history_occasions": [pair.occasions for *_, pair in kept],
-        "history_first_at": [pair.first_at for *_, pair in kept],
-        "history_last_at": [pair.last_at for *_, pair in kept],
-        "history_types": [pair.event_type for *_, pair in kept],
-    }
+        touched[item] = pair, max(event.place for event in own)
+    return dict(zip(HISTORY, past.with_pairs(touched), strict=True))
 
 
 def _recent_after(row: Row, events: Sequence[RecentEvent], since: Since) -> dict[str, list[Any]]:
@@ -167,6 +192,19 @@ def _recent_after(row: Row, events: Sequence[RecentEvent], since: Since) -> dict
     # Sorting is stable, and what the row has was logged before.
     kept = sorted([*new, *zip(*known, strict=True)], key=lambda one: -one[2])[:RECENT_EVENTS]
     return {name: [one[at] for one in kept] for at, name in enumerate(RECENT)}
+
+
+def _affinity_after(row: Row, events: Sequence[RecentEvent], since: Since) -> dict[str, list[Any]]:
+    """The interest in categories, as of the moment of the snapshot."""
+    categories, weights = ([] if row[name] is None else row[name] for name in AFFINITY)
+    found = dict(zip(categories, weights, strict=True))
+    for event in events:
+        if (category := since.categories.get(event.item_id)) is not None:
+            age_days = (since.moment - event.at) / SECONDS_A_DAY
+            weight = float(np.float32(since.weights[event.event_type])) * 0.5 ** (age_days / HALF_LIFE_DAYS)
+            found[category] = found.get(category, 0.0) + weight
+    kept = sorted(sorted(found, key=lambda name: -found[name])[:MAX_CATEGORIES])
+    return dict(zip(AFFINITY, (kept, [found[name] for name in kept]), strict=True))
 
 
 @cache

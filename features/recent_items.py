@@ -1,12 +1,12 @@
 """What users did since a snapshot, as additions to the rows of the items that they chose."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
-from features.recent import FIRST, LAST, Past, RecentEvent, Row, Since, stem_and_days
+from features.recent import FIRST, LAST, Past, RecentEvent, Since, stem_and_days
 from recsys.state import Floats
 
 
@@ -23,21 +23,10 @@ class Additions:
     last_at: float
 
 
-def item_additions(
-    row: Row, events: Sequence[RecentEvent], items: Collection[str], since: Since, columns: Sequence[str]
-) -> dict[str, Additions]:
-    """What these events of one user, sorted, add to each of these items; `row` is the user's in the snapshot."""
-    past = Past(row)
-    by_item: dict[str, list[RecentEvent]] = {}
-    for event in events:
-        if event.item_id in items:
-            by_item.setdefault(event.item_id, []).append(event)
-    return {item: _of_item(past, own, since, columns) for item, own in by_item.items()}
-
-
-def _of_item(past: Past, events: list[RecentEvent], since: Since, columns: Sequence[str]) -> Additions:
+def item_additions(past: Past, events: Sequence[RecentEvent], since: Since, columns: Sequence[str]) -> Additions:
+    """What these events of one user with one item, sorted, add to it; `past` is the user's in the snapshot."""
     item, first, last = events[0].item_id, events[0].at, events[-1].at
-    pair = past.pairs.get(item)
+    pair = past.pair(item)
     last_before, before = (-np.inf, 0.0) if pair is None else (pair.last_at, pair.occasions)
     new = {event.at for event in events if not past.is_known(item, event.at)}
     adds = since.sums(events) | {

@@ -7,7 +7,7 @@ import numpy as np
 
 from features.featureset import FeatureSet
 from recsys.catalogue import Catalogue
-from recsys.state import Floats, Positions, Recent, UserState
+from recsys.state import Affinity, Floats, Positions, Recent, UserState
 
 
 def behaviour_row(values: Mapping[str, Any], columns: Sequence[str]) -> Floats:
@@ -16,8 +16,8 @@ def behaviour_row(values: Mapping[str, Any], columns: Sequence[str]) -> Floats:
 
 
 def user_state(values: Mapping[str, Any], features: FeatureSet, catalogue: Catalogue) -> UserState:
-    """The user of a row with both views of users; items that the catalogue does not have are left out."""
-    lists = {name: [] if values[name] is None else values[name] for name in features.history_columns}
+    """The user of a row with all views of users; items that the catalogue does not have are left out."""
+    lists = {name: [] if values[name] is None else values[name] for name in features.list_columns}
     positions = _positions(lists["history_items"], catalogue)
     known = positions >= 0
     numbers = ("history_occasions", "history_first_at", "history_last_at")
@@ -28,13 +28,15 @@ def user_state(values: Mapping[str, Any], features: FeatureSet, catalogue: Catal
         np.asarray(lists["recent_types"], dtype=np.str_),
         np.asarray(lists["recent_at"], dtype=np.float64),
     )
+    categories = [catalogue.category_index.get(name, -1) for name in lists["affinity_categories"]]
+    affinity = Affinity(np.array(categories, dtype=np.int64), np.asarray(lists["affinity_weights"], dtype=np.float64))
     behaviour = behaviour_row(values, features.user_columns)
-    return UserState(behaviour, positions[known], occasions, first_at, last_at, types, recent)
+    return UserState(behaviour, positions[known], occasions, first_at, last_at, types, recent, affinity)
 
 
 def unknown_user(features: FeatureSet, catalogue: Catalogue) -> UserState:
     """The empty state: that of a user never seen."""
-    return user_state(dict.fromkeys((*features.user_columns, *features.history_columns)), features, catalogue)
+    return user_state(dict.fromkeys(features.row_columns), features, catalogue)
 
 
 def _positions(items: Sequence[str], catalogue: Catalogue) -> Positions:

@@ -15,9 +15,10 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
+from features.affinity import user_affinity
 from features.aggregate import WEIGHT, item_behaviour, user_behaviour
 from features.cooccurrence import cooccurrence
-from features.definitions import EVENT_TIMESTAMP, HISTORY_VIEW, ITEM_VIEW, USER_VIEW, feature_objects
+from features.definitions import AFFINITY_VIEW, EVENT_TIMESTAMP, HISTORY_VIEW, ITEM_VIEW, USER_VIEW, feature_objects
 from features.feast_plugins.polars_retrieval_job import PolarsRetrievalJob
 from features.feast_project import PROJECT, open_project
 from features.featureset import FeatureSet
@@ -33,7 +34,7 @@ from recsys.schema import EVENT_TYPE, ITEM_ID, USER_ID
 from recsys.state import ItemState, UserState
 from recsys.workspace import Workspace
 
-VIEWS = (ITEM_VIEW, USER_VIEW, HISTORY_VIEW)
+VIEWS = (ITEM_VIEW, USER_VIEW, HISTORY_VIEW, AFFINITY_VIEW)
 COOCCURRENCE = "cooccurrence"
 ITEMS_AT_ONCE = 20_000
 
@@ -58,7 +59,7 @@ class BehaviourStore:
     def of(cls, workspace: Workspace) -> "BehaviourStore":
         """The store that a project's recsys.toml describes."""
         config = workspace.config
-        features = FeatureSet.of(config.interaction_types)
+        features = FeatureSet.of_config(config)
         return cls(workspace.features, features, online_store=config.features.online_store, project=config.name)
 
     # Writing
@@ -84,6 +85,7 @@ class BehaviourStore:
                 item_behaviour(interactions, as_of, self.features, windows_from=windows_from),
                 user_behaviour(interactions, as_of, self.features, windows_from=windows_from),
                 user_history(interactions, as_of, windows_from=windows_from),
+                user_affinity(interactions, catalogue, as_of, windows_from=windows_from),
             )
             for name, view in zip(VIEWS, views, strict=True):
                 _write_parquet(view, self.folder / name / f"{_stamp(as_of)}.parquet")
@@ -123,14 +125,25 @@ class BehaviourStore:
         rows = self._join(ITEM_VIEW, ITEM_ID, catalogue.item_ids, as_of, self.features.item_columns)
         values = rows.select(self.features.item_columns).to_numpy().astype(np.float64)
         neighbours = self._neighbours(catalogue, self._neighbours_path(as_of))
-        return ItemState(as_of.timestamp(), self.features.item_columns, values, neighbours)
+        columns, categories = self.features.item_columns, catalogue.categories_at(as_of)
+        attributes = catalogue.attributes_at(as_of)
+        return ItemState(as_of.timestamp(), columns, values, neighbours, categories, attributes)
 
     def users_at(self, user_ids: Sequence[str], catalogue: Catalogue, as_of: datetime) -> list[UserState]:
         """Each user as known at `as_of`, in the order given; the empty state for one never seen."""
-        views = {USER_VIEW: self.features.user_columns, HISTORY_VIEW: self.features.history_columns}
+        views = self._user_views()
         parts = [self._join(view, USER_ID, user_ids, as_of, names).select(names) for view, names in views.items()]
         rows = pl.concat(parts, how="horizontal")
         return [user_state(row, self.features, catalogue) for row in rows.iter_rows(named=True)]
+
+    def _user_views(self) -> dict[str, tuple[str, ...]]:
+        """The columns of each view of users, in the order of features.row_columns."""
+        features = self.features
+        return {
+            USER_VIEW: features.user_columns,
+            HISTORY_VIEW: features.history_columns,
+            AFFINITY_VIEW: features.affinity_columns,
+        }
 
     def _join(self, view: str, key: str, ids: Sequence[str], as_of: datetime, columns: Sequence[str]) -> pl.DataFrame:
         wanted = pl.DataFrame({key: ids}, schema={key: pl.String}).with_columns(pl.lit(as_of).alias(EVENT_TIMESTAMP))
@@ -192,15 +205,22 @@ class BehaviourStore:
             ids = catalogue.item_ids[start : start + ITEMS_AT_ONCE]
             rows.append(self._online.read(references, ITEM_ID, ids).matrix(columns, dtype=np.float64))
         neighbours = self._neighbours(catalogue, self._online.neighbours(filling))
-        return ItemState(filling.as_of.timestamp(), columns, np.concatenate(rows), neighbours)
+        return ItemState(
+            filling.as_of.timestamp(),
+            columns,
+            np.concatenate(rows),
+            neighbours,
+            catalogue.categories_at(None),
+            catalogue.attributes_at(None),
+        )
 
     def online_rows(self, user_ids: Sequence[str]) -> list[Row]:
-        """The rows of users by the columns of both views; of one never seen NaN and None.
+        """The rows of users by features.row_columns; of one never seen NaN and None.
 
         Raises FeatureStoreError when the store is empty or does not answer.
         """
-        columns, lists = self.features.user_columns, self.features.history_columns
-        references = [f"{USER_VIEW}:{name}" for name in columns] + [f"{HISTORY_VIEW}:{name}" for name in lists]
+        columns, lists = self.features.user_columns, self.features.list_columns
+        references = [f"{view}:{name}" for view, names in self._user_views().items() for name in names]
         answer = self._online.read(references, USER_ID, user_ids)
         behaviour = answer.matrix(columns, dtype=np.float64)
         histories = zip(*(answer.column(name) for name in lists), strict=True)

@@ -3,12 +3,17 @@
 catalogue = Catalogue.load(workspace, as_of=config.split.test_start)
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 
+import numpy as np
 import polars as pl
 
-from recsys.schema import ITEM_ID, UPDATED_AT
+from recsys.attributes import AttributeKind, Attributes
+from recsys.schema import CATEGORY, ITEM_ID, UPDATED_AT
+from recsys.state import Floats, Positions
 from recsys.workspace import Workspace
 
 
@@ -20,12 +25,14 @@ class Catalogue:
     index     item_id → position
     table     the items table in that order, one version of each item
     versions  the items table with every version up to the moment, and the first of each item in any case
+    numbers   how attributes of the items become numbers; None: they do not
     """
 
     item_ids: list[str]
     index: dict[str, int]
     table: pl.DataFrame
     versions: pl.DataFrame
+    numbers: Attributes | None = None
 
     @classmethod
     def load(cls, items: Workspace | pl.DataFrame, as_of: datetime | None = None) -> "Catalogue":
@@ -48,7 +55,43 @@ class Catalogue:
 
     def at(self, as_of: datetime) -> "Catalogue":
         """The same items as they were known at an earlier moment."""
-        return Catalogue.load(self.versions, as_of)
+        return replace(Catalogue.load(self.versions, as_of), numbers=self.numbers)
+
+    def with_attributes(self, kinds: Mapping[str, AttributeKind]) -> "Catalogue":
+        """The same, with attributes as numbers. Raises DataError when a column is missing."""
+        return replace(self, numbers=Attributes.of(kinds, self.table))
+
+    def attributes_at(self, as_of: datetime | None) -> Floats | None:
+        """Of each item as it was then (None: as it is) its attributes: float64 (n_items, n_attributes)."""
+        if self.numbers is None:
+            return None
+        found = np.full((len(self), len(self.numbers.kinds)), np.nan)
+        then = self if as_of is None else self.at(as_of)
+        found[[self.index[item] for item in then.table[ITEM_ID]]] = self.numbers.of_table(then.table)
+        return found
+
+    @cached_property
+    def category_index(self) -> dict[str, int]:
+        """category → its position among the categories of every version, by name."""
+        if CATEGORY not in self.versions.columns:
+            return {}
+        names = self.versions[CATEGORY].drop_nulls().unique().sort().to_list()
+        return {name: at for at, name in enumerate(names)}
+
+    @cached_property
+    def category_of(self) -> dict[str, str]:
+        """item_id → category, of the items that have one."""
+        if CATEGORY not in self.table.columns:
+            return {}
+        return dict(self.table.select(ITEM_ID, CATEGORY).drop_nulls().iter_rows())
+
+    def categories_at(self, as_of: datetime | None) -> Positions:
+        """The place in category_index of each item as it was then, None: as it is; int64 (n_items,), -1 without one."""
+        found = np.full(len(self), -1, dtype=np.int64)
+        then = self if as_of is None or not self.category_index else self.at(as_of)
+        for item, category in then.category_of.items():
+            found[self.index[item]] = self.category_index[category]
+        return found
 
     @property
     def seen_until(self) -> datetime | None:

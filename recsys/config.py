@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, field
 
 from recsys import online_address
+from recsys.attributes import AttributeKind
 from recsys.errors import ConfigError
 from recsys.online_address import SQLITE
 
@@ -151,6 +152,10 @@ class Features(Stage, frozen=True):
     """Where the server reads what is known of items and users: sqlite, a file of the project; or, with the extra
     recsys[redis], a Redis at redis://host:port/db, rediss:// for TLS, unix:///path for a socket. ${NAME} stands for an
     environment variable: keep a password in one."""
+    item_attributes: dict[str, AttributeKind] = field(
+        default_factory=lambda: {"price": "numeric", "published_at": "timestamp"}
+    )
+    """Columns of the items table that become features: "numeric", "categorical" or "timestamp", whose age counts."""
     refresh_seconds: PositiveFloat = 30.0
     """How often a server looks whether the store was filled anew, or another bundle promoted, and loads what is new."""
 

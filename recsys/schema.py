@@ -24,6 +24,7 @@ REQUEST_ID: Final = "request_id"
 VALUE: Final = "value"
 QUERY: Final = "query"
 TITLE: Final = "title"
+CATEGORY: Final = "category"
 PRICE: Final = "price"
 PUBLISHED_AT: Final = "published_at"
 UPDATED_AT: Final = "updated_at"
@@ -50,7 +51,7 @@ REQUIRED: Final[dict[str, dict[str, pl.DataType]]] = {
 OPTIONAL: Final[dict[str, dict[str, pl.DataType]]] = {
     "items": {
         "description": pl.String(),
-        "category": pl.String(),
+        CATEGORY: pl.String(),
         "brand": pl.String(),
         PRICE: pl.Float64(),
         PUBLISHED_AT: UTC_MICROSECONDS,

@@ -31,12 +31,16 @@ class ItemState:
     columns     names of the behaviour features
     behaviour   float64 (n_items, len(columns)), NaN where nothing is known
     neighbours  float32 (n_items, n_items) sparse: the items that the same users chose
+    categories  int64 (n_items,), which category each is of, -1 for none; None when that is not known of any
+    attributes  float64 (n_items, n_attributes), as recsys.attributes makes them of the items table, or None
     """
 
     now: float
     columns: tuple[str, ...]
     behaviour: Floats
     neighbours: sp.csr_array
+    categories: Positions | None = None
+    attributes: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.behaviour)
@@ -77,6 +81,19 @@ class Recent:
         return Recent(self.items[keep], self.types[keep], self.at[keep])
 
 
+@dataclass(frozen=True)
+class Affinity:
+    """How much a user cares for categories.
+
+    categories  int64 (c,), -1 for one that the catalogue does not have
+    weights     float64 (c,), of which the proportions matter
+    """
+
+    categories: Positions
+    weights: Floats
+
+
+NO_AFFINITY: Final = Affinity(np.empty(0, np.int64), np.empty(0))
 NOTHING_RECENT: Final = Recent(np.empty(0, np.int64), np.empty(0, np.str_), np.empty(0))
 
 
@@ -90,6 +107,7 @@ class UserState:
     first_at   float64 (h,), last_at float64 (h,), seconds since the epoch
     types      str (h,), the interaction type of the highest weight that the user had with it
     recent     the last interactions, one by one
+    affinity   to categories
     """
 
     behaviour: Floats
@@ -99,6 +117,7 @@ class UserState:
     last_at: Floats
     types: Names
     recent: Recent = NOTHING_RECENT
+    affinity: Affinity = NO_AFFINITY
 
     @property
     def in_last_occasion(self) -> Mask:
@@ -117,4 +136,5 @@ class UserState:
             self.last_at[keep],
             self.types[keep],
             self.recent.without(items),
+            self.affinity,
         )

@@ -108,7 +108,7 @@ def _replay(workspace: Workspace, requests: Sequence[LoggedRequest], found: Pari
         found.skipped["their bundle is no more"] += len(requests)
         return
     types = workspace.config.interaction_types
-    features = FeatureSet.of(types)
+    features = FeatureSet.of_config(workspace.config)
     known = weigh(workspace.read_table("interactions"), types).filter(pl.col(TIMESTAMP) < served.as_of)
     recent = recent_interactions(workspace.events, served.as_of, served.written_at, until=served.events, types=types)
     now = served.as_of

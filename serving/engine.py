@@ -90,6 +90,7 @@ class BundleEngine:
             )
         self._interest_column = names.index("text_interest")
         catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
+        catalogue = catalogue.with_attributes(dict(features.project.item_attributes))
         ranker = bundle.path / RANKER_FILE
         self._ranker = lgb.Booster(model_file=ranker) if ranker.exists() else UntrainedRanker(names)
         state = store.online_items(catalogue)
@@ -176,7 +177,8 @@ class BundleEngine:
             if vector is None:
                 self._items.remove(item.item_id)
             else:
-                self._items.put(item.item_id, item.title, vector)
+                self._items.put(item.item_id, item.title, vector, item.columns or {})
+        self._behaviour.forget_users()
         self._behaviour.show(item.item_id for _, item, vector in changes if vector is not None)
         self._scorer.vectors = self._items.vectors
         text = TextSide(self._scorer, self._items.topics)

@@ -7,12 +7,13 @@ starts again finds the same.
 
 import bisect
 import time
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
 from features.featureset import FeatureSet
-from features.recent import RecentEvent, Row, Since, user_row_after
+from features.recent import Past, RecentEvent, Row, Since, user_row_after
 from features.recent_items import Additions, item_additions, row_after
 from features.rows import user_state
 from recsys.catalogue import Catalogue
@@ -24,6 +25,9 @@ from serving.recent_log import RecentLog
 A_MICROSECOND: Final = 1e-6
 RETRY_S: Final = 1.0
 """How long a store that failed is left alone."""
+
+USERS_KEPT: Final = 10_000
+"""Users whose state is kept until they do something: most ask for several answers in a row."""
 
 
 class Snapshot(Protocol):
@@ -66,10 +70,14 @@ class LiveBehaviour:
         self._log, self._store, self._items = log, store, items
         self._features = features
         self.as_of, self.written_at = store.online_as_of(), store.online_written_at()
-        self._since = Since(self.as_of.timestamp(), weights)
+        self._since = Since(self.as_of.timestamp(), weights, items.catalogue.category_of)
         self.position = 0
         """The place in the log up to which events were seen."""
         self._events: dict[str, list[RecentEvent]] = {}
+        self._pairs: dict[tuple[str, str], list[RecentEvent]] = {}
+        """The same events, by user and item."""
+        self._users: OrderedDict[str, UserState] = OrderedDict()
+        """Of the latest requests."""
         self._before: dict[str, Floats] = {}
         self._added: dict[str, Additions] = {}
         self._now = self._since.moment
@@ -106,28 +114,51 @@ class LiveBehaviour:
 
     def user(self, user_id: str, catalogue: Catalogue) -> UserState:
         """What is known of a user now; of one never seen, nothing. Raises FeatureStoreError."""
+        known = self._users.get(user_id)
+        if known is not None:
+            self._users.move_to_end(user_id)
+            return known
         [row] = self._store.online_rows([user_id])
         events = self._events.get(user_id)
         row = user_row_after(row, events, self._since) if events else row
-        return user_state(row, self._features, catalogue)
+        found = user_state(row, self._features, catalogue)
+        self._users[user_id] = found
+        if len(self._users) > USERS_KEPT:
+            self._users.popitem(last=False)
+        return found
 
     def _follow(self, user: str, events: list[RecentEvent], row: Row) -> None:
         """What the user's events add to the items, in place of what those known before added."""
-        known = self._events.setdefault(user, [])
-        items = {event.item_id for event in events}
-        before = item_additions(row, known, items, self._since, self._features.item_columns)
+        self._users.pop(user, None)
+        known, past = self._events.setdefault(user, []), Past(row)
+        by_item: dict[str, list[RecentEvent]] = {}
         for event in events:
             bisect.insort(known, event)
-        for item, found in item_additions(row, known, items, self._since, self._features.item_columns).items():
-            counts = found.counts - before[item].counts if item in before else found.counts
-            total = self._added.get(item)
-            if total is not None:
-                counts = counts + total.counts
-                found = Additions(counts, min(found.first_at, total.first_at), max(found.last_at, total.last_at))
-            self._added[item] = Additions(counts, found.first_at, found.last_at)
+            by_item.setdefault(event.item_id, []).append(event)
+        for item, new in by_item.items():
+            own = self._pairs.setdefault((user, item), [])
+            before = item_additions(past, own, self._since, self._features.item_columns) if own else None
+            for event in new:
+                bisect.insort(own, event)
+            self._add(item, before, item_additions(past, own, self._since, self._features.item_columns))
+
+    def _add(self, item: str, before: Additions | None, after: Additions) -> None:
+        """Count what one user adds to an item, in place of what was counted of that user before."""
+        counts, first, last = after.counts, after.first_at, after.last_at
+        if before is not None:
+            counts = counts - before.counts
+        total = self._added.get(item)
+        if total is not None:
+            counts = counts + total.counts
+            first, last = min(first, total.first_at), max(last, total.last_at)
+        self._added[item] = Additions(counts, first, last)
+
+    def forget_users(self) -> None:
+        """Read users anew: of items that were added their histories may name some."""
+        self._users.clear()
 
     def show(self, items: Iterable[str]) -> None:
-        """Write what is known of these items into their rows, of those that the catalogue has."""
+        """Write what is known of these items into their rows, of those that the catalogue has now."""
         rows = {}
         for item in items:
             position, added = self._items.catalogue.index.get(item), self._added.get(item)

@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 from features.topics import Topics, topic_columns, users_of
 from recsys.catalogue import Catalogue
 from recsys.interest import Vectors
-from recsys.schema import TITLE
+from recsys.schema import CATEGORY, TITLE
 from recsys.state import Floats, ItemState, Mask
 from recsys.text_neighbours import TextNeighbours
 
 Array = NDArray[Any]
+
+NO_CATEGORY: Final = -1
+NO_COLUMNS: Final[Mapping[str, Any]] = {}
 
 MIN_ROOM: Final = 1024
 """Items for which there is room at the first growth, and with any later one."""
@@ -43,6 +46,9 @@ class LiveItems:
         # What is known of like items is that of the snapshot, whenever an item is added.
         self._users = users_of(state)
         self._gone = np.zeros(self._room, dtype=np.bool_)
+        none = np.full(self._room, NO_CATEGORY, dtype=np.int64)
+        self._categories = none if state.categories is None else state.categories.copy()
+        self._attributes = None if state.attributes is None else state.attributes.copy()
         self._row_ends = state.neighbours.indptr
         self._state = state
 
@@ -71,7 +77,10 @@ class LiveItems:
             neighbours = sp.csr_array((size, size), dtype=known.neighbours.dtype)
             neighbours.data, neighbours.indices = known.neighbours.data, known.neighbours.indices
             neighbours.indptr = self._row_ends[: size + 1]
-            self._state = ItemState(known.now, known.columns, self._behaviour[:size], neighbours)
+            attributes = None if self._attributes is None else self._attributes[:size]
+            self._state = ItemState(
+                known.now, known.columns, self._behaviour[:size], neighbours, self._categories[:size], attributes
+            )
         return self._state
 
     @property
@@ -90,8 +99,8 @@ class LiveItems:
     def title(self, position: int) -> str:
         return self._titles[position]
 
-    def put(self, item_id: str, title: str, vector: Vectors) -> None:
-        """Add an item, or change it in its place; `vector` float32 (d,)."""
+    def put(self, item_id: str, title: str, vector: Vectors, columns: Mapping[str, Any] = NO_COLUMNS) -> None:
+        """Add an item, or change it in its place; `vector` float32 (d,), `columns` all that is said of it."""
         position = self.catalogue.index.get(item_id)
         if position is None:
             position = len(self)
@@ -104,6 +113,9 @@ class LiveItems:
         self._titles[position] = title
         self._vectors[position] = vector
         self._gone[position] = False
+        self._categories[position] = self.catalogue.category_index.get(columns.get(CATEGORY) or "", NO_CATEGORY)
+        if self._attributes is not None and self.catalogue.numbers is not None:
+            self._attributes[position] = self.catalogue.numbers.of_item(columns)
         row = np.array([position])
         found = TextNeighbours.of_rows(self.vectors, row, count=self._near.shape[1])
         self._near[position], self._weight[position] = found.near[0], found.weight[0]
@@ -127,6 +139,9 @@ class LiveItems:
         self._users = _grown(self._users, used, self._room)
         self._users[used:] = 0.0
         self._gone = _grown(self._gone, used, self._room)
+        self._categories = _grown(self._categories, used, self._room)
+        if self._attributes is not None:
+            self._attributes = _grown(self._attributes, used, self._room)
         self._row_ends = _grown(self._row_ends, used + 1, self._room + 1)
 
 

@@ -10,7 +10,7 @@ Reads   tables/, features/, cache/
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -69,6 +69,8 @@ def _audit_window(
     pipeline: Pipeline, start: datetime, end: datetime | None, rows: int, random: np.random.Generator
 ) -> AuditedWindow:
     catalogue = Catalogue.load(items_before(pipeline.workspace.read_table("items"), start))
+    # Which number stands for a name is that of the cut, and says nothing by itself.
+    catalogue = replace(catalogue, numbers=pipeline.catalogue.numbers)
     differences = [
         *catalogue_differences(pipeline.catalogue.at(start), catalogue),
         *fold_differences(pipeline.text, start),

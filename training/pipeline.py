@@ -63,12 +63,13 @@ class Pipeline:
                 f"interactions: they run from {self.first} to {self.last}, the cut is {self.cut}; "
                 "expected a cut within that time, set split.test_start or --test-start"
             )
-        self.catalogue = Catalogue.load(workspace, as_of=self.cut)
+        self.store = BehaviourStore.of(workspace)
+        self.features = self.store.features
+        known = Catalogue.load(workspace, as_of=self.cut)
+        self.catalogue = known.with_attributes(dict(self.features.project.item_attributes))
         self.hidden: Mask = np.zeros(len(self.catalogue), dtype=np.bool_)
         if cut is not None:
             self.hidden = cold_items(self.catalogue.item_ids)
-        self.store = BehaviourStore.of(workspace)
-        self.features = self.store.features
 
     @cached_property
     def data_key(self) -> str:
@@ -91,7 +92,8 @@ class Pipeline:
     @cached_property
     def ranker_key(self) -> str:
         """A hash of all that a ranker without the text model depends on."""
-        return key_of([self.data_key, self.config.retrieval, self.config.ranker, self.cut])
+        attributes = self.config.features.item_attributes
+        return key_of([self.data_key, attributes, self.config.retrieval, self.config.ranker, self.cut])
 
     @cached_property
     def key(self) -> str:

@@ -1,11 +1,10 @@
 """The moment of the request."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
-from features.families.family import NOW, Feature, Request
+from features.families.family import NOW, Feature, Project, Request
 from recsys.state import SECONDS_A_DAY, Floats
 
 SECONDS_AN_HOUR: Final = 3_600.0
@@ -13,7 +12,7 @@ FIRST_MONDAY: Final = 4 * SECONDS_A_DAY
 """After the epoch, which was a Thursday."""
 
 
-def features(types: Sequence[str]) -> tuple[Feature, ...]:
+def features(project: Project) -> tuple[Feature, ...]:
     """The same for every project."""
     return (
         Feature("hour", "hour of the day, UTC", "hours, 0 to 24", NOW, "the clock"),

@@ -1,11 +1,10 @@
 """A candidate against the history of the user: how often and when it was chosen, and how it fits otherwise."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
-from features.families.family import EVER, NOW, Feature, Request
+from features.families.family import EVER, NOW, Feature, Project, Request
 from features.families.user import value_deviation, value_mean
 from recsys.state import SECONDS_A_DAY, Floats
 
@@ -13,7 +12,7 @@ SOURCE: Final = "history"
 BOTH: Final = "interactions of both"
 
 
-def features(types: Sequence[str]) -> tuple[Feature, ...]:
+def features(project: Project) -> tuple[Feature, ...]:
     """The same for every project."""
     return (
         Feature("value_fit", "mean value of the item against that of the user", "ratio", EVER, BOTH),

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, Protocol
 import numpy as np
 
 from features.fields import WINDOWS_DAYS, count_of, windowed
+from recsys.attributes import AttributeKind
 from recsys.state import Floats, ItemState, Positions, UserState
 
 EVER: Final = "ever"
@@ -29,6 +30,17 @@ class Feature(NamedTuple):
     source: str
 
 
+class Project(NamedTuple):
+    """What the features of a project follow from.
+
+    types            the interaction types, by name
+    item_attributes  columns of the items table, each with its kind, by name
+    """
+
+    types: tuple[str, ...]
+    item_attributes: tuple[tuple[str, AttributeKind], ...] = ()
+
+
 @dataclass(frozen=True)
 class Request:
     """A user, and the candidates among the items of a moment.
@@ -37,6 +49,7 @@ class Request:
     candidates    int64 (n_candidates,)
     """
 
+    project: Project
     user: UserState
     user_columns: tuple[str, ...]
     items: ItemState
@@ -91,8 +104,8 @@ class Request:
 class Family(Protocol):
     """Features that are computed together."""
 
-    def features(self, types: Sequence[str], /) -> tuple[Feature, ...]:
-        """Of a project with these interaction types."""
+    def features(self, project: Project, /) -> tuple[Feature, ...]:
+        """Of a project."""
         ...
 
     def values(self, request: Request, /) -> Floats:
@@ -106,7 +119,9 @@ class Family(Protocol):
 def in_windows(stem: str, meaning: str, unit: str) -> tuple[Feature, ...]:
     """A count over each of the windows, and ever."""
     return tuple(
-        Feature(windowed(stem, days), meaning, unit, EVER if days is None else f"{days} days", INTERACTIONS)
+        Feature(
+            windowed(stem, days), meaning, unit, EVER if days is None else f"{days} day{'s' * (days > 1)}", INTERACTIONS
+        )
         for days in (*WINDOWS_DAYS, None)
     )
 

@@ -1,18 +1,16 @@
 """What is known of an item by itself: how often and by how many it was chosen, for how much, and since when."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from features.families.family import EVER, INTERACTIONS, NOW, Feature, Request, in_windows, of_types
+from features.families.family import EVER, INTERACTIONS, NOW, Feature, Project, Request, in_windows, of_types
 from recsys.state import SECONDS_A_DAY, Floats
 
 
-def features(types: Sequence[str]) -> tuple[Feature, ...]:
+def features(project: Project) -> tuple[Feature, ...]:
     """First those that the store holds, in its order."""
     return (
         *in_windows("item_users", "distinct users", "users"),
-        *of_types("item_", types),
+        *of_types("item_", project.types),
         Feature("item_occasions_28d", "moments at which a user chose it", "occasions", "28 days", INTERACTIONS),
         Feature("item_weight_28d", "sum of the weights of the interactions", "weight", "28 days", INTERACTIONS),
         Feature("item_repeat_share", "users who came back to it on another occasion", "share", EVER, INTERACTIONS),

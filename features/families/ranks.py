@@ -1,17 +1,16 @@
 """How a candidate stands among those of the request: what is much for one user is little for another."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
-from features.families.family import NOW, Feature, Request
+from features.families.family import NOW, Feature, Project, Request
 from recsys.state import Floats
 
 SOURCE: Final = "the candidates"
 
 
-def features(types: Sequence[str]) -> tuple[Feature, ...]:
+def features(project: Project) -> tuple[Feature, ...]:
     """The same for every project."""
     return (
         Feature("cooccurrence_rank", "candidates that go with the history more strongly", "items", NOW, SOURCE),

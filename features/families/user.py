@@ -1,18 +1,16 @@
 """What is known of a user: how often, how much at once, for how much, in what rhythm, and since when."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from features.families.family import EVER, INTERACTIONS, NOW, Feature, Request, in_windows, of_types
+from features.families.family import EVER, INTERACTIONS, NOW, Feature, Project, Request, in_windows, of_types
 from recsys.state import SECONDS_A_DAY, Floats
 
 
-def features(types: Sequence[str]) -> tuple[Feature, ...]:
+def features(project: Project) -> tuple[Feature, ...]:
     """First those that the store holds, in its order."""
     return (
         *in_windows("user_occasions", "distinct moments with an interaction", "occasions"),
-        *of_types("user_", types),
+        *of_types("user_", project.types),
         Feature("user_distinct_items", "distinct items", "items", EVER, INTERACTIONS),
         Feature("user_value_sum_28d", "sum of the values of the interactions", "value", "28 days", INTERACTIONS),
         Feature("user_value_sum_90d", "sum of the values of the interactions", "value", "90 days", INTERACTIONS),

@@ -14,7 +14,7 @@ RESULT = {
 def test_every_claim_stands_beside_its_target_and_machine():
     text = page([RESULT])
     assert "## encode\n\nAMD EPYC, 2 cores, 1 thread used, commit abc1234\n" in text
-    assert "| fp32_vs_peer | 1.46 | 1.3 | × |\n" in text
+    assert "| fp32_vs_peer | 1.457 | 1.3 | × |\n" in text
 
 
 def test_the_page_in_the_repository_is_that_of_the_results():

@@ -12,6 +12,7 @@ FIELDS = {
     "item_behaviour": FEATURES.item_fields,
     "user_behaviour": FEATURES.user_fields,
     "user_history": FEATURES.history_fields,
+    "user_affinity": FEATURES.affinity_fields,
 }
 
 
@@ -20,6 +21,7 @@ def test_each_view_has_its_key_its_fields_and_its_folder_of_snapshots():
         "item_behaviour": ["item_id"],
         "user_behaviour": ["user_id"],
         "user_history": ["user_id"],
+        "user_affinity": ["user_id"],
     }
     for name, fields in FIELDS.items():
         assert [(field.name, field.dtype) for field in VIEWS[name].features] == [
@@ -44,5 +46,5 @@ def test_every_field_says_what_it_means():
 
 
 def test_the_fields_that_are_read_together_have_different_names():
-    names = [field.name for field in (*FEATURES.user_fields, *FEATURES.history_fields)]
+    names = [field.name for field in (*FEATURES.user_fields, *FEATURES.history_fields, *FEATURES.affinity_fields)]
     assert len(set(names)) == len(names)

@@ -31,7 +31,7 @@ def test_every_column_has_a_name_of_its_own():
 
 @pytest.mark.parametrize("types", [["add to cart", "add-to-cart"], ["view", "view_28d"]])
 def test_types_that_make_columns_of_one_name_are_refused(types):
-    with pytest.raises(ConfigError, match=r"\[interaction_types\]: .* rename one of them in recsys.toml"):
+    with pytest.raises(ConfigError, match=r"\[interaction_types\] .* rename one of them in recsys.toml"):
         FeatureSet.of(types)
 
 

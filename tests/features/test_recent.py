@@ -4,22 +4,27 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from features.affinity import user_affinity
 from features.aggregate import item_behaviour, user_behaviour
 from features.featureset import FeatureSet
 from features.history import MAX_HISTORY_ITEMS, RECENT_EVENTS, user_history
-from features.recent import RecentEvent, Row, Since, user_row_after
+from features.recent import Past, RecentEvent, Row, Since, user_row_after
 from features.recent_items import item_additions, row_after
+from recsys.catalogue import Catalogue
 from tests.features.daily.cases import WEIGHTS, rows
 from tests.features.log import SCHEMA, day, log, seconds
 
 SNAPSHOT = day(80)
 FEATURES = FeatureSet.of(WEIGHTS)
 ITEM_COLUMNS = FEATURES.item_columns
-NEVER_SEEN: Row = dict.fromkeys((*FEATURES.user_columns, *FEATURES.history_columns))
-SINCE = Since(SNAPSHOT.timestamp(), WEIGHTS)
+NEVER_SEEN: Row = dict.fromkeys(FEATURES.row_columns)
+CATALOGUE = Catalogue.load(
+    pl.DataFrame({"item_id": list("abcd"), "title": list("abcd"), "category": ["one", "other", "one", None]})
+)
+SINCE = Since(SNAPSHOT.timestamp(), WEIGHTS, CATALOGUE.category_of)
 
 
 def interactions_of(found: list[tuple]) -> pl.DataFrame:
@@ -29,8 +34,14 @@ def interactions_of(found: list[tuple]) -> pl.DataFrame:
 
 def rows_of_users(interactions: pl.DataFrame, as_of: datetime, **windows: datetime) -> dict[str, Row]:
     """What the store has of users, by id."""
-    views = [user_behaviour(interactions, as_of, FEATURES, **windows), user_history(interactions, as_of, **windows)]
-    found = views[0].join(views[1], on="user_id")
+    found = (
+        user_behaviour(interactions, as_of, FEATURES, **windows)
+        .join(user_history(interactions, as_of, **windows), on="user_id")
+        .join(
+            user_affinity(interactions, CATALOGUE, as_of, **windows).drop("event_timestamp"), on="user_id", how="left"
+        )
+        .with_columns(pl.col(FEATURES.affinity_columns).fill_null([]))
+    )
     return {row["user_id"]: {name: row[name] for name in NEVER_SEEN} for row in found.iter_rows(named=True)}
 
 
@@ -61,6 +72,7 @@ def in_order(found: list[tuple]) -> list[tuple]:
     return sorted(found, key=lambda row: row[2] >= SNAPSHOT)
 
 
+@settings(deadline=None)
 @given(st.lists(rows, max_size=30), st.integers(0, 30))
 def test_rows_and_recent_events_give_what_the_log_gives(found, later):
     interactions, as_of = interactions_of(in_order(found)), day(80 + later)
@@ -71,10 +83,9 @@ def test_rows_and_recent_events_give_what_the_log_gives(found, later):
         assert_same_row(user_row_after(before.get(user, NEVER_SEEN), events, SINCE), after[user])
     items = rows_of_items(interactions, SNAPSHOT)
     for user, events in recent.items():
-        past = before.get(user, NEVER_SEEN)
-        for item, added in item_additions(
-            past, events, {event.item_id for event in events}, SINCE, ITEM_COLUMNS
-        ).items():
+        past = Past(before.get(user, NEVER_SEEN))
+        for item in {event.item_id for event in events}:
+            added = item_additions(past, [event for event in events if event.item_id == item], SINCE, ITEM_COLUMNS)
             items[item] = row_after(items.get(item, np.full(len(ITEM_COLUMNS), np.nan)), added, ITEM_COLUMNS)
     expected = rows_of_items(interactions, as_of, windows_from=SNAPSHOT)
     assert items.keys() == expected.keys()
@@ -109,7 +120,7 @@ def test_only_what_is_in_a_window_counts_there():
     events = [RecentEvent(seconds(51), 0, "a", "buy", math.nan), RecentEvent(seconds(52), 1, "a", "buy", math.nan)]
     found = user_row_after(NEVER_SEEN, events, SINCE)
     assert (found["occasions_28d"], found["occasions_90d"], found["occasions"]) == (1, 2, 2)
-    added = item_additions(NEVER_SEEN, events, {"a"}, SINCE, ITEM_COLUMNS)["a"]
+    added = item_additions(Past(NEVER_SEEN), events, SINCE, ITEM_COLUMNS)
     counts = dict(zip(ITEM_COLUMNS, added.counts, strict=True))
     assert (counts["users_28d"], counts["users_90d"], counts["occasions_28d"], counts["returned"]) == (1, 1, 1, 1)
 
@@ -117,7 +128,7 @@ def test_only_what_is_in_a_window_counts_there():
 def test_a_user_who_was_counted_in_the_snapshot_is_not_counted_again():
     row = rows_of_users(log(("ann", "a", 60)), SNAPSHOT)["ann"]
     events = [RecentEvent(seconds(81), 1, "a", "buy", math.nan)]
-    counts = dict(zip(ITEM_COLUMNS, item_additions(row, events, {"a"}, SINCE, ITEM_COLUMNS)["a"].counts, strict=True))
+    counts = dict(zip(ITEM_COLUMNS, item_additions(Past(row), events, SINCE, ITEM_COLUMNS).counts, strict=True))
     # Day 60 lies in the last 28 days and not in the last 7.
     assert (counts["users"], counts["users_28d"], counts["users_7d"]) == (0, 0, 1)
     assert (counts["occasions_28d"], counts["returned"]) == (1, 1)

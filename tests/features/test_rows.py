@@ -1,6 +1,8 @@
 import numpy as np
+import polars as pl
 
 from features.rows import behaviour_row, user_state
+from recsys.catalogue import Catalogue
 from tests.features.log import FEATURES, catalogue_of
 
 BEHAVIOUR = {name: float(at) for at, name in enumerate(FEATURES.user_columns)}
@@ -15,7 +17,7 @@ def test_the_values_of_a_row_stand_in_the_order_of_the_columns_and_null_is_nan()
 def test_items_of_a_history_are_positions_in_the_catalogue_and_unknown_ones_are_left_out():
     history = dict(
         zip(
-            FEATURES.history_columns,
+            FEATURES.list_columns,
             (
                 ["c", "gone", "a"],
                 [3.0, 2.0, 1.0],
@@ -25,11 +27,14 @@ def test_items_of_a_history_are_positions_in_the_catalogue_and_unknown_ones_are_
                 ["a", "gone", "c"],
                 ["view", "see", "buy"],
                 [5.0, 4.0, 3.0],
+                ["drink", "gone", "dish"],
+                [1.0, 2.0, 4.0],
             ),
             strict=True,
         )
     )
-    user = user_state(BEHAVIOUR | history, FEATURES, catalogue_of("abc"))
+    items = pl.DataFrame({"item_id": list("abc"), "title": list("abc"), "category": ["drink", "dish", "drink"]})
+    user = user_state(BEHAVIOUR | history, FEATURES, Catalogue.load(items))
     assert user.behaviour.tolist() == list(BEHAVIOUR.values())
     assert (user.history.tolist(), user.history.dtype) == ([2, 0], np.int64)
     assert user.occasions.tolist() == [3, 1]
@@ -40,13 +45,17 @@ def test_items_of_a_history_are_positions_in_the_catalogue_and_unknown_ones_are_
     assert (user.recent.items.tolist(), user.recent.items.dtype) == ([0, -1, 2], np.int64)
     assert user.recent.types.tolist() == ["view", "see", "buy"]
     assert user.recent.at.tolist() == [5, 4, 3]
+    # Categories count by name.
+    assert (user.affinity.categories.tolist(), user.affinity.weights.tolist()) == ([1, -1, 0], [1, 2, 4])
 
 
 def test_a_row_of_nulls_is_a_user_never_seen():
-    user = user_state(dict.fromkeys((*FEATURES.user_columns, *FEATURES.history_columns)), FEATURES, catalogue_of("abc"))
+    user = user_state(dict.fromkeys(FEATURES.row_columns), FEATURES, catalogue_of("abc"))
     assert np.isnan(user.behaviour).all()
     assert len(user.behaviour) == len(FEATURES.user_columns)
     for part, dtype in ((user.history, np.int64), *((part, np.float64) for part in (user.occasions, user.last_at))):
         assert (part.shape, part.dtype) == ((0,), dtype)
     assert (user.types.shape, user.types.dtype.kind) == ((0,), "U")
-    assert [len(part) for part in (user.recent.items, user.recent.types, user.recent.at)] == [0, 0, 0]
+    recent, affinity = user.recent, user.affinity
+    parts = (recent.items, recent.types, recent.at, affinity.categories, affinity.weights)
+    assert [len(part) for part in parts] == [0] * 5

@@ -12,7 +12,7 @@ from features.cooccurrence import cooccurrence
 from features.store import BehaviourStore, weigh
 from recsys.config import InteractionType
 from recsys.errors import DataError, FeatureStoreError
-from recsys.state import ItemState, Recent, UserState
+from recsys.state import Affinity, ItemState, Recent, UserState
 from tests.features.log import FEATURES, MICROSECOND, catalogue_of, day, log, seconds
 
 EARLY, MIDDLE = day(10), day(20)
@@ -40,8 +40,8 @@ def bits(state: UserState | ItemState) -> list:
 
 
 def _arrays(value) -> list[np.ndarray]:
-    if isinstance(value, Recent):
-        return [value.items, value.types, value.at]
+    if isinstance(value, Recent | Affinity):
+        return [getattr(value, field.name) for field in fields(value)]
     if hasattr(value, "indptr"):
         return [value.data, value.indices, value.indptr]
     return [np.asarray(value)]
@@ -189,7 +189,7 @@ def test_a_snapshot_that_is_there_is_not_computed_again(tmp_path):
     store = BehaviourStore(tmp_path, FEATURES)
     assert store.snapshot(INTERACTIONS, CATALOGUE, [EARLY, MIDDLE]) == 2
     written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*")}
-    assert len(written) == 2 * 4
+    assert len(written) == 2 * 5
     assert store.snapshot(log(("eve", "a", 1)), CATALOGUE, [EARLY, MIDDLE]) == 0
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*")} == written
     assert store.snapshot(INTERACTIONS, CATALOGUE, [EARLY, LATE]) == 1

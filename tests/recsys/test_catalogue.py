@@ -69,3 +69,29 @@ def test_the_catalogue_of_a_project_is_its_imported_items(tmp_path):
         Catalogue.load(workspace)
     import_tables(workspace)
     assert Catalogue.load(workspace).item_ids == ["a"]
+
+
+def test_categories_have_a_place_by_name_and_items_are_of_the_one_that_they_had_then():
+    rows = {"item_id": ["b", "a", "a", "c"], "title": [""] * 4, "category": ["dish", "drink", "cup", None]}
+    table = pl.DataFrame(rows).with_columns(updated_at=pl.Series([day(1), day(1), day(3), day(1)]))
+    catalogue = Catalogue.load(table, day(9))
+    assert catalogue.category_index == {"cup": 0, "dish": 1, "drink": 2}
+    assert catalogue.category_of == {"a": "cup", "b": "dish"}
+    assert catalogue.categories_at(None).tolist() == [0, 1, -1]
+    assert catalogue.categories_at(day(3)).tolist() == [2, 1, -1]
+
+
+def test_items_without_a_column_of_categories_are_of_none():
+    catalogue = Catalogue.load(ITEMS)
+    assert (catalogue.category_index, catalogue.category_of) == ({}, {})
+    assert catalogue.categories_at(day(1)).tolist() == [-1] * len(catalogue)
+
+
+def test_attributes_are_those_of_then_in_the_numbers_of_the_catalogue_that_it_came_from():
+    rows = {"item_id": ["b", "a", "a"], "title": [""] * 3, "colour": ["red", "red", "blue"]}
+    table = pl.DataFrame(rows).with_columns(updated_at=pl.Series([day(1), day(1), day(3)]))
+    catalogue = Catalogue.load(table, day(9)).with_attributes({"colour": "categorical"})
+    assert catalogue.attributes_at(None).tolist() == [[0], [1]]
+    assert catalogue.attributes_at(day(2)).tolist() == [[1], [1]]
+    assert catalogue.at(day(2)).attributes_at(None).tolist() == [[1], [1]]
+    assert Catalogue.load(table).attributes_at(None) is None

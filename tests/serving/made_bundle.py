@@ -48,6 +48,9 @@ class MadeStore:
         neighbours = sp.csr_array((len(catalogue), len(catalogue)), dtype=np.float32)
         return ItemState(NOW, self.features.item_columns, behaviour, neighbours)
 
+    def online_filling(self) -> str:
+        return "made"
+
     def online_as_of(self) -> datetime:
         return datetime.fromtimestamp(NOW, UTC)
 
@@ -68,6 +71,8 @@ class MadeStore:
             "recent_items": ["a1"] * known,
             "recent_types": ["click"] * known,
             "recent_at": [NOW - 1000] * known,
+            "affinity_categories": [],
+            "affinity_weights": [],
         }
 
 

@@ -34,6 +34,7 @@ def test_an_engine_without_its_online_store_ranks_by_popularity_and_text_and_say
     tmp_path, made_scorer, monkeypatch, caplog
 ):
     monkeypatch.setattr("features.online.RETRY_AFTER_S", 0.0)
+    monkeypatch.setattr("serving.live_behaviour.USERS_KEPT", 0)
     with valkey_server(tmp_path) as server:
         engine = made_engine(tmp_path, made_scorer, filled(tmp_path / "features", address_of(server)))
 
@@ -62,7 +63,10 @@ def test_an_engine_without_its_online_store_ranks_by_popularity_and_text_and_say
     assert up == "the online store answers again"
 
 
-def test_a_store_that_hangs_costs_a_request_the_timeout_once_and_the_next_ones_nothing(tmp_path, made_scorer):
+def test_a_store_that_hangs_costs_a_request_the_timeout_once_and_the_next_ones_nothing(
+    tmp_path, made_scorer, monkeypatch
+):
+    monkeypatch.setattr("serving.live_behaviour.USERS_KEPT", 0)
     with valkey_server(tmp_path) as server:
         engine = made_engine(tmp_path, made_scorer, filled(tmp_path / "features", address_of(server)))
         with Redis.from_url(address_of(server)) as client:
@@ -77,6 +81,7 @@ def test_a_store_that_hangs_costs_a_request_the_timeout_once_and_the_next_ones_n
 
 def test_events_that_come_while_the_store_is_down_are_seen_when_it_is_back(tmp_path, made_scorer, monkeypatch):
     monkeypatch.setattr("features.online.RETRY_AFTER_S", 0.0)
+    monkeypatch.setattr("serving.live_behaviour.USERS_KEPT", 0)
     monkeypatch.setattr("serving.live_behaviour.RETRY_S", 0.0)
     with valkey_server(tmp_path) as server, EventLog.open(tmp_path / "events.db") as events:
         engine = made_engine(tmp_path, made_scorer, filled(tmp_path / "features", address_of(server)))
@@ -87,3 +92,11 @@ def test_events_that_come_while_the_store_is_down_are_seen_when_it_is_back(tmp_p
         server.start()
         found = engine.rank("fan", ["x1", "p1"], limit=None)
         assert (found.items[0].item_id, found.degraded) == ("p1", [])
+
+
+def test_a_user_of_the_latest_requests_is_ranked_for_as_ever_while_the_store_is_down(tmp_path, made_scorer):
+    with valkey_server(tmp_path) as server:
+        engine = made_engine(tmp_path, made_scorer, filled(tmp_path / "features", address_of(server)))
+        known = engine.rank("fan", ["p1", "x1", "a2"], limit=None)
+        server.terminate()
+        assert engine.rank("fan", ["p1", "x1", "a2"], limit=None) == known

@@ -207,6 +207,29 @@ def test_types_that_the_configuration_no_longer_has_are_passed_over(tmp_path):
     assert everything(live(tmp_path), ["u"])[1][0].history.tolist() == [1]
 
 
+def test_the_users_of_the_latest_requests_are_not_read_again_until_they_do_something(tmp_path, monkeypatch):
+    monkeypatch.setattr(live_behaviour, "USERS_KEPT", 2)
+    asked: list[str] = []
+    rows = MadeStore.online_rows
+    monkeypatch.setattr(MadeStore, "online_rows", lambda self, ids: asked.extend(ids) or rows(self, ids))
+    behaviour = live(tmp_path)
+
+    def read(*users: str) -> list[str]:
+        asked.clear()
+        everything(behaviour, users)
+        return list(asked)
+
+    assert read("fan", "bob", "fan", "bob") == ["fan", "bob"]
+    assert read("fan", "cat", "fan", "bob") == ["cat", "bob"]
+    with EventLog.open(tmp_path / "events.db") as log:
+        log.append([event("fan", "a", 1)])
+    behaviour.catch_up()
+    assert read("fan", "bob") == ["fan"]
+    assert everything(behaviour, ["fan"])[1][0].history.tolist() == [0]
+    behaviour.forget_users()
+    assert read("fan") == ["fan"]
+
+
 # A store that fails
 
 

@@ -102,5 +102,33 @@ def test_the_arrays_are_copied_seldom(items, monkeypatch):
     monkeypatch.setattr(live_items, "_grown", lambda *of: copies.append(of) or grown(*of))
     for nth in range(1000):
         items.put(f"new-{nth}", "", vector(0, 0))
-    # Room for 2, 4, 8, … 1024 items: nine growths of eight arrays.
-    assert len(copies) == 8 * 9
+    # Room for 2, 4, 8, … 1024 items: nine growths of nine arrays.
+    assert len(copies) == 9 * 9
+
+
+def test_an_item_is_of_the_category_that_it_was_put_with():
+    table = pl.DataFrame({"item_id": ["a", "b"], "title": ["A", "B"], "category": ["cup", "dish"]})
+    catalogue, vectors = Catalogue.load(table), np.eye(2, dtype=np.float32)
+    nobody = sp.csr_array((2, 2), dtype=np.float32)
+    behaviour = np.zeros((2, 2))
+    state = ItemState(5.0, ("users_28d", "users_7d"), behaviour, nobody, catalogue.categories_at(None))
+    items = LiveItems(catalogue, state, vectors, Topics.of(TextNeighbours.of(vectors), state))
+    items.put("c", "C", vector(1, 0), {"category": "dish"})
+    items.put("d", "D", vector(1, 0), {"category": "never seen"})
+    items.put("a", "A", vector(1, 0))
+    assert items.state.categories.tolist() == [-1, 1, 1, -1]
+
+
+def test_an_item_has_the_attributes_that_it_was_put_with():
+    table = pl.DataFrame({"item_id": ["a", "b"], "title": ["A", "B"], "price": [2.0, 3.0]})
+    catalogue, vectors = Catalogue.load(table).with_attributes({"price": "numeric"}), np.eye(2, dtype=np.float32)
+    nobody = sp.csr_array((2, 2), dtype=np.float32)
+    attributes = catalogue.attributes_at(None)
+    state = ItemState(5.0, ("users_28d", "users_7d"), np.zeros((2, 2)), nobody, None, attributes)
+    items = LiveItems(catalogue, state, vectors, Topics.of(TextNeighbours.of(vectors), state))
+    items.put("c", "C", vector(1, 0), {"price": 7})
+    items.put("a", "A", vector(1, 0), {"price": 5.5})
+    items.put("d", "D", vector(1, 0))
+    np.testing.assert_array_equal(items.state.attributes[:, 0], [5.5, 3, 7, np.nan])
+    # Those of the bundle stay as they were.
+    assert attributes.tolist() == [[2], [3]]

@@ -11,11 +11,11 @@ from click.testing import CliRunner
 
 from features import aggregate, history
 from recsys.catalogue import Catalogue
+from recsys.cli import audit
 from recsys.workspace import Workspace
 from tests.training.conftest import Evaluated, copy_of
-from tests.training.project import FEATURES, shop_project
+from tests.training.project import shop_project
 from training import text_stage
-from training.audit import audit
 from training.audit_leaks import AuditedWindow, audit_leaks, findings, items_before
 from training.pipeline import Pipeline
 from training.text_stage import TEXT_FILE
@@ -178,7 +178,12 @@ def test_a_fold_that_learned_until_after_its_window_is_found_and_behaviour_is_co
     path.write_text(json.dumps(about))
     found = audited(workspace)
     assert leaks(found) == {WINDOW: {"seen_until of the text fold"}}
-    assert [window.columns == len(FEATURES.names()) for window in found] == [False, True, False, False]
+    assert [window.columns == len(evaluated.pipeline.features.names()) for window in found] == [
+        False,
+        True,
+        False,
+        False,
+    ]
     assert findings(found) == [
         f"window {WINDOW.isoformat()}: seen_until of the text fold: found {CUT}, expected before {WINDOW}; "
         "remove cache/ of the project and run `recsys train` again"

@@ -9,14 +9,14 @@ from tests.features.log import seconds
 
 NOW = seconds(100)
 UNKNOWN = -1
+NAMES = ("user_events_1h", "session_events", "session_minutes", "session_times_chosen")
 
 
 def session_of(candidates: list[int], *events: tuple[int, float]) -> list[tuple[float, ...]]:
     """Of events of an item so many minutes ago, the latest first."""
     items, ago = zip(*events, strict=True) if events else ((), ())
     recent = Recent(np.array(items, dtype=np.int64), np.full(len(items), "view"), NOW - 60 * np.array(ago))
-    names = ("user_events_1h", "session_events", "session_minutes", "session_times_chosen")
-    return [tuple(row[name] for name in names) for row in rows_of(candidates, user=replace(USER, recent=recent))]
+    return [tuple(row[name] for name in NAMES) for row in rows_of(candidates, user=replace(USER, recent=recent))]
 
 
 def test_a_session_goes_back_to_the_last_break_of_half_an_hour():
@@ -38,4 +38,4 @@ def test_who_did_nothing_for_half_an_hour_is_in_no_session():
 @pytest.mark.parametrize("user", [USER, NOBODY], ids=["nothing recent", "a user never seen"])
 def test_who_did_nothing_lately_is_in_no_session(user):
     (found,) = rows_of([TEA], user=user)
-    assert [found[name] for name in found if name.startswith("session_") or name == "user_events_1h"] == [0] * 4
+    assert [found[name] for name in found if name in NAMES] == [0] * 4
