@@ -17,28 +17,20 @@ from pathlib import Path
 import polars as pl
 
 from features.daily.day import partials
+from features.daily.events import keyed_events, no_events
 from features.daily.files import scan_partials, write_partials
-from features.daily.keys import KEY_OF, KEYS, USER_KEY, hashing, key, sums_by_key
-from features.daily.log import ONE_DAY, POSITION, DailyLog, midnight
+from features.daily.keys import KEYS, USER_KEY, hashing, sums_by_key
+from features.daily.log import ONE_DAY, DailyLog, midnight
 from features.daily.order import by_user, latest_first
 from features.daily.parallel import side_by_side
-from features.daily.partials import AT, RANK, Partials, merged_pairs, together
+from features.daily.partials import Partials, merged_pairs, together
 from features.featureset import FeatureSet
-from features.history import LOGGED
-from recsys.errors import DataError, FeatureStoreError
-from recsys.schema import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, UTC_MICROSECONDS, VALUE
+from recsys.errors import FeatureStoreError
+from recsys.schema import ITEM_ID, TIMESTAMP, USER_ID
 
 FORMAT = "3"
 MERGE_DAYS = 28  # fewer are read about as fast one by one
 SAMPLED_KEYS = KEYS // 64
-COLUMNS = {
-    USER_ID: pl.String(),
-    ITEM_ID: pl.String(),
-    EVENT_TYPE: pl.String(),
-    TIMESTAMP: UTC_MICROSECONDS,
-    VALUE: pl.Float64(),
-}
-LOGGED_A_DAY = 1 << 32
 
 
 class DailyAggregates:
@@ -67,7 +59,7 @@ class DailyAggregates:
         return len(missing)
 
     def _compute(self, day: date, path: Path) -> None:
-        found = partials(self._events(self.log.scan(day), day), self.types)
+        found = partials(keyed_events(self.log, day, self.log.scan(day), self.types), self.types)
         tables = (found.items, found.users, found.pairs, found.events)
         write_partials(path, [[table.collect() for table in tables]])
 
@@ -121,29 +113,10 @@ class DailyAggregates:
     def _part_of_day(self, start: datetime, end: datetime) -> Partials:
         """From the log: `start` and `end` lie in one day, or are equal."""
         day = start.astimezone(UTC).date()
-        rows = pl.LazyFrame(schema={**COLUMNS, POSITION: pl.UInt32()})
-        if start < end and self.log.version(day):
-            rows = self.log.scan(day).filter(pl.col(TIMESTAMP).is_between(start, end, closed="left"))
-        return partials(self._events(rows, day), self.types)
-
-    def _events(self, rows: pl.LazyFrame, day: date) -> pl.DataFrame:
-        """As features.daily.day.partials needs them."""
-        logged = pl.col(POSITION).cast(pl.Int64) + day.toordinal() * LOGGED_A_DAY
-        typed = rows.with_columns(pl.col(name).cast(kind) for name, kind in COLUMNS.items())
-        events = typed.select(
-            *(name for of_id, of_key in KEY_OF.items() for name in (pl.col(of_id), key(of_id).alias(of_key))),
-            pl.col(EVENT_TYPE).cast(pl.Enum(self.types), strict=False),
-            pl.col(TIMESTAMP).cast(pl.Int64).alias(AT),
-            VALUE,
-            logged.alias(LOGGED),
-        ).collect(engine="streaming")
-        if events[EVENT_TYPE].null_count():
-            unknown = sorted(set(typed.select(pl.col(EVENT_TYPE).unique()).collect().to_series()) - set(self.types))
-            raise DataError(
-                f"{self.log.path(day)}: found the types {unknown}, expected {sorted(self.types)}; "
-                "add them to [interaction_types]"
-            )
-        return events.with_columns(pl.col(EVENT_TYPE).to_physical().cast(pl.UInt8).alias(RANK)).drop(EVENT_TYPE)
+        if start == end or not self.log.version(day):
+            return partials(no_events(), self.types)
+        rows = self.log.scan(day).filter(pl.col(TIMESTAMP).is_between(start, end, closed="left"))
+        return partials(keyed_events(self.log, day, rows, self.types), self.types)
 
     def _versions(self) -> dict[date, str]:
         """Of each day of the log, in order."""

@@ -36,7 +36,7 @@ def test_a_key_of_two_ids_is_refused():
     ],
 )
 def test_two_ids_with_one_hash_are_never_taken_for_one(tmp_path, monkeypatch, rows, message):
-    monkeypatch.setattr("features.daily.aggregates.key", lambda name: pl.col(name).str.head(1).hash())
+    monkeypatch.setattr("features.daily.events.key", lambda name: pl.col(name).str.head(1).hash())
     with pytest.raises(FeatureStoreError, match=message):
         snapshot(aggregates_in(tmp_path, events(*rows)), day(2.9), tmp_path / "out")
 
