@@ -83,8 +83,8 @@ class Request:
             return nothing, nothing, nothing
         rows, size = self.items.neighbours[history], len(self.items)
         in_last = np.repeat(self.user.in_last_occasion, np.diff(rows.indptr))
-        total: Floats = np.bincount(rows.indices, rows.data, size)
-        latest: Floats = np.bincount(rows.indices[in_last], rows.data[in_last], size)
+        total = np.bincount(rows.indices, rows.data, size).astype(np.float64, copy=False)
+        latest = np.bincount(rows.indices[in_last], rows.data[in_last], size).astype(np.float64, copy=False)
         strongest = np.zeros(size)
         np.maximum.at(strongest, rows.indices, rows.data)
         return total, strongest, latest
