@@ -12,18 +12,16 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from features.affinity import HALF_LIFE_DAYS, MAX_CATEGORIES
 from features.fields import count_of
-from features.history import MAX_HISTORY_ITEMS, RECENT_DAYS, RECENT_EVENTS
+from features.history import MAX_HISTORY_ITEMS
+from features.recent_lists import affinity_after, recent_after
 from recsys.state import SECONDS_A_DAY
 
 Row = Mapping[str, Any]
 """A user in the store, by the columns of the views of users; NaN or None for one never seen."""
 
 FIRST, LAST = "first_at", "last_at"
-AFFINITY: Final = ("affinity_categories", "affinity_weights")
 HISTORY: Final = ("history_items", "history_occasions", "history_first_at", "history_last_at", "history_types")
-RECENT: Final = ("recent_items", "recent_types", "recent_at")
 _WINDOWED: Final = re.compile(r"(.+)_(\d+)d")
 
 
@@ -151,8 +149,8 @@ def user_row_after(row: Row, events: Sequence[RecentEvent], since: Since) -> dic
     return (
         found
         | _history_after(past, events, since)
-        | _recent_after(row, events, since)
-        | _affinity_after(row, events, since)
+        | recent_after(row, events, since)
+        | affinity_after(row, events, since)
     )
 
 
@@ -182,29 +180,6 @@ def _history_after(past: Past, events: Sequence[RecentEvent], since: Since) -> d
             )
         touched[item] = pair, max(event.place for event in own)
     return dict(zip(HISTORY, past.with_pairs(touched), strict=True))
-
-
-def _recent_after(row: Row, events: Sequence[RecentEvent], since: Since) -> dict[str, list[Any]]:
-    """The last interactions: the latest first, of several at one time the one logged last."""
-    known = [[] if row[name] is None else row[name] for name in RECENT]
-    start = since.moment - RECENT_DAYS * SECONDS_A_DAY
-    new = [(event.item_id, event.event_type, event.at) for event in reversed(events) if event.at >= start]
-    # Sorting is stable, and what the row has was logged before.
-    kept = sorted([*new, *zip(*known, strict=True)], key=lambda one: -one[2])[:RECENT_EVENTS]
-    return {name: [one[at] for one in kept] for at, name in enumerate(RECENT)}
-
-
-def _affinity_after(row: Row, events: Sequence[RecentEvent], since: Since) -> dict[str, list[Any]]:
-    """The interest in categories, as of the moment of the snapshot."""
-    categories, weights = ([] if row[name] is None else row[name] for name in AFFINITY)
-    found = dict(zip(categories, weights, strict=True))
-    for event in events:
-        if (category := since.categories.get(event.item_id)) is not None:
-            age_days = (since.moment - event.at) / SECONDS_A_DAY
-            weight = float(np.float32(since.weights[event.event_type])) * 0.5 ** (age_days / HALF_LIFE_DAYS)
-            found[category] = found.get(category, 0.0) + weight
-    kept = sorted(sorted(found, key=lambda name: -found[name])[:MAX_CATEGORIES])
-    return dict(zip(AFFINITY, (kept, [found[name] for name in kept]), strict=True))
 
 
 @cache

@@ -1,4 +1,5 @@
-"""The views of features.aggregate at a moment, out of the partials of days: the same rows, in the order of no key.
+"""The views of features.aggregate and features.history at a moment, out of the partials of days: the same rows, in the
+order of no key. That of features.affinity is not among them: it depends on what items were at that moment.
 
 Writes  OUT/VIEW/NUMBER.parquet
 """

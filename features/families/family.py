@@ -81,10 +81,12 @@ class Request:
         if len(history) == 0:
             nothing = np.zeros(len(self.items))
             return nothing, nothing, nothing
-        rows = self.items.neighbours[history]
-        last = self.items.neighbours[history[self.user.in_last_occasion]]
-        found = (rows.sum(axis=0), rows.max(axis=0).toarray(), last.sum(axis=0))
-        total, strongest, latest = (np.asarray(values, dtype=np.float64).ravel() for values in found)
+        rows, size = self.items.neighbours[history], len(self.items)
+        in_last = np.repeat(self.user.in_last_occasion, np.diff(rows.indptr))
+        total = np.bincount(rows.indices, rows.data, size).astype(np.float64, copy=False)
+        latest = np.bincount(rows.indices[in_last], rows.data[in_last], size).astype(np.float64, copy=False)
+        strongest = np.zeros(size)
+        np.maximum.at(strongest, rows.indices, rows.data)
         return total, strongest, latest
 
     @cached_property

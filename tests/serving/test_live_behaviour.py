@@ -62,6 +62,7 @@ def assert_same(found: tuple[ItemState, list[UserState]], expected: tuple[ItemSt
     for one, other in zip(found[1], expected[1], strict=True):
         for name in ("behaviour", "history", "occasions", "first_at", "last_at", "types"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+        np.testing.assert_array_equal(one.recent.at, other.recent.at)
 
 
 @pytest.fixture
@@ -154,7 +155,7 @@ def sorted_history(found: tuple[ItemState, list[UserState]]) -> tuple[ItemState,
     order = [np.lexsort((user.history, -user.last_at)) for user in users]
     lists = ("history", "occasions", "first_at", "last_at", "types")
     return items, [
-        UserState(user.behaviour, *(getattr(user, name)[at] for name in lists))
+        UserState(user.behaviour, *(getattr(user, name)[at] for name in lists), user.recent)
         for user, at in zip(users, order, strict=True)
     ]
 
