@@ -126,7 +126,7 @@ logged = st.lists(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(logged, st.randoms(use_true_random=False))
 def test_late_repeated_and_disordered_events_leave_what_ordered_ones_leave(tmp_path_factory, found, random):
     events = [
