@@ -5,6 +5,7 @@ import lightgbm as lgb
 import numpy as np
 import polars as pl
 import pytest
+from feast import FeatureStore
 from polars.testing import assert_frame_equal
 
 from recsys.bundle import champion, list_bundles, open_bundle
@@ -67,6 +68,15 @@ def test_the_online_store_is_filled_up_to_the_end_of_the_data(published):
     last = pipeline.interactions.row(-1, named=True)
     history = pipeline.store.online_user(last["user_id"], pipeline.catalogue).history
     assert pipeline.catalogue.item_ids[history[0]] == last["item_id"]
+
+
+def test_the_features_are_a_project_for_the_commands_of_feast(published):
+    folder = published.pipeline.store.folder
+    feast = FeatureStore(repo_path=str(folder))
+    found = feast.get_online_features(["user_behaviour:occasions"], {"user_id": ["user-01"]})
+    (occasions,) = found.to_dict()["occasions"]
+    user = published.pipeline.store.online_user("user-01", published.pipeline.catalogue)
+    assert occasions == user.behaviour[published.pipeline.features.user_columns.index("occasions")]
 
 
 def test_publishing_again_leaves_the_bundle_and_promotes_it(published):
