@@ -6,7 +6,7 @@ there, so that nothing has to be taken out again: features.aggregate with `windo
 
 import bisect
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -159,13 +159,18 @@ def known(value: float | None) -> float:
     return 0.0 if value is None or value != value else float(value)
 
 
+def by_item(events: Iterable[RecentEvent]) -> dict[str, list[RecentEvent]]:
+    """The events with each item, in their order."""
+    found: dict[str, list[RecentEvent]] = {}
+    for event in events:
+        found.setdefault(event.item_id, []).append(event)
+    return found
+
+
 def _history_after(past: Past, events: Sequence[RecentEvent], since: Since) -> dict[str, list[Any]]:
     """The lists of the history."""
-    by_item: dict[str, list[RecentEvent]] = {}
-    for event in events:
-        by_item.setdefault(event.item_id, []).append(event)
     touched: dict[str, tuple[Pair, int]] = {}
-    for item, own in by_item.items():
+    for item, own in by_item(events).items():
         pair, times = past.pair(item), {event.at for event in own}
         new = sum(not past.is_known(item, at) for at in times)
         types = {event.event_type for event in own}

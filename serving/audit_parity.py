@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +25,7 @@ from features.differences import Difference, matrix_differences
 from features.featureset import FeatureSet
 from features.recent import Row
 from features.store import BehaviourStore, weigh
-from recsys.bundle import open_bundle
+from recsys.bundle import Bundle, open_bundle
 from recsys.bundle_files import CATALOGUE_FILE
 from recsys.catalogue import Catalogue
 from recsys.errors import BundleError
@@ -85,10 +86,19 @@ def audit_parity(workspace: Workspace, *, requests: int, seed: int) -> ParityAud
     logged = list(logged_requests(workspace.events)) if workspace.events.exists() else []
     drawn = np.sort(np.random.default_rng(seed).permutation(len(logged))[:requests]).tolist()
     found = ParityAudit()
+    if not drawn:
+        return found
+    interactions = weigh(workspace.read_table("interactions"), workspace.config.interaction_types)
+    # Each is read and hashed once, however many states it answered from.
+    bundle_of = cache(lambda name: _opened(workspace.bundles / name))
     with progress("replaying requests", len(drawn)) as advance:
         for _, group in groupby((logged[at] for at in drawn), key=_state_of):
             same = list(group)
-            _replay(workspace, same, found)
+            bundle = bundle_of(same[0].bundle)
+            if bundle is None:
+                found.skipped["their bundle is no more"] += len(same)
+            else:
+                _replay(workspace, bundle, interactions, same, found)
             advance(len(same), note=f"{len(found.differences)} differences")
     return found
 
@@ -99,17 +109,26 @@ def _state_of(request: LoggedRequest) -> tuple[object, ...]:
     return request.bundle, served.as_of, served.written_at, served.events, served.items
 
 
-def _replay(workspace: Workspace, requests: Sequence[LoggedRequest], found: ParityAudit) -> None:
-    """Replay requests that were answered from one state."""
-    served = requests[0].features
+def _opened(path: Path) -> Bundle | None:
+    """None when it is not there as it was published."""
     try:
-        bundle = open_bundle(workspace.bundles / requests[0].bundle)
+        return open_bundle(path)
     except BundleError:
-        found.skipped["their bundle is no more"] += len(requests)
-        return
+        return None
+
+
+def _replay(
+    workspace: Workspace,
+    bundle: Bundle,
+    interactions: pl.DataFrame,
+    requests: Sequence[LoggedRequest],
+    found: ParityAudit,
+) -> None:
+    """Replay requests that this bundle answered from one state; `interactions` are those of the tables."""
+    served = requests[0].features
     types = workspace.config.interaction_types
     features = FeatureSet.of_config(workspace.config)
-    known = weigh(workspace.read_table("interactions"), types).filter(pl.col(TIMESTAMP) < served.as_of)
+    known = interactions.filter(pl.col(TIMESTAMP) < served.as_of)
     recent = recent_interactions(workspace.events, served.as_of, served.written_at, until=served.events, types=types)
     now = served.as_of
     if len(recent):
@@ -134,9 +153,10 @@ def _replay(workspace: Workspace, requests: Sequence[LoggedRequest], found: Pari
         )
         engine.replay(latest_items(workspace.events, until=served.items), Path(folder) / "embeddings.db")
         state = store.items_at(engine.catalogue, now)
+        engine.move_to(state)
         users = store.users_at([request.user_id for request in requests], engine.catalogue, now)
         for request, user in zip(requests, users, strict=True):
-            expected = engine.features_at(state, user, request.features.candidates, request.query)
+            expected = engine.features_of(user, request.features.candidates, request.query)
             compare(found, request.features.matrix, expected, request.features.candidates, bundle.manifest.features)
 
 

@@ -221,12 +221,13 @@ class BundleEngine:
             [ItemChange(sequence, item, None if item.columns is None else next(vectors)) for sequence, item in changed]
         )
 
-    def features_at(
-        self, state: ItemState, user: UserState, candidates: Sequence[str], query: str | None
-    ) -> NDArray[np.float32]:
-        """The matrix of these candidates for a user, float32 (n_candidates, n_features), at the moment of `state`."""
+    def move_to(self, state: ItemState) -> None:
+        """Answer as of the moment of `state`, over all items that this engine has."""
         self._items.put_behaviour(state.now, dict(enumerate(state.behaviour)))
         self._recommender = replace(self._recommender, items=self._items.state)
+
+    def features_of(self, user: UserState, candidates: Sequence[str], query: str | None) -> NDArray[np.float32]:
+        """The matrix of these candidates for a user: float32 (n_candidates, n_features)."""
         positions = np.array([self._catalogue.index[item] for item in candidates], dtype=np.int64)
         return self._features(user, positions, self._encode_query(query))
 

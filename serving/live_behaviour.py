@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from features.featureset import FeatureSet
-from features.recent import Past, RecentEvent, Row, Since, user_row_after
+from features.recent import Past, RecentEvent, Row, Since, by_item, user_row_after
 from features.recent_items import Additions, item_additions, row_after
 from features.rows import user_state
 from recsys.catalogue import Catalogue
@@ -131,11 +131,9 @@ class LiveBehaviour:
         """What the user's events add to the items, in place of what those known before added."""
         self._users.pop(user, None)
         known, past = self._events.setdefault(user, []), Past(row)
-        by_item: dict[str, list[RecentEvent]] = {}
         for event in events:
             bisect.insort(known, event)
-            by_item.setdefault(event.item_id, []).append(event)
-        for item, new in by_item.items():
+        for item, new in by_item(events).items():
             own = self._pairs.setdefault((user, item), [])
             before = item_additions(past, own, self._since, self._features.item_columns) if own else None
             for event in new:
