@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
-from features.aggregate import WEIGHT, before
+from features.views import WEIGHT, before
 from recsys.catalogue import Catalogue
 from recsys.schema import ITEM_ID, TIMESTAMP, USER_ID
 

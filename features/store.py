@@ -1,13 +1,15 @@
 """The project's feature store: snapshots computed with Polars, kept, joined in time and served by Feast.
 
 Reads   tables/interactions.parquet
-Writes  features/VIEW/*.parquet      snapshots, a file for each moment      (Feast's offline store, Polars)
-        features/cooccurrence/*.npz  item neighbours at the same moments
-        features/online/             the latest of them                     (Feast's online store, see features.online)
+Writes  features/daily/log/             the interactions by day, in files that change only when their day does
+        features/daily/{days,merged}/   what each day adds, computed once       (features.daily.aggregates)
+        features/VIEW/MOMENT-*.parquet  snapshots, made of the days before      (Feast's offline store, Polars)
+        features/cooccurrence/*.npz     item neighbours at the same moments
+        features/online/                the latest of them                      (Feast's online store, features.online)
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,17 +17,19 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
-from features.affinity import user_affinity
-from features.aggregate import WEIGHT, item_behaviour, user_behaviour
 from features.cooccurrence import cooccurrence
+from features.daily.aggregates import DailyAggregates
+from features.daily.events import COLUMNS
+from features.daily.log import DailyLog
+from features.daily.snapshot import snapshot
 from features.definitions import AFFINITY_VIEW, EVENT_TIMESTAMP, HISTORY_VIEW, ITEM_VIEW, USER_VIEW, feature_objects
 from features.feast_plugins.polars_retrieval_job import PolarsRetrievalJob
 from features.feast_project import PROJECT, open_project
 from features.featureset import FeatureSet
-from features.history import user_history
 from features.online import Filling, OnlineFeatures
 from features.recent import Row
 from features.rows import user_state
+from features.views import WEIGHT
 from recsys.catalogue import Catalogue
 from recsys.config import InteractionType
 from recsys.errors import DataError, FeatureStoreError
@@ -36,6 +40,7 @@ from recsys.workspace import Workspace
 
 VIEWS = (ITEM_VIEW, USER_VIEW, HISTORY_VIEW, AFFINITY_VIEW)
 COOCCURRENCE = "cooccurrence"
+DAILY = "daily"
 ITEMS_AT_ONCE = 20_000
 
 
@@ -43,15 +48,23 @@ class BehaviourStore:
     """The features of one project, offline and online. One instance a process: Feast caches its registry in it."""
 
     def __init__(
-        self, folder: Path, features: FeatureSet, *, online_store: str = SQLITE, project: str = PROJECT
+        self,
+        folder: Path,
+        features: FeatureSet,
+        weights: Mapping[str, float],
+        *,
+        online_store: str = SQLITE,
+        project: str = PROJECT,
     ) -> None:
-        """`online_store` as in recsys.toml. Raises ConfigError or FeatureStoreError when it cannot be used.
+        """`weights` of the interaction types of these features, `online_store` as in recsys.toml.
 
-        Projects that share a Redis are told apart by `project` in their keys.
+        Raises ConfigError or FeatureStoreError when the online store cannot be used. Projects that share a Redis are
+        told apart by `project` in their keys.
         """
         self.folder = folder
         self.features = features
         folder.mkdir(parents=True, exist_ok=True)
+        self._days = DailyAggregates(DailyLog(folder / DAILY / "log"), folder / DAILY, weights)
         self.feast = open_project(folder, online_store=None)
         self._online = OnlineFeatures(folder, online_store, project)
 
@@ -60,7 +73,10 @@ class BehaviourStore:
         """The store that a project's recsys.toml describes."""
         config = workspace.config
         features = FeatureSet.of_config(config)
-        return cls(workspace.features, features, online_store=config.features.online_store, project=config.name)
+        weights = weights_of(config.interaction_types)
+        return cls(
+            workspace.features, features, weights, online_store=config.features.online_store, project=config.name
+        )
 
     # Writing
 
@@ -71,35 +87,53 @@ class BehaviourStore:
         moments: Sequence[datetime],
         *,
         windows_from: datetime | None = None,
+        advance: Callable[[], None] = lambda: None,
     ) -> int:
         """Compute every view and the neighbours at each moment, unless they are there; returns how many were not.
 
         windows_from  the moment of an earlier snapshot: windows begin as there, and neighbours are those of it
+        advance       is told of every moment that is there
+
+        Of days whose interactions have not changed since they were computed nothing is computed again.
         """
         missing = [as_of for as_of in moments if not self._neighbours_path(as_of).exists()]
         if missing:
             # First: what is on the disk is known to Feast, even if this process dies on the way.
             self.feast.apply(feature_objects(self.folder, self.features))  # type: ignore[arg-type]  # its list is invariant
-        for as_of in missing:
-            views = (
-                item_behaviour(interactions, as_of, self.features, windows_from=windows_from),
-                user_behaviour(interactions, as_of, self.features, windows_from=windows_from),
-                user_history(interactions, as_of, windows_from=windows_from),
-                user_affinity(interactions, catalogue, as_of, windows_from=windows_from),
-            )
-            for name, view in zip(VIEWS, views, strict=True):
-                _write_parquet(view, self.folder / name / f"{_stamp(as_of)}.parquet")
-            path = self._neighbours_path(as_of)
-            path.parent.mkdir(exist_ok=True)
-            partial = path.with_suffix(".tmp.npz")
-            found = cooccurrence(interactions, catalogue, windows_from or as_of)
-            ids = np.array(catalogue.item_ids, dtype=np.str_)
-            np.savez(partial, data=found.data, indices=found.indices, indptr=found.indptr, item_ids=ids)
-            partial.replace(path)
+            self._days.log.hold(interactions.select(*COLUMNS))
+        for as_of in moments:
+            if as_of in missing:
+                self._write_views(catalogue, as_of, windows_from)
+                self._write_neighbours(cooccurrence(interactions, catalogue, windows_from or as_of), catalogue, as_of)
+            advance()
         return len(missing)
 
+    def _write_views(self, catalogue: Catalogue, as_of: datetime, windows_from: datetime | None) -> None:
+        new = self.folder / DAILY / "snapshot"
+        snapshot(self._days, catalogue, as_of, new, windows_from=windows_from)
+        for view in VIEWS:
+            folder = self.folder / view
+            folder.mkdir(exist_ok=True)
+            # Of a snapshot that was not finished.
+            for path in folder.glob(f"{_stamp(as_of)}-*"):
+                path.unlink()
+            for path in (new / view).iterdir():
+                path.rename(folder / f"{_stamp(as_of)}-{path.name}")
+        shutil.rmtree(new)
+
+    def _write_neighbours(self, found: sp.csr_array, catalogue: Catalogue, as_of: datetime) -> None:
+        path = self._neighbours_path(as_of)
+        path.parent.mkdir(exist_ok=True)
+        partial = path.with_suffix(".tmp.npz")
+        ids = np.array(catalogue.item_ids, dtype=np.str_)
+        np.savez(partial, data=found.data, indices=found.indices, indptr=found.indptr, item_ids=ids)
+        partial.replace(path)
+
     def forget_other_data(self, fingerprint: str) -> None:
-        """Drop every snapshot that was computed from other data than that of this fingerprint."""
+        """Drop every snapshot that was computed from other data than that of this fingerprint.
+
+        What was computed of days stays: each day says of itself what it was computed from.
+        """
         mark = self.folder / "computed_from"
         if mark.exists() and mark.read_text() == fingerprint:
             return
@@ -238,12 +272,17 @@ class BehaviourStore:
         return user_state(row, self.features, catalogue)
 
 
-def weigh(interactions: pl.DataFrame, types: dict[str, InteractionType]) -> pl.DataFrame:
+def weights_of(types: Mapping[str, InteractionType]) -> dict[str, float]:
+    """The weight of each interaction type."""
+    return {name: kind.weight for name, kind in types.items()}
+
+
+def weigh(interactions: pl.DataFrame, types: Mapping[str, InteractionType]) -> pl.DataFrame:
     """The interactions with the weight of their type in a column of its own.
 
     Raises DataError when one is of a type that is not among `types`.
     """
-    weights = {name: kind.weight for name, kind in types.items()}
+    weights = weights_of(types)
     if unknown := sorted(set(interactions[EVENT_TYPE].unique()) - weights.keys()):
         raise DataError(
             f"interactions: found the types {unknown}, expected {sorted(weights)}; "
@@ -254,10 +293,3 @@ def weigh(interactions: pl.DataFrame, types: dict[str, InteractionType]) -> pl.D
 
 def _stamp(as_of: datetime) -> str:
     return as_of.astimezone(UTC).strftime("%Y-%m-%dT%H%M%S.%f")
-
-
-def _write_parquet(frame: pl.DataFrame, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".tmp")
-    frame.write_parquet(partial)
-    partial.replace(path)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from features.differences import Difference, matrix_differences
 from features.featureset import FeatureSet
 from features.recent import Row
-from features.store import BehaviourStore, weigh
+from features.store import BehaviourStore, weigh, weights_of
 from recsys.bundle import Bundle, open_bundle
 from recsys.bundle_files import CATALOGUE_FILE
 from recsys.catalogue import Catalogue
@@ -137,7 +137,7 @@ def _replay(
         now = max(now, latest + timedelta(microseconds=1))
     everything = pl.concat([known, weigh(recent, types)], how="diagonal")
     with TemporaryDirectory(prefix="recsys-audit-") as folder:
-        store = BehaviourStore(Path(folder), features)
+        store = BehaviourStore(Path(folder), features, weights_of(types))
         catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
         store.snapshot(known, catalogue, [served.as_of])
         if now > served.as_of:

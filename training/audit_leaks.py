@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from features.differences import Difference, catalogue_differences, row_differences
-from features.store import BehaviourStore
+from features.store import BehaviourStore, weights_of
 from recsys.catalogue import Catalogue
 from recsys.errors import LeakError
 from recsys.interest import InterestScorer
@@ -105,7 +105,7 @@ def window_anew(pipeline: Pipeline, catalogue: Catalogue, start: datetime, end: 
     """The window with features from nothing but the interactions before `start`; only labels come from later."""
     before_end = pipeline.interactions if end is None else pipeline.interactions.filter(pl.col(TIMESTAMP) < end)
     with TemporaryDirectory(prefix="recsys-audit-") as folder:
-        store = BehaviourStore(Path(folder), pipeline.features)
+        store = BehaviourStore(Path(folder), pipeline.features, weights_of(pipeline.config.interaction_types))
         store.snapshot(before_end.filter(pl.col(TIMESTAMP) < start), catalogue, [start])
         return open_window(store, catalogue, before_end, start=start, end=end, label_weights=pipeline.label_weights)
 

@@ -128,9 +128,7 @@ class Pipeline:
         moments = sorted({*self.windows, self.cut, self.end})
         started = time.monotonic()
         with progress("features", len(moments)) as advance:
-            for moment in moments:
-                self.store.snapshot(self.interactions, self.catalogue, [moment])
-                advance()
+            self.store.snapshot(self.interactions, self.catalogue, moments, advance=advance)
         self.stages.seconds["features"] = time.monotonic() - started
 
     @cached_property

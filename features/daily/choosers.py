@@ -15,9 +15,9 @@ from features.fields import WINDOWS_DAYS, windowed
 class Choosers:
     """Of items in one order; a pair may be added once, and pairs from several threads."""
 
-    def __init__(self, items: int, as_of: datetime) -> None:
+    def __init__(self, items: int, windows_from: datetime) -> None:
         self._since: Sequence[tuple[str, int]] = [
-            (windowed("users", days), microseconds(as_of - timedelta(days=days))) for days in WINDOWS_DAYS
+            (windowed("users", days), microseconds(windows_from - timedelta(days=days))) for days in WINDOWS_DAYS
         ]
         names = (*(name for name, _ in self._since), "users", "returned")
         self._counts = {name: np.zeros(items, dtype=np.int64) for name in names}

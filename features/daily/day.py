@@ -5,14 +5,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from features.daily.keys import ITEM_KEY, USER_KEY, ids_by_key, two_ids
+from features.daily.events import AT, LOGGED, RANK
+from features.daily.keys import ITEM_KEY, USER_KEY, sums_by_key, two_ids
 from features.daily.order import by_user, starts_of
-from features.daily.partials import AT, RANK, Partials, repeated
+from features.daily.partials import OCCASIONS, Partials, no_pairs, repeated
 from features.fields import count_of
-from features.history import LOGGED
 from recsys.schema import ITEM_ID, USER_ID, VALUE
-
-OCCASIONS = "occasions"
 
 
 def partials(events: pl.DataFrame, types: Sequence[str]) -> Partials:
@@ -22,19 +20,13 @@ def partials(events: pl.DataFrame, types: Sequence[str]) -> Partials:
     types   in the order of their rank
     """
     if not events[AT].is_sorted():
-        events = events.sort(AT)
+        events = events.sort(AT, maintain_order=True)
     events = events.with_columns(_occasions(events))
     sums = _summable(types)
-    items = ids_by_key(events, ITEM_ID, occasions=pl.col(OCCASIONS).cast(pl.Int64), **sums)
+    items = sums_by_key(events.select(ITEM_KEY, ITEM_ID, pl.col(OCCASIONS).cast(pl.Int64), **sums), ITEM_ID)
     ordered = by_user(events.drop(ITEM_ID))
     kept = ordered.select(USER_KEY, ITEM_KEY, OCCASIONS, AT, LOGGED, RANK)
     return Partials(items.lazy(), _users(ordered, sums).lazy(), no_pairs(), kept.lazy())
-
-
-def no_pairs() -> pl.LazyFrame:
-    """Only sums of days have pairs."""
-    times = dict.fromkeys([OCCASIONS, "first_at", "last_at", LOGGED], pl.Int64())
-    return pl.LazyFrame(schema={USER_KEY: pl.UInt64(), ITEM_KEY: pl.UInt64(), **times, RANK: pl.UInt8()})
 
 
 def _occasions(events: pl.DataFrame) -> pl.Series:

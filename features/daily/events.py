@@ -7,11 +7,12 @@ import polars as pl
 
 from features.daily.keys import KEY_OF, key
 from features.daily.log import POSITION, DailyLog
-from features.daily.partials import AT, RANK
-from features.history import LOGGED
 from recsys.errors import DataError
 from recsys.schema import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, UTC_MICROSECONDS, VALUE
 
+AT = "at"
+RANK = "rank"
+LOGGED = "logged"
 COLUMNS = {
     USER_ID: pl.String(),
     ITEM_ID: pl.String(),

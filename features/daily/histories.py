@@ -1,4 +1,10 @@
-"""The view of histories out of pairs and events: that of features.history, for rows that are sorted already."""
+"""The view of histories out of pairs and events: what users chose and what they did last, the latest first.
+
+history_*  lists of equal length, an entry for each item, at most MAX_HISTORY_ITEMS
+recent_*   lists of equal length, an entry for each interaction, at most RECENT_EVENTS of the last RECENT_DAYS
+
+Of several at one time the one logged last comes first.
+"""
 
 from datetime import datetime
 
@@ -7,11 +13,11 @@ import polars as pl
 import pyarrow as pa
 
 from features import history
-from features.aggregate import finish
+from features.daily.events import AT, RANK
 from features.daily.keys import ITEM_KEY, USER_KEY
 from features.daily.order import starts_of
-from features.daily.partials import AT, RANK
 from features.fields import HISTORY_FIELDS
+from features.views import finish
 from recsys.schema import USER_ID
 
 MICROSECONDS = 1e6

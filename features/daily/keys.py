@@ -5,6 +5,7 @@ A key is the hash of an id, so that every day gives an id the same one; tables s
 
 import polars as pl
 
+from features.daily.sums import added, places_in
 from recsys.errors import FeatureStoreError
 from recsys.schema import ITEM_ID, USER_ID
 
@@ -25,37 +26,29 @@ def hashing() -> str:
     return str(pl.Series(["recsys"]).hash()[0])
 
 
-def ids_by_key(rows: pl.DataFrame, name: str, **sums: pl.Expr) -> pl.DataFrame:
-    """One row a key, with its id and the sums; raises FeatureStoreError when a key is that of two ids.
+def ids_by_key(rows: pl.DataFrame, name: str) -> pl.DataFrame:
+    """One row a key, with its id; raises FeatureStoreError when a key is that of two ids.
 
     name  the column of the ids
     """
     # Ids are told apart by another hash: two that share both are less likely than a broken disk.
     place = pl.int_range(pl.len(), dtype=pl.UInt32)
-    numbers = rows.select(KEY_OF[name], place.alias("row"), pl.col(name).hash(OTHER_SEED).alias("other"), **sums)
-    found = (
-        numbers.lazy()
-        .group_by(KEY_OF[name])
-        .agg(
-            pl.col("row").min(),
-            pl.col("other").min().alias("lowest"),
-            pl.col("other").max().alias("highest"),
-            pl.col(list(sums)).sum(),
-        )
-        .collect(engine="streaming")
+    numbers = rows.select(KEY_OF[name], place.alias("row"), pl.col(name).hash(OTHER_SEED).alias("other"))
+    found = numbers.group_by(KEY_OF[name]).agg(
+        pl.col("row").min(), pl.col("other").min().alias("lowest"), pl.col("other").max().alias("highest")
     )
     # Grouping strings with the numbers takes several times as long.
     ids = rows[name].gather(found["row"])
     if len(several := ids.filter(found["lowest"] != found["highest"])):
         raise two_ids(several[0], name)
-    return found.select(KEY_OF[name], ids, *sums)
+    return found.select(KEY_OF[name], ids)
 
 
-def sums_by_key(rows: pl.LazyFrame, name: str) -> pl.DataFrame:
-    """One row a key of what `name` says, with its id and the sums of all other columns."""
-    ids = ids_by_key(rows.select(KEY_OF[name], name).collect(engine="streaming"), name)
-    sums = rows.select(pl.exclude(name)).group_by(KEY_OF[name]).agg(pl.all().sum())
-    return ids.join(sums.collect(engine="streaming"), on=KEY_OF[name])
+def sums_by_key(rows: pl.DataFrame, name: str) -> pl.DataFrame:
+    """One row a key of what `name` says, with its id and the sums of all other columns, as features.daily.sums adds."""
+    ids = ids_by_key(rows, name)
+    places = places_in(ids, rows, KEY_OF[name])
+    return ids.with_columns(added(rows.drop(KEY_OF[name], name), places, len(ids)))
 
 
 def two_ids(found: str, name: str) -> FeatureStoreError:

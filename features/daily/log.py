@@ -3,7 +3,9 @@
 Reads and writes  FOLDER/day=YYYY-MM-DD/PART.parquet
 """
 
+import shutil
 from datetime import UTC, date, datetime, time, timedelta
+from hashlib import blake2b
 from pathlib import Path
 
 import polars as pl
@@ -38,6 +40,33 @@ class DailyLog:
             ).sink_parquet(new, maintain_order=True)
             new.replace(path)
         return days
+
+    def hold(self, interactions: pl.DataFrame) -> list[date]:
+        """Hold these interactions, in the order of time, and no others; returns the days that are not as they were.
+
+        Files of other days are left alone: each has its name from what is in it.
+        """
+        rows = interactions.sort(TIMESTAMP, maintain_order=True)
+        hashes = rows.hash_rows().to_numpy()
+        lengths = rows.group_by(pl.col(TIMESTAMP).dt.date(), maintain_order=True).len().rows()
+        changed = [day for day in self.days() if day not in dict(lengths)]
+        for day in changed:
+            shutil.rmtree(self.path(day))
+        start = 0
+        for day, length in lengths:
+            content = blake2b(hashes[start : start + length].tobytes(), digest_size=16).hexdigest()
+            path = self.path(day) / f"{content}.parquet"
+            if _parts(path.parent) != [path]:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                new = path.with_suffix(".tmp")
+                rows.slice(start, length).write_parquet(new)
+                new.replace(path)
+                for other in path.parent.iterdir():
+                    if other != path:
+                        other.unlink()
+                changed.append(day)
+            start += length
+        return sorted(changed)
 
     def days(self) -> list[date]:
         """The days with interactions, in order."""

@@ -3,8 +3,8 @@
 import numpy as np
 import polars as pl
 
+from features.daily.events import LOGGED
 from features.daily.keys import USER_KEY
-from features.history import LOGGED
 from recsys.state import Positions
 
 ROW = "row"

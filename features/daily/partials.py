@@ -3,19 +3,24 @@
 An occasion is a timestamp, so that no occasion lies in two days, nor on both sides of any moment.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from math import ceil
+from typing import Final
 
 import polars as pl
 
+from features.daily.events import AT, LOGGED, RANK
+from features.daily.interest import interest
 from features.daily.keys import ITEM_KEY, KEYS, USER_KEY
 from features.daily.order import ROW
-from features.history import LOGGED
+from features.daily.sums import added, places_in
 
 PAIRS_AT_ONCE = 4_000_000  # bounds the memory of a merge
-RANK = "rank"
-AT = "at"
+OCCASIONS: Final = "occasions"
+INTEREST: Final = "interest"
+PAIR_SUMS: Final = {OCCASIONS: pl.Int64(), INTEREST: pl.Float64()}
+"""What adds up over the interactions of a pair; `_pairs_of` says what each of them adds."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +29,13 @@ class Partials:
 
     items  item_key, item_id, occasions, value_sum, value_count, value_sum_squares, count_TYPE for each type
     users  user_key, user_id, the same
-    pairs  user_key, item_key, occasions, first_at, last_at, logged (the last in the log, by its place in it),
+    pairs  user_key, item_key, PAIR_SUMS, first_at, last_at, logged (the last in the log, by its place in it),
            rank (of its type of the highest weight): those of a sum of days
     events user_key, item_key, occasions (0 when an interaction before is of the same), at, logged, rank (of its type):
            those of days
 
-    All but the items are in the order of user_key, so that a file can be read a few users at a time; the pairs and the
-    events of a user are in that of time.
+    Rows are in the order of their stretches in time. All but the items of a stretch are in the order of user_key, so
+    that a file can be read a few users at a time; the pairs and the events of a user are in that of time.
     """
 
     items: pl.LazyFrame
@@ -55,25 +60,43 @@ def together(parts: Sequence[Partials]) -> Partials:
     return Partials(*(pl.concat([getattr(part, field.name) for part in parts]) for field in fields(Partials)))
 
 
-def merged_pairs(found: Partials) -> pl.DataFrame:
-    """One row a user and item, from the pairs and the events, with `row`, as latest_first needs it."""
-    events = found.events.select(
-        USER_KEY, ITEM_KEY, pl.col("occasions").cast(pl.Int64), first_at=AT, last_at=AT, logged=LOGGED, rank=RANK
-    )
-    rows = pl.concat([found.pairs, events]).collect(engine="streaming").with_row_index(ROW)
+def no_pairs() -> pl.LazyFrame:
+    """Those of days: only sums of days have pairs."""
+    keys, times = dict.fromkeys([USER_KEY, ITEM_KEY], pl.UInt64()), dict.fromkeys(["first_at", "last_at"], pl.Int64())
+    return pl.LazyFrame(schema={**keys, **PAIR_SUMS, **times, LOGGED: pl.Int64(), RANK: pl.UInt8()})
+
+
+def merged_pairs(found: Partials, weights: Mapping[str, float]) -> pl.DataFrame:
+    """One row a user and item, from the pairs and the events, with `row`, as latest_first needs it.
+
+    weights  of each type, in the order of their ranks
+    """
+    rows = pl.concat([found.pairs, _pairs_of(found.events, weights)]).collect().with_row_index(ROW)
     # Most pairs have one row, and grouping these would take longer than finding the others.
-    several = repeated(rows, USER_KEY, ITEM_KEY)
-    merged = (
-        rows.filter(several)
-        .group_by(USER_KEY, ITEM_KEY)
-        .agg(
-            pl.col("occasions").sum(),
-            pl.col("first_at").min(),
-            pl.col("last_at", LOGGED, ROW).max(),
-            pl.col(RANK).min(),
-        )
+    is_several = repeated(rows, USER_KEY, ITEM_KEY)
+    several = rows.filter(is_several)
+    merged = several.group_by(USER_KEY, ITEM_KEY).agg(
+        pl.col("first_at").min(),
+        pl.col("last_at", LOGGED, ROW).max(),
+        pl.col(RANK).min(),
     )
-    return pl.concat([rows.filter(~several), merged.select(rows.columns)])
+    places = places_in(merged, several, USER_KEY, ITEM_KEY)
+    merged = merged.with_columns(added(several.select(*PAIR_SUMS), places, len(merged)))
+    return pl.concat([rows.filter(~is_several), merged.select(rows.columns)])
+
+
+def _pairs_of(events: pl.LazyFrame, weights: Mapping[str, float]) -> pl.LazyFrame:
+    """A row an event."""
+    sums = {OCCASIONS: pl.col(OCCASIONS).cast(pl.Int64), INTEREST: interest(weights)}
+    return events.select(
+        USER_KEY,
+        ITEM_KEY,
+        **{name: sums[name] for name in PAIR_SUMS},
+        first_at=AT,
+        last_at=AT,
+        logged=LOGGED,
+        rank=RANK,
+    )
 
 
 def repeated(rows: pl.DataFrame, *names: str) -> pl.Series:

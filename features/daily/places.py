@@ -5,7 +5,8 @@ import polars as pl
 
 from features.daily.keys import ITEM_KEY
 
-BITS = 24  # a table of 64 MB, in which one of thirty of half a million items has the bits of another
+MOST_BITS = 24  # a table of 64 MB, in which one of thirty of half a million items has the bits of another
+SLOTS_AN_ITEM = 32
 
 
 class Places:
@@ -13,7 +14,8 @@ class Places:
 
     def __init__(self, keys: pl.Series) -> None:
         self._keys = keys.to_numpy()
-        self._table = np.zeros(1 << BITS, dtype=np.uint32)
+        self._bits = min(MOST_BITS, max(1, (SLOTS_AN_ITEM * len(keys)).bit_length()))
+        self._table = np.zeros(1 << self._bits, dtype=np.uint32)
         self._table[self._slots(self._keys)] = np.arange(len(keys), dtype=np.uint32)
         self._all = pl.DataFrame({ITEM_KEY: keys, "place": np.arange(len(keys), dtype=np.uint32)})
 
@@ -30,6 +32,5 @@ class Places:
         found[other] = joined["place"].to_numpy()
         return rows.with_columns(pl.Series(ITEM_KEY, found))
 
-    @staticmethod
-    def _slots(keys: np.ndarray) -> np.ndarray:
-        return keys >> np.uint64(64 - BITS)
+    def _slots(self, keys: np.ndarray) -> np.ndarray:
+        return keys >> np.uint64(64 - self._bits)

@@ -11,7 +11,8 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 SECONDS_A_DAY = 86_400.0
 
-FEATURES = FeatureSet.of(["purchase", "view"])
+WEIGHTS = {"purchase": 1.0, "view": 0.2}
+FEATURES = FeatureSet.of(WEIGHTS)
 """Interactions of other types may be in the log as well, and are counted nowhere by their type."""
 
 SCHEMA = {

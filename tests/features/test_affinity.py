@@ -3,9 +3,10 @@ from datetime import timedelta
 import polars as pl
 import pytest
 
-from features.affinity import MAX_CATEGORIES, user_affinity
+from features.affinity import MAX_CATEGORIES
 from recsys.catalogue import Catalogue
 from tests.features.log import MICROSECOND, catalogue_of, day, log
+from tests.features.whole_log import user_affinity
 
 AS_OF = day(100)
 ITEMS = pl.DataFrame({"item_id": ["cup", "jam", "tea"], "title": ["", "", ""], "category": ["dish", None, "drink"]})

@@ -20,7 +20,7 @@ from features.online_places import VARIABLE
 from features.store import BehaviourStore
 from tests.features.test_online import PASSWORD
 from tests.features.test_store import bits
-from tests.training.project import FEATURES, at, shop_tables
+from tests.training.project import FEATURES, WEIGHTS, at, shop_tables
 from tests.valkey import address_of, valkey_server
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ STARTED_WITHIN_S = 60
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> BehaviourStore:
     """The features of the made-up shop, as training leaves them."""
-    store = BehaviourStore(tmp_path_factory.mktemp("features"), FEATURES)
+    store = BehaviourStore(tmp_path_factory.mktemp("features"), FEATURES, WEIGHTS)
     store.snapshot(INTERACTIONS, CATALOGUE, [EARLY, LATE])
     store.materialise(LATE)
     return store
@@ -42,7 +42,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> BehaviourStore:
 
 def known(store: BehaviourStore) -> list[Any]:
     """All that the online store says of the items and of some users, to the bit."""
-    store = BehaviourStore(store.folder, FEATURES)
+    store = BehaviourStore(store.folder, FEATURES, WEIGHTS)
     users = [bits(store.online_user(user, CATALOGUE)) for user in USERS]
     return [bits(store.online_items(CATALOGUE)), *users]
 
@@ -128,7 +128,7 @@ def test_feast_serve_reads_redis_whose_address_is_in_the_environment_and_in_no_f
     with valkey_server(tmp_path) as server:
         server.client().config_set("requirepass", PASSWORD)
         address = address_of(server, password=PASSWORD)
-        store = BehaviourStore(tmp_path / "features", FEATURES, online_store=address)
+        store = BehaviourStore(tmp_path / "features", FEATURES, WEIGHTS, online_store=address)
         store.snapshot(INTERACTIONS, CATALOGUE, [LATE])
         store.materialise(LATE)
         text = (store.folder / "feature_store.yaml").read_text()

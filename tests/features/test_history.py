@@ -1,8 +1,9 @@
 from datetime import timedelta
 
-from features.history import RECENT_EVENTS, user_history
+from features.history import RECENT_EVENTS
 from tests.features.log import MICROSECOND, day, log, seconds
-from tests.features.test_aggregate import only_row
+from tests.features.test_whole_log import only_row
+from tests.features.whole_log import user_history
 
 AS_OF = day(100)
 

@@ -15,7 +15,7 @@ from features.feast_project import open_project
 from features.online_places import SqlitePlace
 from features.store import BehaviourStore
 from recsys.errors import FeatureStoreError
-from tests.features.log import FEATURES
+from tests.features.log import FEATURES, WEIGHTS
 from tests.features.test_store import CATALOGUE, EARLY, INTERACTIONS, LATE, MIDDLE, bits, items_of
 from tests.valkey import address_of, keys_of, valkey_server
 
@@ -34,7 +34,9 @@ def _asked_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def opened(folder: Path, server: ValkeyServer, *, project: str = "shop", password: str = "") -> BehaviourStore:
-    return BehaviourStore(folder, FEATURES, online_store=address_of(server, password=password), project=project)
+    return BehaviourStore(
+        folder, FEATURES, WEIGHTS, online_store=address_of(server, password=password), project=project
+    )
 
 
 def filled(
@@ -166,7 +168,7 @@ def test_a_password_is_in_no_error_no_log_and_no_file(tmp_path, server, caplog):
 
 def test_another_store_than_the_configured_one_is_not_taken_for_it(tmp_path, server, caplog):
     redis = filled(tmp_path, server, EARLY, project="moved")
-    sqlite = BehaviourStore(tmp_path, FEATURES)
+    sqlite = BehaviourStore(tmp_path, FEATURES, WEIGHTS)
     for read in (sqlite.online_as_of, lambda: sqlite.online_user("ann", CATALOGUE)):
         with pytest.raises(FeatureStoreError, match=r"found features in unix:///.*, expected them in sqlite .* train"):
             read()
@@ -182,12 +184,12 @@ def test_another_store_than_the_configured_one_is_not_taken_for_it(tmp_path, ser
 def test_without_the_package_redis_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr("features.online_places.find_spec", lambda name: None)
     with pytest.raises(FeatureStoreError, match="found redis://host/0, but not the package redis; pip"):
-        BehaviourStore(tmp_path, FEATURES, online_store="redis://:sesame@host/0")
+        BehaviourStore(tmp_path, FEATURES, WEIGHTS, online_store="redis://:sesame@host/0")
 
 
 def test_an_online_store_with_other_features_says_what_to_do(tmp_path, server):
     store = filled(tmp_path, server, EARLY)
-    sqlite = BehaviourStore(tmp_path, FEATURES)
+    sqlite = BehaviourStore(tmp_path, FEATURES, WEIGHTS)
     sqlite.materialise(EARLY)
     filling = sqlite._online.newest()
     feast = open_project(tmp_path, SqlitePlace().section(filling.name))

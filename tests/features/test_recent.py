@@ -7,15 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.affinity import user_affinity
-from features.aggregate import item_behaviour, user_behaviour
 from features.featureset import FeatureSet
-from features.history import MAX_HISTORY_ITEMS, RECENT_EVENTS, user_history
+from features.history import MAX_HISTORY_ITEMS, RECENT_EVENTS
 from features.recent import Past, RecentEvent, Row, Since, user_row_after
 from features.recent_items import item_additions, row_after
 from recsys.catalogue import Catalogue
 from tests.features.daily.cases import WEIGHTS, rows
 from tests.features.log import SCHEMA, day, log, seconds
+from tests.features.whole_log import item_behaviour, user_affinity, user_behaviour, user_history
 
 SNAPSHOT = day(80)
 FEATURES = FeatureSet.of(WEIGHTS)

@@ -1,3 +1,4 @@
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -6,14 +7,14 @@ import polars as pl
 import pytest
 from feast.feature_view import FeatureViewState
 
-from features.aggregate import item_behaviour
 from features.assembler import assemble
 from features.cooccurrence import cooccurrence
 from features.store import BehaviourStore, weigh
 from recsys.config import InteractionType
 from recsys.errors import DataError, FeatureStoreError
 from recsys.state import Affinity, ItemState, Recent, UserState
-from tests.features.log import FEATURES, MICROSECOND, catalogue_of, day, log, seconds
+from tests.features.log import FEATURES, MICROSECOND, WEIGHTS, catalogue_of, day, log, seconds
+from tests.features.whole_log import item_behaviour
 
 EARLY, MIDDLE = day(10), day(20)
 # The next moment after it: nothing of it may be taken for MIDDLE.
@@ -49,7 +50,7 @@ def _arrays(value) -> list[np.ndarray]:
 
 def filled(folder: Path, *moments, interactions: pl.DataFrame = INTERACTIONS) -> BehaviourStore:
     """A store with the snapshots of the moments, of which the first is online."""
-    store = BehaviourStore(folder, FEATURES)
+    store = BehaviourStore(folder, FEATURES, WEIGHTS)
     store.snapshot(interactions, CATALOGUE, moments)
     store.materialise(moments[0])
     return store
@@ -186,17 +187,17 @@ def test_items_that_go_with_no_other_have_no_neighbours(tmp_path, rows):
 
 
 def test_a_snapshot_that_is_there_is_not_computed_again(tmp_path):
-    store = BehaviourStore(tmp_path, FEATURES)
+    store = BehaviourStore(tmp_path, FEATURES, WEIGHTS)
     assert store.snapshot(INTERACTIONS, CATALOGUE, [EARLY, MIDDLE]) == 2
-    written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*")}
-    assert len(written) == 2 * 5
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
+    assert len([*tmp_path.glob("*/*.parquet"), *tmp_path.glob("*/*.npz")]) == 2 * 5
     assert store.snapshot(log(("eve", "a", 1)), CATALOGUE, [EARLY, MIDDLE]) == 0
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*")} == written
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")} == written
     assert store.snapshot(INTERACTIONS, CATALOGUE, [EARLY, LATE]) == 1
 
 
 def test_a_snapshot_that_was_not_finished_is_computed_again(tmp_path, monkeypatch):
-    store = BehaviourStore(tmp_path, FEATURES)
+    store = BehaviourStore(tmp_path, FEATURES, WEIGHTS)
     with monkeypatch.context() as broken:
         broken.setattr("features.store.cooccurrence", lambda *arguments: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -206,7 +207,7 @@ def test_a_snapshot_that_was_not_finished_is_computed_again(tmp_path, monkeypatc
 
 
 def test_other_data_makes_the_snapshots_forgotten_and_the_same_data_does_not(tmp_path):
-    store = BehaviourStore(tmp_path, FEATURES)
+    store = BehaviourStore(tmp_path, FEATURES, WEIGHTS)
     store.forget_other_data("one")
     store.snapshot(INTERACTIONS, CATALOGUE, [EARLY])
     store.forget_other_data("one")
@@ -218,7 +219,7 @@ def test_other_data_makes_the_snapshots_forgotten_and_the_same_data_does_not(tmp
 
 
 def test_a_snapshot_that_cannot_be_removed_is_not_taken_for_forgotten(tmp_path, monkeypatch):
-    store = BehaviourStore(tmp_path, FEATURES)
+    store = BehaviourStore(tmp_path, FEATURES, WEIGHTS)
     store.snapshot(INTERACTIONS, CATALOGUE, [EARLY])
 
     def refuse(path, ignore_errors=False):
@@ -233,11 +234,57 @@ def test_a_snapshot_that_cannot_be_removed_is_not_taken_for_forgotten(tmp_path, 
     assert not list(tmp_path.glob("*/*.npz"))
 
 
+# Days
+
+
+def days_of(folder: Path) -> dict[str, tuple[int, int]]:
+    """Every file of the log and of the days, by its place: another one when it was written anew."""
+    daily = folder / "daily"
+    found = [*daily.glob("log/*/*"), *daily.glob("days/*/*")]
+    return {str(path.relative_to(daily)): (path.stat().st_ino, path.stat().st_mtime_ns) for path in found}
+
+
+def changed_days(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> set[str]:
+    """The days of which a file was written or removed."""
+    return {re.search(r"\d{4}-\d\d-\d\d", place)[0] for place, _ in before.items() ^ after.items()}
+
+
+def test_with_a_day_more_that_day_alone_is_computed(tmp_path):
+    store = filled(tmp_path, MIDDLE)
+    before = days_of(tmp_path)
+    assert len({place.rpartition("/")[0] for place in before}) == 6 + 5  # that of the moment is not over
+    store.forget_other_data("with a day more")
+    assert days_of(tmp_path) == before
+    store = BehaviourStore(tmp_path, FEATURES, WEIGHTS)
+    store.snapshot(pl.concat([INTERACTIONS, log(("eve", "e", 21.5))]), CATALOGUE, [day(22)])
+    # Of the 20th day only half was known before.
+    assert changed_days(before, days_of(tmp_path)) == {"2024-01-21", "2024-01-22"}
+    (eve,) = store.users_at(["eve"], CATALOGUE, day(22))
+    assert items_of(eve) == ["e"]
+
+
+def test_a_day_with_late_interactions_is_computed_anew_and_one_without_any_is_forgotten(tmp_path):
+    store = filled(tmp_path, MIDDLE)
+    before = days_of(tmp_path)
+    changed = INTERACTIONS.filter(pl.col("user_id") != "cat")
+    changed = pl.concat([changed, log(("eve", "e", 13.25))]).sort("timestamp")
+    store.forget_other_data("changed")
+    store.snapshot(changed, CATALOGUE, [MIDDLE])
+    after = days_of(tmp_path)
+    assert changed_days(before, after) == {"2024-01-14", "2024-01-15"}
+    assert not [place for place in after if "2024-01-15" in place]
+    fresh = filled(tmp_path / "fresh", MIDDLE, interactions=changed)
+    for user in [*USERS, "eve"]:
+        (found,), (expected,) = (one.users_at([user], CATALOGUE, MIDDLE) for one in (store, fresh))
+        assert bits(found) == bits(expected)
+    assert bits(store.items_at(CATALOGUE, MIDDLE)) == bits(fresh.items_at(CATALOGUE, MIDDLE))
+
+
 # The online store
 
 
 def test_an_online_store_that_was_never_filled_says_what_to_do(tmp_path):
-    store = BehaviourStore(tmp_path, FEATURES)
+    store = BehaviourStore(tmp_path, FEATURES, WEIGHTS)
     store.snapshot(INTERACTIONS, CATALOGUE, [EARLY])
     for read in (store.online_as_of, lambda: store.online_items(CATALOGUE)):
         with pytest.raises(FeatureStoreError, match="the online store is empty; run `recsys train` to fill it"):
@@ -254,14 +301,14 @@ def test_the_online_store_serves_when_its_snapshot_is_forgotten(tmp_path):
     store = filled(tmp_path, MIDDLE)
     known = bits(store.online_items(CATALOGUE)), bits(store.online_user("ann", CATALOGUE))
     store.forget_other_data("other")
-    store = BehaviourStore(tmp_path, FEATURES)
+    store = BehaviourStore(tmp_path, FEATURES, WEIGHTS)
     assert (bits(store.online_items(CATALOGUE)), bits(store.online_user("ann", CATALOGUE))) == known
 
 
 def test_the_online_store_serves_while_other_moments_are_computed(tmp_path):
     store = filled(tmp_path, EARLY)
     store.snapshot(INTERACTIONS, CATALOGUE, [MIDDLE])
-    for reader in (store, BehaviourStore(tmp_path, FEATURES)):
+    for reader in (store, BehaviourStore(tmp_path, FEATURES, WEIGHTS)):
         assert items_of(reader.online_user("ann", CATALOGUE)) == ["a", "c"]
 
 
@@ -270,9 +317,9 @@ def test_the_online_store_serves_while_it_is_filled_and_can_be_filled_after_that
     for view in store.feast.list_feature_views():
         view.state = FeatureViewState.MATERIALIZING
         store.feast.registry.apply_feature_view(view, "recsys", commit=True)
-    assert items_of(BehaviourStore(tmp_path, FEATURES).online_user("ann", CATALOGUE)) == ["a", "c"]
-    BehaviourStore(tmp_path, FEATURES).materialise(MIDDLE)
-    assert items_of(BehaviourStore(tmp_path, FEATURES).online_user("ann", CATALOGUE)) == ["a", "b", "c"]
+    assert items_of(BehaviourStore(tmp_path, FEATURES, WEIGHTS).online_user("ann", CATALOGUE)) == ["a", "c"]
+    BehaviourStore(tmp_path, FEATURES, WEIGHTS).materialise(MIDDLE)
+    assert items_of(BehaviourStore(tmp_path, FEATURES, WEIGHTS).online_user("ann", CATALOGUE)) == ["a", "b", "c"]
 
 
 def test_filling_the_online_store_again_leaves_nobody_of_the_old_one_in_it(tmp_path):
@@ -283,7 +330,7 @@ def test_filling_the_online_store_again_leaves_nobody_of_the_old_one_in_it(tmp_p
     without_dan = INTERACTIONS.filter(pl.col("user_id") != "dan")
     store.snapshot(without_dan, CATALOGUE, [LATE])
     store.materialise(LATE)
-    for reader in (store, BehaviourStore(tmp_path, FEATURES)):
+    for reader in (store, BehaviourStore(tmp_path, FEATURES, WEIGHTS)):
         assert np.isnan(reader.online_user("dan", CATALOGUE).behaviour).all()
         assert np.isnan(reader.online_items(CATALOGUE).behaviour[CATALOGUE.index["d"]]).all()
         assert items_of(reader.online_user("ann", CATALOGUE)) == ["a", "b", "c"]
@@ -291,7 +338,7 @@ def test_filling_the_online_store_again_leaves_nobody_of_the_old_one_in_it(tmp_p
 
 def test_who_has_read_from_the_online_store_goes_on_with_that_moment(tmp_path):
     store = filled(tmp_path, EARLY, MIDDLE)
-    reader = BehaviourStore(tmp_path, FEATURES)
+    reader = BehaviourStore(tmp_path, FEATURES, WEIGHTS)
     assert items_of(reader.online_user("ann", CATALOGUE)) == ["a", "c"]
     store.materialise(MIDDLE)
     assert items_of(reader.online_user("ann", CATALOGUE)) == ["a", "c"]
@@ -306,7 +353,7 @@ def test_what_was_left_of_an_unfinished_fill_does_not_matter_and_goes_with_the_n
         with pytest.raises(ZeroDivisionError):
             store.materialise(MIDDLE)
     assert len(list(tmp_path.glob("online/*.db"))) == 2
-    assert items_of(BehaviourStore(tmp_path, FEATURES).online_user("dan", CATALOGUE)) == ["d"]
+    assert items_of(BehaviourStore(tmp_path, FEATURES, WEIGHTS).online_user("dan", CATALOGUE)) == ["d"]
     (tmp_path / "online" / "20240101T000000-broken.db-journal").write_bytes(b"half a journal")
     store.materialise(MIDDLE)
     assert items_of(store.online_user("ann", CATALOGUE)) == ["a", "b", "c"]
@@ -321,7 +368,7 @@ def test_a_moment_that_was_never_computed_leaves_the_online_store_as_it_is(tmp_p
     with pytest.raises(FileNotFoundError):
         store.materialise(MIDDLE)
     assert store.online_as_of() == EARLY
-    assert items_of(BehaviourStore(tmp_path, FEATURES).online_user("ann", CATALOGUE)) == ["a", "c"]
+    assert items_of(BehaviourStore(tmp_path, FEATURES, WEIGHTS).online_user("ann", CATALOGUE)) == ["a", "c"]
 
 
 def test_filling_the_online_store_prints_and_logs_nothing(tmp_path, capfd, caplog):

@@ -24,7 +24,7 @@ def filled(folder: Path, address: str) -> BehaviourStore:
     boxes = [(f"other{at}", f"x{at % 3 + 1}", CHOSEN_AT) for at in range(30)]
     interactions = log(*((user, item, at, None, 1.0, "click") for user, item, at in [("fan", "a1", CHOSEN_AT), *boxes]))
     catalogue = Catalogue.load(pl.DataFrame({"item_id": list(TITLES), "title": list(TITLES.values())}))
-    store = BehaviourStore(folder, FEATURE_SET, online_store=address)
+    store = BehaviourStore(folder, FEATURE_SET, {"click": 1.0}, online_store=address)
     store.snapshot(interactions, catalogue, [AS_OF])
     store.materialise(AS_OF)
     return store

@@ -10,7 +10,7 @@ import polars as pl
 import scipy.sparse as sp
 
 from features.featureset import FeatureSet
-from features.store import weigh
+from features.store import weigh, weights_of
 from recsys.catalogue import Catalogue
 from recsys.config import Config, Finetune, InteractionType, Source, Split
 from recsys.importing import import_tables
@@ -22,6 +22,7 @@ from tests.shop import interaction_rows, item_rows, write_shop
 DAY_0 = datetime(2024, 1, 1, tzinfo=UTC)
 TYPES = {"view": InteractionType(weight=0.2), "purchase": InteractionType(weight=1.0, label=True)}
 FEATURES = FeatureSet.of(TYPES)
+WEIGHTS = weights_of(TYPES)
 
 CONFIG = """
 name = {name!r}

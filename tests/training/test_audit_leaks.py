@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-from features import aggregate, history
+from features.daily.aggregates import DailyAggregates
+from features.daily.partials import Partials
 from recsys.catalogue import Catalogue
 from recsys.cli import audit
 from recsys.workspace import Workspace
@@ -107,14 +108,17 @@ def test_an_aggregate_that_looks_beyond_the_moment_is_found_with_the_features_it
 ):
     workspace = copy_of(evaluated, tmp_path)
     shutil.rmtree(workspace.features)
-    honest = aggregate.before
+    honest = DailyAggregates.between
 
-    def leaking(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-        return honest(interactions, as_of + timedelta(days=7 * (as_of == WINDOW)))
+    def leaking(days: DailyAggregates, since: datetime | None, until: datetime) -> Partials:
+        # A window of the cut ends there as well, and begins otherwise.
+        is_end = until == WINDOW and since in (None, WINDOW - timedelta(days=1))
+        until += timedelta(days=7 * is_end)
+        days.update(until)
+        return honest(days, since, until)
 
     with monkeypatch.context() as patch:
-        patch.setattr(aggregate, "before", leaking)
-        patch.setattr(history, "before", leaking)
+        patch.setattr(DailyAggregates, "between", leaking)
         Pipeline(workspace, cut=CUT).compute_features()
         found = audited(workspace) if not is_mended else []
     found = found or audited(workspace)

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.history import user_history
 from recsys.config import InteractionType
+from tests.features.whole_log import user_history
 from tests.training.project import TYPES, at, catalogue_of, chosen
 from training import histories
 from training.histories import Log, PaddedPasts, Past

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from features.store import BehaviourStore
-from tests.training.project import FEATURES, at, catalogue_of, chosen
+from tests.training.project import FEATURES, WEIGHTS, at, catalogue_of, chosen
 from training.windows import Window, open_window
 
 CATALOGUE = catalogue_of("a", "b", "c", "d")
@@ -22,7 +22,7 @@ INTERACTIONS = pl.concat(
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> BehaviourStore:
-    store = BehaviourStore(tmp_path_factory.mktemp("features"), FEATURES)
+    store = BehaviourStore(tmp_path_factory.mktemp("features"), FEATURES, WEIGHTS)
     store.snapshot(INTERACTIONS, CATALOGUE, [START])
     return store
 

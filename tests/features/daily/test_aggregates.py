@@ -1,3 +1,4 @@
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -6,9 +7,8 @@ from polars.testing import assert_frame_equal
 
 from features.daily.aggregates import DailyAggregates
 from features.daily.log import DailyLog
-from features.daily.snapshot import snapshot
 from recsys.errors import DataError, FeatureStoreError
-from tests.features.daily.cases import WEIGHTS, aggregates_in, assert_views, events, state_of
+from tests.features.daily.cases import WEIGHTS, aggregates_in, assert_views, events, state_of, views_of
 from tests.features.log import MICROSECOND, day
 
 # Ann takes tea every day; nothing happens on day 4.
@@ -25,8 +25,7 @@ def merges(monkeypatch):
 def assert_same_state(left: DailyAggregates, right: DailyAggregates) -> None:
     """But for the versions, which tell files of other times apart."""
     found, expected = (
-        {place.rpartition("-")[0] + place[place.index("/", 7) :]: frame for place, frame in state_of(of).items()}
-        for of in (left, right)
+        {re.sub("-[0-9a-f]{16}", "", place): frame for place, frame in state_of(of).items()} for of in (left, right)
     )
     assert found.keys() == expected.keys()
     for place, frame in found.items():
@@ -90,7 +89,7 @@ def test_a_late_interaction_has_its_day_and_the_sums_after_it_computed_anew(tmp_
     # On a day that had none.
     aggregates.log.write(events(("ann", "tea", 4.2)), part="late")
     assert aggregates.update(day(7)) == 1
-    assert_views(snapshot(aggregates, day(7), tmp_path / "out"), aggregates.log, day(7))
+    assert_views(views_of(aggregates, day(7), tmp_path / "out"), aggregates.log, day(7))
 
 
 def test_what_is_logged_no_more_is_forgotten(tmp_path):

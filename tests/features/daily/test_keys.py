@@ -3,9 +3,8 @@ import pytest
 
 from features.daily import keys
 from features.daily.keys import ids_by_key, sums_by_key
-from features.daily.snapshot import snapshot
 from recsys.errors import FeatureStoreError
-from tests.features.daily.cases import aggregates_in, assert_views, events
+from tests.features.daily.cases import aggregates_in, assert_views, events, views_of
 from tests.features.log import day
 
 
@@ -14,7 +13,7 @@ def test_a_key_has_its_id_and_the_sums_of_its_rows(length):
     rows = pl.DataFrame(
         {"user_key": [1, 2, 1][:length], "user_id": ["ann", "bob", "ann"][:length], "n": [5, 6, 7][:length]}
     )
-    found = sums_by_key(rows.lazy(), "user_id").sort("user_key")
+    found = sums_by_key(rows, "user_id").sort("user_key")
     assert found.rows() == [(1, "ann", 5), (2, "bob", 6)][:length]
 
 
@@ -38,12 +37,12 @@ def test_a_key_of_two_ids_is_refused():
 def test_two_ids_with_one_hash_are_never_taken_for_one(tmp_path, monkeypatch, rows, message):
     monkeypatch.setattr("features.daily.events.key", lambda name: pl.col(name).str.head(1).hash())
     with pytest.raises(FeatureStoreError, match=message):
-        snapshot(aggregates_in(tmp_path, events(*rows)), day(2.9), tmp_path / "out")
+        views_of(aggregates_in(tmp_path, events(*rows)), day(2.9), tmp_path / "out")
 
 
 def test_an_item_and_a_user_may_have_one_id(tmp_path):
     aggregates = aggregates_in(tmp_path, events(("tea", "tea", 1), ("cup", "cup", 1), ("cup", "cup", 2)))
-    assert_views(snapshot(aggregates, day(3), tmp_path / "out"), aggregates.log, day(3))
+    assert_views(views_of(aggregates, day(3), tmp_path / "out"), aggregates.log, day(3))
 
 
 def test_another_hashing_has_everything_computed_anew(tmp_path, monkeypatch):

@@ -60,3 +60,40 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
     daily.write(ROWS)
     assert len(daily.days()) == 3
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".parquet"]
+
+
+def files(folder: Path) -> dict[str, int]:
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*.*")}
+
+
+def test_a_log_holds_what_it_is_told_to_in_the_order_of_time(tmp_path):
+    daily = DailyLog(tmp_path)
+    assert daily.hold(ROWS.reverse()) == [date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 6)]
+    assert content(daily) == {"2024-01-02": ["tea", "cup"], "2024-01-03": ["jam"], "2024-01-06": ["tea"]}
+    assert daily.hold(events()) == [date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 6)]
+    assert daily.days() == []
+
+
+def test_files_of_days_that_are_as_they_were_are_left_alone(tmp_path):
+    daily = DailyLog(tmp_path)
+    daily.hold(ROWS)
+    before = files(tmp_path)
+    assert daily.hold(ROWS) == []
+    longer = pl.concat([ROWS, events(("ann", "tea", 2.5), ("ann", "tea", 7))])
+    assert daily.hold(longer.filter(pl.col("user_id") != "cat")) == [
+        date(2024, 1, 3),
+        date(2024, 1, 6),
+        date(2024, 1, 8),
+    ]
+    after = files(tmp_path)
+    assert {name.partition("/")[0] for name, _ in before.items() & after.items()} == {"day=2024-01-02"}
+    assert content(daily) == {"2024-01-02": ["tea", "cup"], "2024-01-03": ["jam", "tea"], "2024-01-08": ["tea"]}
+
+
+def test_a_part_that_a_killed_process_left_is_not_held(tmp_path):
+    daily = DailyLog(tmp_path)
+    daily.hold(ROWS)
+    daily.write(events(("ann", "jam", 1)), part="left")
+    (tmp_path / "day=2024-01-03" / "half.tmp").write_bytes(b"half")
+    assert daily.hold(ROWS) == [date(2024, 1, 2)]
+    assert content(daily)["2024-01-02"] == ["tea", "cup"]

@@ -13,7 +13,8 @@ ROWS = events(
     ("bob", "tea", 1, 3.0, "view"),
     ("ann", "cup", 1.5, 4.0, "view"),
 )
-TYPES = ["buy", "view"]
+WEIGHTS = {"buy": 1.0, "view": 0.25}
+TYPES = list(WEIGHTS)
 
 
 def at(number: float) -> int:
@@ -67,7 +68,7 @@ def test_every_interaction_is_kept_and_only_the_first_of_an_occasion_is_one():
 
 def test_pairs_of_two_stretches_add_up():
     later = of(events(("ann", "tea", 4, None, "view"), ("ann", "tea", 3, None, "view")), [20, 21])
-    pairs = merged_pairs(together([later, of(ROWS, [7, 5, 8, 9])]))
+    pairs = merged_pairs(together([of(ROWS, [7, 5, 8, 9]), later]), WEIGHTS)
     assert named(pairs, "occasions", "first_at", "last_at", "logged", "rank") == [
         ("ann", "cup", 1, at(1.5), at(1.5), 9, 1),
         ("ann", "tea", 3, at(1), at(4), 21, 0),

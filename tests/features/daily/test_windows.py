@@ -19,7 +19,7 @@ ROWS = events(
 def ages(tmp_path):
     aggregates = aggregates_in(tmp_path, ROWS)
     aggregates.update(AS_OF)
-    return segments(aggregates, AS_OF)
+    return segments(aggregates, AS_OF, AS_OF)
 
 
 def test_each_interaction_before_the_moment_lies_in_one_segment(ages):

@@ -6,21 +6,21 @@ from feast.types import Array, Float32, Float64, String
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features import aggregate as aggregates
 from features.cooccurrence import cooccurrence
 from features.fields import HISTORY_FIELDS
-from features.history import user_history
+from tests.features import whole_log
 from tests.features.log import FEATURES, MICROSECOND, catalogue_of, day, log, seconds
+from tests.features.whole_log import user_history
 
 AS_OF = day(100)
 
 
 def item_behaviour(interactions, as_of, **windows):
-    return aggregates.item_behaviour(interactions, as_of, FEATURES, **windows)
+    return whole_log.item_behaviour(interactions, as_of, FEATURES, **windows)
 
 
 def user_behaviour(interactions, as_of, **windows):
-    return aggregates.user_behaviour(interactions, as_of, FEATURES, **windows)
+    return whole_log.user_behaviour(interactions, as_of, FEATURES, **windows)
 
 
 VIEWS = [
