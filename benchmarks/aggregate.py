@@ -3,9 +3,9 @@
 Writes  OUT
 
 A log of 100 days with a million interactions each (benchmarks/day_events.py says what they are like), read from
-Parquet to the three views; the first of its days alone; and a million over ten days, beside pandas, whose views must be
-equal. Each runs in a process of its own, and those of a million take turns. A day more is added to the 100 at the end.
-Needs about 9 GB of disk.
+Parquet to the views of items, users and histories; the first of its days alone; and a million over ten days, beside
+pandas, whose views must be equal. Each runs in a process of its own, and those of a million take turns. A day more is
+added to the 100 at the end. Items have no categories, so that nobody has an affinity. Needs about 9 GB of disk.
 
     python -m benchmarks.aggregate --json aggregate.json
 """

@@ -14,6 +14,8 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+import polars as pl
+
 from benchmarks.day_events import WEIGHTS
 
 KILOBYTES_A_GB = 1e6
@@ -31,9 +33,12 @@ def recsys(folder: Path, until: datetime) -> float:
     from features.daily.aggregates import DailyAggregates
     from features.daily.log import DailyLog
     from features.daily.snapshot import snapshot
+    from recsys.catalogue import Catalogue
 
+    nothing_known = Catalogue.load(pl.DataFrame(schema={"item_id": pl.String, "title": pl.String}))
     started = time.perf_counter()
-    snapshot(DailyAggregates(DailyLog(folder / "log"), folder / "state", WEIGHTS), until, folder / "recsys")
+    days = DailyAggregates(DailyLog(folder / "log"), folder / "state", WEIGHTS)
+    snapshot(days, nothing_known, until, folder / "recsys")
     return time.perf_counter() - started
 
 

@@ -1,4 +1,4 @@
-"""The views of features.aggregate written plainly in pandas, as the peer of the aggregation by day."""
+"""Three views of the feature store written plainly in pandas, as the peer of the aggregation by day."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta

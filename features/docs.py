@@ -27,7 +27,12 @@ the store. A window of days begins so long before the snapshot and ends at the m
 after that is ever counted, and `recsys audit leaks` proves it on your own data.
 
 To add a feature, put it into `features` and `values` of its family, at the same place in both; both training and
-serving have it then. What it needs of the past that no field holds is counted in `features/aggregate.py`.
+serving have it then. What it needs of the past that no field holds is summed in `features/daily`: of items and users in
+`day.py`, of a user with an item among the PAIR_SUMS of `partials.py`.
+
+`recsys train` keeps the interactions by day in `features/daily/log`, and beside them what each day adds to the fields;
+a snapshot is made of the days before its moment. When interactions are imported that have come since, or come late,
+only their days are computed. Which items were chosen together is counted anew for each moment, from all interactions.
 """
 STORE: Final = """## The feature store
 

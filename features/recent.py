@@ -1,7 +1,8 @@
 """What users did since a snapshot, added to their rows of it: the same values whatever the order of arrival.
 
 A row of the store knows everything before the moment of the snapshot. Windows are those of the snapshot and grow from
-there, so that nothing has to be taken out again: features.aggregate with `windows_from` computes the same from the log.
+there, so that nothing has to be taken out again: a snapshot with `windows_from` computes the same from the log, with
+interactions in the order of time, and those of one time in that of their arrival.
 """
 
 import bisect
@@ -76,19 +77,26 @@ class Past:
         _, _, first, last, _ = self.lists
         return {*first, *last}
 
-    def with_pairs(self, pairs: Mapping[str, tuple[Pair, int]]) -> list[list[Any]]:
+    def with_pairs(self, pairs: Mapping[str, tuple[Pair, int | None]]) -> list[list[Any]]:
         """The lists of HISTORY with these in place of what was: each with the place in the log of its last event.
 
-        The latest item first, of several at one time the one logged last; at most MAX_HISTORY_ITEMS.
+        The latest item first, of several at one time the one logged last; at most MAX_HISTORY_ITEMS. An item whose last
+        event is still that of the history has None for its place, and stays where it is.
         """
-        lists = self.lists
-        for at in sorted((self._place[item] for item in pairs if item in self), reverse=True):
-            lists = [[*found[:at], *found[at + 1 :]] for found in lists]
+        lists = [list(found) for found in self.lists]
+        moved: list[tuple[Pair, int, str]] = []
+        for item, (pair, place) in pairs.items():
+            if place is not None:
+                moved.append((pair, place, item))
+            else:
+                for found, value in zip(lists[1:], pair, strict=True):
+                    found[self._place[item]] = value
+        for at in sorted((self._place[item] for *_, item in moved if item in self), reverse=True):
+            for found in lists:
+                del found[at]
         # What is not new is in order, and was logged before.
         negative = [-at for at in lists[3]]
-        by_time = sorted(pairs, key=lambda item: (pairs[item][0].last_at, pairs[item][1]))
-        for item in by_time:
-            pair, _ = pairs[item]
+        for pair, _, item in sorted(moved, key=lambda one: (one[0].last_at, one[1])):
             at = bisect.bisect_left(negative, -pair.last_at)
             negative.insert(at, -pair.last_at)
             for found, value in zip(lists, (item, *pair), strict=True):
@@ -169,7 +177,7 @@ def by_item(events: Iterable[RecentEvent]) -> dict[str, list[RecentEvent]]:
 
 def _history_after(past: Past, events: Sequence[RecentEvent], since: Since) -> dict[str, list[Any]]:
     """The lists of the history."""
-    touched: dict[str, tuple[Pair, int]] = {}
+    touched: dict[str, tuple[Pair, int | None]] = {}
     for item, own in by_item(events).items():
         pair, times = past.pair(item), {event.at for event in own}
         new = sum(not past.is_known(item, at) for at in times)
@@ -183,7 +191,8 @@ def _history_after(past: Past, events: Sequence[RecentEvent], since: Since) -> d
                 max(pair.last_at, *times),
                 since.heaviest({*types, pair.event_type}),
             )
-        touched[item] = pair, max(event.place for event in own)
+        # A late event moves its item to no other place.
+        touched[item] = pair, max((event.place for event in own if event.at == pair.last_at), default=None)
     return dict(zip(HISTORY, past.with_pairs(touched), strict=True))
 
 

@@ -3,7 +3,8 @@
 recsys.toml
 tables/       items, interactions, impressions, users .parquet   written by recsys import
 quarantine/   the refused rows, one JSONL a table                written by recsys import
-features/     snapshots of the features, Feast registry, feature_store.yaml and online store
+features/     snapshots of the features, the days that they are made of (daily/), Feast registry, feature_store.yaml and
+              online store
 cache/        results of training stages, named by what went into them, and embeddings.db, vectors of item texts
 bundles/      one folder a model bundle, and `champion`, the name of the one that serves
 events.db     the event log                                      written by recsys serve

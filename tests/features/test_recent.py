@@ -27,12 +27,13 @@ SINCE = Since(SNAPSHOT.timestamp(), WEIGHTS, CATALOGUE.category_of)
 
 
 def interactions_of(found: list[tuple]) -> pl.DataFrame:
-    """In the order of the log."""
+    """In the order of their arrival."""
     return log(*((*row[:4], WEIGHTS[row[5]], row[5]) for row in found)) if found else pl.DataFrame(schema=SCHEMA)
 
 
 def rows_of_users(interactions: pl.DataFrame, as_of: datetime, **windows: datetime) -> dict[str, Row]:
     """What the store has of users, by id."""
+    interactions = interactions.sort("timestamp", maintain_order=True)
     found = (
         user_behaviour(interactions, as_of, FEATURES, **windows)
         .join(user_history(interactions, as_of, **windows), on="user_id")
@@ -66,15 +67,10 @@ def assert_same_row(found: Row, expected: Row) -> None:
         assert found[name] == (value if texts else pytest.approx(value, rel=1e-6, nan_ok=True)), name
 
 
-def in_order(found: list[tuple]) -> list[tuple]:
-    """Later days later, so that no event of before the snapshot comes behind one of after it."""
-    return sorted(found, key=lambda row: row[2] >= SNAPSHOT)
-
-
 @settings(deadline=None)
 @given(st.lists(rows, max_size=30), st.integers(0, 30))
 def test_rows_and_recent_events_give_what_the_log_gives(found, later):
-    interactions, as_of = interactions_of(in_order(found)), day(80 + later)
+    interactions, as_of = interactions_of(found), day(80 + later)
     interactions = interactions.filter(pl.col("timestamp") < as_of)
     before, after = rows_of_users(interactions, SNAPSHOT), rows_of_users(interactions, as_of, windows_from=SNAPSHOT)
     recent = recent_events(interactions)
@@ -112,6 +108,17 @@ def test_a_late_event_of_an_occasion_that_is_known_is_no_other_one():
     found = user_row_after(row, [RecentEvent(seconds(75), 2, "b", "buy", math.nan)], SINCE)
     assert (found["occasions"], found["pairs"], found["distinct_items"]) == (2, 3, 2)
     assert found["history_items"] == ["b", "a"]
+
+
+def test_an_item_of_a_late_event_stays_behind_what_was_logged_later_on_its_last_occasion():
+    row = rows_of_users(log(("ann", "a", 70), ("ann", "c", 70), ("ann", "b", 75), ("ann", "d", 75)), SNAPSHOT)["ann"]
+    assert row["history_items"] == ["d", "b", "c", "a"]
+    found = user_row_after(row, [RecentEvent(seconds(60), 4, "b", "buy", math.nan)], SINCE)
+    assert found["history_items"] == ["d", "b", "c", "a"]
+    assert found["history_first_at"][1] == seconds(60)
+    later = [RecentEvent(seconds(82), 5, "e", "buy", math.nan), RecentEvent(seconds(82), 6, "b", "buy", math.nan)]
+    late = RecentEvent(seconds(81), 7, "e", "buy", math.nan)
+    assert user_row_after(row, sorted([*later, late]), SINCE)["history_items"] == ["b", "e", "d", "c", "a"]
 
 
 def test_only_what_is_in_a_window_counts_there():

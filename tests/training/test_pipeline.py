@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 from safetensors.numpy import save_file
 
+from features.daily.aggregates import DailyAggregates
 from features.recommender import Recommender, UntrainedRanker
 from recsys.bundle_files import VECTORS_FILE
 from recsys.errors import DataError, LeakError
@@ -187,6 +188,31 @@ def test_the_features_of_a_cut_are_there_again_after_another_cut_and_other_data(
     pipeline = Pipeline(workspace, cut=CUT)
     pipeline.compute_features()
     assert pipeline.window(CUT, None).labels == evaluated.pipeline.window(CUT, None).labels
+
+
+def test_with_a_day_more_in_the_tables_the_days_before_are_not_computed_again(evaluated, tmp_path, monkeypatch):
+    workspace = copy_of(evaluated, tmp_path)
+    shutil.rmtree(workspace.features)
+    table = workspace.table_path("interactions")
+    whole = pl.read_parquet(table)
+    days = whole["timestamp"].dt.date().unique().sort()
+    computed = []
+    update = DailyAggregates.update
+
+    def counted(aggregates: DailyAggregates, until: datetime) -> int:
+        computed.append(update(aggregates, until))
+        return computed[-1]
+
+    monkeypatch.setattr(DailyAggregates, "update", counted)
+    whole.filter(pl.col("timestamp").dt.date() < days[-1]).write_parquet(table)
+    Pipeline(workspace, cut=CUT).compute_features()
+    # The last day of a log is never over.
+    assert sum(computed) == len(days) - 2
+    computed.clear()
+    whole.write_parquet(table)
+    pipeline = Pipeline(workspace, cut=CUT)
+    pipeline.compute_features()
+    assert (sum(computed), len(computed)) == (1, len([*pipeline.windows, pipeline.cut, pipeline.end]))
 
 
 def test_the_key_is_that_of_the_data_the_configuration_the_cut_and_the_encoder(evaluated, tmp_path):
