@@ -166,7 +166,7 @@ def measure_scoring(folder: Path, runs: int) -> float:
     scorer = InterestScorer(folder / SCORER_FILE, vectors, history_items=HISTORY_ITEMS)
     ages = np.arange(HISTORY_ITEMS, dtype=np.float64)
     history = random.choice(len(vectors), HISTORY_ITEMS, replace=False)
-    user = UserState(ages, history, np.ones_like(ages), -ages, -ages, np.full(HISTORY_ITEMS, "purchase"))
+    user = UserState(ages, history, np.ones_like(ages), -ages, -ages, np.full(HISTORY_ITEMS, "purchase"), 0 * ages)
     candidates = random.choice(len(vectors), CANDIDATES, replace=False)
     seconds = interleaved({"score": lambda: scorer.score(user, 0.0, candidates)}, runs=20 * runs)["score"]
     return 1000 * seconds

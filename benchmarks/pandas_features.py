@@ -70,6 +70,7 @@ def _histories(events: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
         history_occasions=("timestamp", "nunique"),
         history_first_at=("seconds", "min"),
         history_last_at=("seconds", "max"),
+        history_values=("value", "sum"),
         logged=("logged", "max"),
     )
     pairs["history_types"] = heaviest.drop_duplicates(["user_id", "item_id"]).set_index(["user_id", "item_id"])[

@@ -22,6 +22,7 @@ HISTORY_FIELDS: Final = (
     Field(name="history_first_at", dtype=Array(Float64), description="first interaction with each, seconds"),
     Field(name="history_last_at", dtype=Array(Float64), description="last interaction with each, seconds"),
     Field(name="history_types", dtype=Array(String), description="interaction type of the highest weight with each"),
+    Field(name="history_values", dtype=Array(Float64), description="sum of the values of the interactions with each"),
     Field(name="recent_items", dtype=Array(String), description="item of each interaction, the latest first"),
     Field(name="recent_types", dtype=Array(String), description="interaction type of each of them"),
     Field(name="recent_at", dtype=Array(Float64), description="when each of them was, seconds since the epoch"),

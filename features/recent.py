@@ -22,7 +22,14 @@ Row = Mapping[str, Any]
 """A user in the store, by the columns of the views of users; NaN or None for one never seen."""
 
 FIRST, LAST = "first_at", "last_at"
-HISTORY: Final = ("history_items", "history_occasions", "history_first_at", "history_last_at", "history_types")
+HISTORY: Final = (
+    "history_items",
+    "history_occasions",
+    "history_first_at",
+    "history_last_at",
+    "history_types",
+    "history_values",
+)
 _WINDOWED: Final = re.compile(r"(.+)_(\d+)d")
 
 
@@ -42,12 +49,14 @@ class RecentEvent(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """A user and an item of the history: on how many occasions, from when to when, the type of the highest weight."""
+    """A user and an item of the history: on how many occasions, from when to when, the type of the highest weight, and
+    the sum of the values."""
 
     occasions: float
     first_at: float
     last_at: float
     event_type: str
+    value: float
 
 
 class Past:
@@ -74,7 +83,7 @@ class Past:
 
     def times(self) -> set[float]:
         """Occasions that the history remembers."""
-        _, _, first, last, _ = self.lists
+        _, _, first, last, _, _ = self.lists
         return {*first, *last}
 
     def with_pairs(self, pairs: Mapping[str, tuple[Pair, int | None]]) -> list[list[Any]]:
@@ -182,14 +191,16 @@ def _history_after(past: Past, events: Sequence[RecentEvent], since: Since) -> d
         pair, times = past.pair(item), {event.at for event in own}
         new = sum(not past.is_known(item, at) for at in times)
         types = {event.event_type for event in own}
+        value = sum(event.value for event in own if event.value == event.value)
         if pair is None:
-            pair = Pair(new, min(times), max(times), since.heaviest(types))
+            pair = Pair(new, min(times), max(times), since.heaviest(types), value)
         else:
             pair = Pair(
                 pair.occasions + new,
                 min(pair.first_at, *times),
                 max(pair.last_at, *times),
                 since.heaviest({*types, pair.event_type}),
+                pair.value + value,
             )
         # A late event moves its item to no other place.
         touched[item] = pair, max((event.place for event in own if event.at == pair.last_at), default=None)

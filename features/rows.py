@@ -20,8 +20,8 @@ def user_state(values: Mapping[str, Any], features: FeatureSet, catalogue: Catal
     lists = {name: [] if values[name] is None else values[name] for name in features.list_columns}
     positions = _positions(lists["history_items"], catalogue)
     known = positions >= 0
-    numbers = ("history_occasions", "history_first_at", "history_last_at")
-    occasions, first_at, last_at = (np.asarray(lists[name], dtype=np.float64)[known] for name in numbers)
+    numbers = ("history_occasions", "history_first_at", "history_last_at", "history_values")
+    occasions, first_at, last_at, spent = (np.asarray(lists[name], dtype=np.float64)[known] for name in numbers)
     types = np.asarray(lists["history_types"], dtype=np.str_)[known]
     recent = Recent(
         _positions(lists["recent_items"], catalogue),
@@ -31,7 +31,7 @@ def user_state(values: Mapping[str, Any], features: FeatureSet, catalogue: Catal
     categories = [catalogue.category_index.get(name, -1) for name in lists["affinity_categories"]]
     affinity = Affinity(np.array(categories, dtype=np.int64), np.asarray(lists["affinity_weights"], dtype=np.float64))
     behaviour = behaviour_row(values, features.user_columns)
-    return UserState(behaviour, positions[known], occasions, first_at, last_at, types, recent, affinity)
+    return UserState(behaviour, positions[known], occasions, first_at, last_at, types, spent, recent, affinity)
 
 
 def unknown_user(features: FeatureSet, catalogue: Catalogue) -> UserState:

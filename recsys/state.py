@@ -106,6 +106,7 @@ class UserState:
     occasions  float64 (h,), distinct moments at which the user chose it
     first_at   float64 (h,), last_at float64 (h,), seconds since the epoch
     types      str (h,), the interaction type of the highest weight that the user had with it
+    spent      float64 (h,), sum of the values of the interactions with it
     recent     the last interactions, one by one
     affinity   to categories
     """
@@ -116,6 +117,7 @@ class UserState:
     first_at: Floats
     last_at: Floats
     types: Names
+    spent: Floats
     recent: Recent = NOTHING_RECENT
     affinity: Affinity = NO_AFFINITY
 
@@ -135,6 +137,7 @@ class UserState:
             self.first_at[keep],
             self.last_at[keep],
             self.types[keep],
+            self.spent[keep],
             self.recent.without(items),
             self.affinity,
         )

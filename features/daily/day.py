@@ -25,7 +25,7 @@ def partials(events: pl.DataFrame, types: Sequence[str]) -> Partials:
     sums = _summable(types)
     items = sums_by_key(events.select(ITEM_KEY, ITEM_ID, pl.col(OCCASIONS).cast(pl.Int64), **sums), ITEM_ID)
     ordered = by_user(events.drop(ITEM_ID))
-    kept = ordered.select(USER_KEY, ITEM_KEY, OCCASIONS, AT, LOGGED, RANK)
+    kept = ordered.select(USER_KEY, ITEM_KEY, OCCASIONS, pl.col(VALUE).fill_null(0.0), AT, LOGGED, RANK)
     return Partials(items.lazy(), _users(ordered, sums).lazy(), no_pairs(), kept.lazy())
 
 

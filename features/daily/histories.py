@@ -18,7 +18,7 @@ from features.daily.keys import ITEM_KEY, USER_KEY
 from features.daily.order import starts_of
 from features.fields import HISTORY_FIELDS
 from features.views import finish
-from recsys.schema import USER_ID
+from recsys.schema import USER_ID, VALUE
 
 MICROSECONDS = 1e6
 
@@ -41,6 +41,7 @@ def histories(
         history_first_at=pl.col("first_at") / MICROSECONDS,
         history_last_at=pl.col("last_at") / MICROSECONDS,
         history_types=names.gather(kept[RANK]),
+        history_values=VALUE,
     )
     last = _first(events, history.RECENT_EVENTS)
     recent = last.select(

@@ -15,11 +15,12 @@ from features.daily.interest import interest
 from features.daily.keys import ITEM_KEY, KEYS, USER_KEY
 from features.daily.order import ROW
 from features.daily.sums import added, places_in
+from recsys.schema import VALUE
 
 PAIRS_AT_ONCE = 4_000_000  # bounds the memory of a merge
 OCCASIONS: Final = "occasions"
 INTEREST: Final = "interest"
-PAIR_SUMS: Final = {OCCASIONS: pl.Int64(), INTEREST: pl.Float64()}
+PAIR_SUMS: Final = {OCCASIONS: pl.Int64(), VALUE: pl.Float64(), INTEREST: pl.Float64()}
 """What adds up over the interactions of a pair; `_pairs_of` says what each of them adds."""
 
 
@@ -31,8 +32,8 @@ class Partials:
     users  user_key, user_id, the same
     pairs  user_key, item_key, PAIR_SUMS, first_at, last_at, logged (the last in the log, by its place in it),
            rank (of its type of the highest weight): those of a sum of days
-    events user_key, item_key, occasions (0 when an interaction before is of the same), at, logged, rank (of its type):
-           those of days
+    events user_key, item_key, occasions (0 when an interaction before is of the same), value (0 where it has none), at,
+           logged, rank (of its type): those of days
 
     Rows are in the order of their stretches in time. All but the items of a stretch are in the order of user_key, so
     that a file can be read a few users at a time; the pairs and the events of a user are in that of time.
@@ -87,7 +88,7 @@ def merged_pairs(found: Partials, weights: Mapping[str, float]) -> pl.DataFrame:
 
 def _pairs_of(events: pl.LazyFrame, weights: Mapping[str, float]) -> pl.LazyFrame:
     """A row an event."""
-    sums = {OCCASIONS: pl.col(OCCASIONS).cast(pl.Int64), INTEREST: interest(weights)}
+    sums = {OCCASIONS: pl.col(OCCASIONS).cast(pl.Int64), VALUE: pl.col(VALUE), INTEREST: interest(weights)}
     return events.select(
         USER_KEY,
         ITEM_KEY,

@@ -19,6 +19,8 @@ def features(project: Project) -> tuple[Feature, ...]:
         Feature("value_z", "the same as a difference", "standard deviations of the user", EVER, BOTH),
         Feature("times_chosen", "occasions on which the user chose it", "occasions", EVER, SOURCE),
         Feature("share_of_occasions", "the same of all occasions of the user", "share", EVER, SOURCE),
+        Feature("value_chosen", "sum of the values of the user's interactions with it", "value", EVER, SOURCE),
+        Feature("share_of_value", "the same of all values of the user", "share", EVER, SOURCE),
         Feature("days_since_chosen", "time since the user chose it last", "days", NOW, SOURCE),
         Feature("own_gap_days", "mean time between the user's occasions with it", "days", EVER, SOURCE),
         Feature("gap_fit", "days since chosen against the own gap", "ratio", NOW, SOURCE),
@@ -35,6 +37,7 @@ def values(request: Request) -> Floats:
     """Of each candidate."""
     user, of_history = request.user, request.of_history
     occasions = of_history(user.occasions, 0.0)
+    spent = of_history(user.spent, 0.0)
     days_since = (request.now - of_history(user.last_at)) / SECONDS_A_DAY
     spans = of_history((user.last_at - user.first_at) / SECONDS_A_DAY)
     own_gap = np.where(occasions > 1, spans / (occasions - 1), np.nan)
@@ -45,6 +48,8 @@ def values(request: Request) -> Floats:
         (mean - value_mean(request)) / value_deviation(request),
         occasions,
         occasions / request.of_user("occasions"),
+        spent,
+        spent / request.of_user("value_sum"),
         days_since,
         own_gap,
         days_since / own_gap,

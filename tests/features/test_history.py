@@ -10,8 +10,12 @@ AS_OF = day(100)
 
 def test_the_history_has_each_item_once_the_latest_first_with_occasions_and_times_beside_it():
     interactions = log(
-        ("ann", "tea", 1), ("ann", "cup", 2), ("ann", "jam", 3), ("ann", "tea", 4), ("ann", "tea", 4)
-    )  # fmt: skip
+        ("ann", "tea", 1, 2.0),
+        ("ann", "cup", 2),
+        ("ann", "jam", 3, 8.0),
+        ("ann", "tea", 4, 0.5),
+        ("ann", "tea", 4, 1.0),
+    )
     assert only_row(user_history(interactions, AS_OF)) == {
         "user_id": "ann",
         "event_timestamp": AS_OF,
@@ -20,6 +24,7 @@ def test_the_history_has_each_item_once_the_latest_first_with_occasions_and_time
         "history_first_at": [seconds(1), seconds(3), seconds(2)],
         "history_last_at": [seconds(4), seconds(3), seconds(2)],
         "history_types": ["purchase", "purchase", "purchase"],
+        "history_values": [3.5, 8.0, 0.0],
         "recent_items": [],  # of the last 28 days there is nothing
         "recent_types": [],
         "recent_at": [],

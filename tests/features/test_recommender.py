@@ -27,6 +27,7 @@ USER = UserState(
     first_at=np.array([NOW - 90, NOW - 80]),
     last_at=np.array([NOW - 10, NOW - 20]),
     types=np.array(["purchase", "view"]),
+    spent=np.array([5.0, 0.0]),
 )
 INTEREST = np.array(
     [[0.1, 0.2, 0.3, 0, 1], [0.4, 0.5, 0.6, 0, 2], [0.9, 0.8, 0.7, 0, 3], [0.2, 0.1, 0.0, 0, 4]], dtype=np.float32

@@ -84,6 +84,7 @@ def user_history(interactions: pl.DataFrame, as_of: datetime, *, windows_from: d
         history_last_at=seconds(pl.col(TIMESTAMP).max()),
         # Of types with equal weights the first by name, so that the same log gives the same history.
         history_types=pl.col(EVENT_TYPE).sort_by([-pl.col(WEIGHT), pl.col(EVENT_TYPE)]).first(),
+        history_values=pl.col(VALUE).sum(),
         logged=pl.col(LOGGED).max(),
     )
     begun = (windows_from or as_of) - timedelta(days=history.RECENT_DAYS)

@@ -54,7 +54,9 @@ def user_of(
     last_at = NOW - A_DAY * np.array([2.0] * n if ages is None else ages)
     counts = np.array([1.0] * n if occasions is None else occasions)
     names = np.array(["view"] * n if types is None else types, dtype=np.str_)
-    return UserState(np.array([]), np.array(history, dtype=np.int64), counts, last_at, last_at, names)
+    return UserState(
+        np.array([]), np.array(history, dtype=np.int64), counts, last_at, last_at, names, np.zeros_like(counts)
+    )
 
 
 USER = user_of(

@@ -13,6 +13,7 @@ USER = UserState(
     first_at=np.array([10.0, 40.0, 20.0]),
     last_at=np.array([40.0, 40.0, 30.0]),
     types=np.array(["view", "purchase", "view"]),
+    spent=np.array([0.0, 8.0, 0.5]),
     recent=Recent(
         np.array([2, -1, 7, 2]), np.array(["view", "buy", "view", "buy"]), np.array([44.0, 43.0, 42.0, 40.0])
     ),
@@ -46,6 +47,7 @@ def test_without_some_items_the_rest_keeps_its_order_and_what_stands_beside_it()
     assert rest.occasions.tolist() == [3, 2]
     assert rest.first_at.tolist() == [10, 20]
     assert rest.last_at.tolist() == [40, 30]
+    assert rest.spent.tolist() == [0, 0.5]
     assert rest.behaviour.tolist() == [1.5]
     # What is not in the catalogue stays.
     assert (rest.recent.items.tolist(), rest.recent.types.tolist()) == ([-1, 7], ["buy", "view"])

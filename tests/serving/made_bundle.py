@@ -68,6 +68,7 @@ class MadeStore:
             "history_first_at": [NOW - 1000] * known,
             "history_last_at": [NOW - 1000] * known,
             "history_types": ["click"] * known,
+            "history_values": [0.0] * known,
             "recent_items": ["a1"] * known,
             "recent_types": ["click"] * known,
             "recent_at": [NOW - 1000] * known,

@@ -60,7 +60,7 @@ def assert_same(found: tuple[ItemState, list[UserState]], expected: tuple[ItemSt
     np.testing.assert_array_equal(found[0].behaviour, expected[0].behaviour)
     np.testing.assert_array_equal(found[0].popularity, expected[0].popularity)
     for one, other in zip(found[1], expected[1], strict=True):
-        for name in ("behaviour", "history", "occasions", "first_at", "last_at", "types"):
+        for name in ("behaviour", "history", "occasions", "first_at", "last_at", "types", "spent"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
         np.testing.assert_array_equal(one.recent.at, other.recent.at)
 

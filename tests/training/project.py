@@ -100,7 +100,8 @@ def user_of(occasions: Mapping[int, float]) -> UserState:
     history = np.array(list(occasions), dtype=np.int64)
     counts = np.array(list(occasions.values()), dtype=np.float64)
     types = np.full(len(history), "purchase")
-    return UserState(np.full(len(FEATURES.user_columns), np.nan), history, counts, last_at, last_at, types)
+    behaviour, spent = np.full(len(FEATURES.user_columns), np.nan), np.zeros_like(counts)
+    return UserState(behaviour, history, counts, last_at, last_at, types, spent)
 
 
 def config_of(*, validation_days: int = 14, **finetune: Any) -> Config:

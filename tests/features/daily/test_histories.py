@@ -21,6 +21,7 @@ def test_lists_are_those_of_their_user_and_may_be_empty():
             "first_at": [at(1), at(1), at(2)],
             "last_at": [at(1), at(4), at(3)],
             "rank": [0, 1, 0],
+            "value": [0.0, 2.5, 8.0],
         },
         schema_overrides=KEYS,
     )
@@ -38,6 +39,7 @@ def test_lists_are_those_of_their_user_and_may_be_empty():
         "history_first_at": [seconds(1), seconds(2)],
         "history_last_at": [seconds(4), seconds(3)],
         "history_types": ["view", "buy"],
+        "history_values": [2.5, 8.0],
         "recent_items": ["cup", "tea"],
         "recent_types": ["view", "buy"],
         "recent_at": [seconds(4), seconds(3)],

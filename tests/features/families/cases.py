@@ -80,6 +80,7 @@ USER = UserState(
     first_at=np.array([seconds(92), seconds(29)]),
     last_at=np.array([seconds(92), seconds(69)]),
     types=np.array(["view", "purchase"]),
+    spent=np.array([0.0, 6.0]),
 )
 NOTHING = np.array([])
 NOBODY = UserState(
@@ -89,6 +90,7 @@ NOBODY = UserState(
     NOTHING,
     NOTHING,
     NOTHING.astype(np.str_),
+    NOTHING,
 )
 
 

@@ -15,6 +15,8 @@ def test_an_item_that_the_user_chose_thrice():
     assert values_of(found, "value_fit", "value_z") == [1.5, 2]  # 6 / 4, and (6 - 4) / 1
     assert values_of(found, "times_chosen", "history_rank", "in_last_occasion") == [3, 1, 0]
     assert found["share_of_occasions"] == pytest.approx(0.6)  # 3 / 5
+    assert found["value_chosen"] == 6
+    assert found["share_of_value"] == pytest.approx(0.1)  # 6 / 60
     assert values_of(found, "days_since_chosen", "own_gap_days") == [31, 20]  # 40 days with 2 gaps
     assert found["gap_fit"] == pytest.approx(1.55)  # 31 / 20
     assert found["user_gap_fit"] == pytest.approx(31 / 22)  # 88 days with 4 gaps
@@ -31,6 +33,7 @@ def test_an_item_chosen_once_has_no_gap_of_its_own():
 def test_an_item_never_chosen_was_chosen_0_times_and_its_times_are_not_known():
     found = row_of(JAM)
     assert values_of(found, "times_chosen", "share_of_occasions", "in_last_occasion") == [0, 0, 0]
+    assert values_of(found, "value_chosen", "share_of_value") == [0, 0]
     assert np.isnan(values_of(found, "days_since_chosen", "own_gap_days", "gap_fit", "history_rank")).all()
 
 

@@ -30,7 +30,9 @@ def user(history: Sequence[int] = (), occasions: Sequence[float] | None = None) 
     n = len(history)
     times = NOW - A_DAY * np.arange(1.0, n + 1)
     counts = np.ones(n) if occasions is None else np.array(occasions, dtype=np.float64)
-    return UserState(np.array([]), np.array(history, dtype=np.int64), counts, times, times, np.full(n, "purchase"))
+    return UserState(
+        np.array([]), np.array(history, dtype=np.int64), counts, times, times, np.full(n, "purchase"), np.zeros(n)
+    )
 
 
 def query(
