@@ -12,7 +12,7 @@ from typing import Final
 
 from feast import Field
 
-from features.definitions import AFFINITY_VIEW, HISTORY_VIEW, ITEM_VIEW, USER_VIEW
+from features.definitions import AFFINITY_VIEW, EXPOSURE_VIEW, HISTORY_VIEW, ITEM_VIEW, USER_VIEW
 from features.families import FAMILIES, text
 from features.families.family import Feature
 from features.featureset import FeatureSet
@@ -46,6 +46,7 @@ def render() -> str:
     parts.append(STORE)
     views = {
         ITEM_VIEW: features.item_fields,
+        EXPOSURE_VIEW: features.exposure_fields,
         USER_VIEW: features.user_fields,
         HISTORY_VIEW: features.history_fields,
         AFFINITY_VIEW: features.affinity_fields,

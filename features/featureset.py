@@ -12,7 +12,7 @@ from feast import Field
 
 from features.families import FAMILIES
 from features.families.family import Feature, Project
-from features.fields import AFFINITY_FIELDS, HISTORY_FIELDS, item_fields, user_fields
+from features.fields import AFFINITY_FIELDS, HISTORY_FIELDS, exposure_fields, item_fields, user_fields
 from features.standing import STANDING_FEATURES
 from features.topics import TOPIC_FEATURES
 from recsys.attributes import AttributeKind
@@ -57,6 +57,10 @@ class FeatureSet:
         return item_fields(self.types)
 
     @cached_property
+    def exposure_fields(self) -> tuple[Field, ...]:
+        return exposure_fields(self.types)
+
+    @cached_property
     def user_fields(self) -> tuple[Field, ...]:
         return user_fields(self.types)
 
@@ -71,6 +75,10 @@ class FeatureSet:
     @cached_property
     def item_columns(self) -> tuple[str, ...]:
         return tuple(field.name for field in self.item_fields)
+
+    @cached_property
+    def exposure_columns(self) -> tuple[str, ...]:
+        return tuple(field.name for field in self.exposure_fields)
 
     @cached_property
     def user_columns(self) -> tuple[str, ...]:

@@ -36,6 +36,9 @@ VALUES: Final = (
     Field(name="value_sum", dtype=Float64, description="sum of the values of the interactions"),
     Field(name="value_count", dtype=Float64, description="interactions that have a value"),
 )
+EXPOSURE_DAYS: Final = (7, 28)
+CHOSEN_DAYS: Final = 28
+
 TIMES: Final = (
     Field(name="first_at", dtype=Float64, description="first interaction, seconds since the epoch"),
     Field(name="last_at", dtype=Float64, description="last interaction, seconds since the epoch"),
@@ -80,6 +83,27 @@ def user_fields(types: Sequence[str]) -> tuple[Field, ...]:
     )
 
 
+def exposure_fields(types: Sequence[str]) -> tuple[Field, ...]:
+    """What is kept of the impressions of an item: nothing of one that was not shown in the longest window."""
+    shown = [
+        Field(
+            name=windowed("shown", days),
+            dtype=Float64,
+            description=f"impressions that showed it in the last {days} days",
+        )
+        for days in EXPOSURE_DAYS
+    ]
+    chosen = [
+        Field(
+            name=windowed(chosen_of(name), CHOSEN_DAYS),
+            dtype=Float64,
+            description=f"impressions of the last {CHOSEN_DAYS} days that an interaction of type {name} answered",
+        )
+        for name in types
+    ]
+    return (*shown, *chosen)
+
+
 def windowed(stem: str, days: int | None) -> str:
     """The name of a count over the last days, or over all time for None."""
     return stem if days is None else f"{stem}_{days}d"
@@ -87,7 +111,17 @@ def windowed(stem: str, days: int | None) -> str:
 
 def count_of(interaction_type: str) -> str:
     """The stem of the counts of a type: what is no letter, digit or underscore is none in a name of a column."""
-    return "count_" + re.sub(r"\W", "_", interaction_type)
+    return "count_" + named(interaction_type)
+
+
+def chosen_of(interaction_type: str) -> str:
+    """The stem of the impressions that led to this type."""
+    return "chosen_" + named(interaction_type)
+
+
+def named(interaction_type: str) -> str:
+    """An interaction type as a part of the name of a column."""
+    return re.sub(r"\W", "_", interaction_type)
 
 
 def _of_types(types: Sequence[str]) -> tuple[Field, ...]:

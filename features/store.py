@@ -1,6 +1,6 @@
 """The project's feature store: snapshots computed with Polars, kept, joined in time and served by Feast.
 
-Reads   tables/interactions.parquet
+Reads   tables/interactions.parquet, tables/impressions.parquet
 Writes  features/VIEW/*.parquet      snapshots, a file for each moment      (Feast's offline store, Polars)
         features/cooccurrence/*.npz  item neighbours at the same moments
         features/online/             the latest of them                     (Feast's online store, see features.online)
@@ -18,7 +18,16 @@ import scipy.sparse as sp
 from features.affinity import user_affinity
 from features.aggregate import WEIGHT, item_behaviour, user_behaviour
 from features.cooccurrence import cooccurrence
-from features.definitions import AFFINITY_VIEW, EVENT_TIMESTAMP, HISTORY_VIEW, ITEM_VIEW, USER_VIEW, feature_objects
+from features.definitions import (
+    AFFINITY_VIEW,
+    EVENT_TIMESTAMP,
+    EXPOSURE_VIEW,
+    HISTORY_VIEW,
+    ITEM_VIEW,
+    USER_VIEW,
+    feature_objects,
+)
+from features.exposure import item_exposure
 from features.feast_plugins.polars_retrieval_job import PolarsRetrievalJob
 from features.feast_project import PROJECT, open_project
 from features.featureset import FeatureSet
@@ -29,12 +38,13 @@ from features.rows import user_state
 from recsys.catalogue import Catalogue
 from recsys.config import InteractionType
 from recsys.errors import DataError, FeatureStoreError
+from recsys.exposure import Exposure
 from recsys.online_address import SQLITE
 from recsys.schema import EVENT_TYPE, ITEM_ID, USER_ID
 from recsys.state import ItemState, UserState
 from recsys.workspace import Workspace
 
-VIEWS = (ITEM_VIEW, USER_VIEW, HISTORY_VIEW, AFFINITY_VIEW)
+VIEWS = (ITEM_VIEW, USER_VIEW, HISTORY_VIEW, AFFINITY_VIEW, EXPOSURE_VIEW)
 COOCCURRENCE = "cooccurrence"
 ITEMS_AT_ONCE = 20_000
 
@@ -70,10 +80,12 @@ class BehaviourStore:
         catalogue: Catalogue,
         moments: Sequence[datetime],
         *,
+        impressions: pl.DataFrame | None = None,
         windows_from: datetime | None = None,
     ) -> int:
         """Compute every view and the neighbours at each moment, unless they are there; returns how many were not.
 
+        impressions   what was shown, if that is known
         windows_from  the moment of an earlier snapshot: windows begin as there, and neighbours are those of it
         """
         missing = [as_of for as_of in moments if not self._neighbours_path(as_of).exists()]
@@ -86,6 +98,7 @@ class BehaviourStore:
                 user_behaviour(interactions, as_of, self.features, windows_from=windows_from),
                 user_history(interactions, as_of, windows_from=windows_from),
                 user_affinity(interactions, catalogue, as_of, windows_from=windows_from),
+                item_exposure(impressions, interactions, as_of, self.features, windows_from=windows_from),
             )
             for name, view in zip(VIEWS, views, strict=True):
                 _write_parquet(view, self.folder / name / f"{_stamp(as_of)}.parquet")
@@ -122,12 +135,15 @@ class BehaviourStore:
 
     def items_at(self, catalogue: Catalogue, as_of: datetime) -> ItemState:
         """Every item as it was known at `as_of`."""
-        rows = self._join(ITEM_VIEW, ITEM_ID, catalogue.item_ids, as_of, self.features.item_columns)
-        values = rows.select(self.features.item_columns).to_numpy().astype(np.float64)
+        values, exposure = (
+            self._join(view, ITEM_ID, catalogue.item_ids, as_of, names).select(names).to_numpy().astype(np.float64)
+            for view, names in self._item_views().items()
+        )
         neighbours = self._neighbours(catalogue, self._neighbours_path(as_of))
         columns, categories = self.features.item_columns, catalogue.categories_at(as_of)
         attributes = catalogue.attributes_at(as_of)
-        return ItemState(as_of.timestamp(), columns, values, neighbours, categories, attributes)
+        shown = Exposure.of(self.features.exposure_columns, exposure)
+        return ItemState(as_of.timestamp(), columns, values, neighbours, categories, attributes, shown)
 
     def users_at(self, user_ids: Sequence[str], catalogue: Catalogue, as_of: datetime) -> list[UserState]:
         """Each user as known at `as_of`, in the order given; the empty state for one never seen."""
@@ -135,6 +151,10 @@ class BehaviourStore:
         parts = [self._join(view, USER_ID, user_ids, as_of, names).select(names) for view, names in views.items()]
         rows = pl.concat(parts, how="horizontal")
         return [user_state(row, self.features, catalogue) for row in rows.iter_rows(named=True)]
+
+    def _item_views(self) -> dict[str, tuple[str, ...]]:
+        """The columns of each view of items."""
+        return {ITEM_VIEW: self.features.item_columns, EXPOSURE_VIEW: self.features.exposure_columns}
 
     def _user_views(self) -> dict[str, tuple[str, ...]]:
         """The columns of each view of users, in the order of features.row_columns."""
@@ -198,12 +218,14 @@ class BehaviourStore:
                 return items
 
     def _items_of(self, filling: Filling, catalogue: Catalogue) -> ItemState:
-        columns = self.features.item_columns
-        references = [f"{ITEM_VIEW}:{name}" for name in columns]
-        rows = [np.empty((0, len(columns)))]
+        columns, of_exposure = self.features.item_columns, self.features.exposure_columns
+        references = [f"{view}:{name}" for view, names in self._item_views().items() for name in names]
+        rows, shown = [np.empty((0, len(columns)))], [np.empty((0, len(of_exposure)))]
         for start in range(0, len(catalogue), ITEMS_AT_ONCE):
             ids = catalogue.item_ids[start : start + ITEMS_AT_ONCE]
-            rows.append(self._online.read(references, ITEM_ID, ids).matrix(columns, dtype=np.float64))
+            answer = self._online.read(references, ITEM_ID, ids)
+            rows.append(answer.matrix(columns, dtype=np.float64))
+            shown.append(answer.matrix(of_exposure, dtype=np.float64))
         neighbours = self._neighbours(catalogue, self._online.neighbours(filling))
         return ItemState(
             filling.as_of.timestamp(),
@@ -212,6 +234,7 @@ class BehaviourStore:
             neighbours,
             catalogue.categories_at(None),
             catalogue.attributes_at(None),
+            Exposure.of(of_exposure, np.concatenate(shown)),
         )
 
     def online_rows(self, user_ids: Sequence[str]) -> list[Row]:

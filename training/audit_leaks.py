@@ -102,11 +102,13 @@ def _scorer(text: TextModel, moment: datetime) -> InterestScorer | None:
 
 
 def window_anew(pipeline: Pipeline, catalogue: Catalogue, start: datetime, end: datetime | None) -> Window:
-    """The window with features from nothing but the interactions before `start`; only labels come from later."""
+    """The window with features from nothing but what happened before `start`; only labels come from later."""
     before_end = pipeline.interactions if end is None else pipeline.interactions.filter(pl.col(TIMESTAMP) < end)
     with TemporaryDirectory(prefix="recsys-audit-") as folder:
         store = BehaviourStore(Path(folder), pipeline.features)
-        store.snapshot(before_end.filter(pl.col(TIMESTAMP) < start), catalogue, [start])
+        known, impressions = before_end.filter(pl.col(TIMESTAMP) < start), pipeline.impressions
+        shown = None if impressions is None else impressions.filter(pl.col(TIMESTAMP) < start)
+        store.snapshot(known, catalogue, [start], impressions=shown)
         return open_window(store, catalogue, before_end, start=start, end=end, label_weights=pipeline.label_weights)
 
 

@@ -74,7 +74,7 @@ class Pipeline:
     @cached_property
     def data_key(self) -> str:
         """A hash of all that the features depend on: tables, weights of the interaction types, and code."""
-        tables = [hash_of_file(self.workspace.table_path(name)) for name in ("items", "interactions")]
+        tables = [hash_of_file(self.workspace.table_path(name)) for name in ("items", "interactions", "impressions")]
         return key_of([tables, self.config.interaction_types])
 
     @cached_property
@@ -84,10 +84,10 @@ class Pipeline:
 
     def text_key_with(self, finetune: Finetune) -> str:
         """The text_key under other settings of fine-tuning."""
-        config, impressions = self.config, self.workspace.table_path("impressions")
+        config = self.config
         encoder = [hash_of_file(self.encoder / name) for name in encoder_files(self.encoder)]
         stages = [config.text, finetune, config.split.validation_days, self.windows, self.cut]
-        return key_of([self.data_key, hash_of_file(impressions), encoder, stages, bool(self.hidden.any())])
+        return key_of([self.data_key, encoder, stages, bool(self.hidden.any())])
 
     @cached_property
     def ranker_key(self) -> str:
@@ -129,7 +129,7 @@ class Pipeline:
         started = time.monotonic()
         with progress("features", len(moments)) as advance:
             for moment in moments:
-                self.store.snapshot(self.interactions, self.catalogue, [moment])
+                self.store.snapshot(self.interactions, self.catalogue, [moment], impressions=self.impressions)
                 advance()
         self.stages.seconds["features"] = time.monotonic() - started
 
