@@ -21,6 +21,7 @@ EXPOSURE_VIEW: Final = "item_exposure"
 USER_VIEW: Final = "user_behaviour"
 HISTORY_VIEW: Final = "user_history"
 AFFINITY_VIEW: Final = "user_affinity"
+ATTRIBUTES_VIEW: Final = "user_attributes"
 SERVICE: Final = "ranking"
 
 
@@ -35,6 +36,8 @@ def feature_objects(folder: Path, features: FeatureSet) -> list[Entity | Feature
         _view(folder, HISTORY_VIEW, user, features.history_fields),
         _view(folder, AFFINITY_VIEW, user, features.affinity_fields),
     ]
+    if features.attribute_fields:
+        views.append(_view(folder, ATTRIBUTES_VIEW, user, features.attribute_fields))
     return [user, item, *views, FeatureService(name=SERVICE, features=list(views))]
 
 

@@ -11,6 +11,8 @@ from typing import Final
 from feast import Field
 from feast.types import Array, Float32, Float64, String
 
+from recsys.attributes import AttributeKind
+
 WINDOWS_DAYS: Final = (1, 7, 28, 90)
 SPEND_DAYS: Final = (28, 90)
 WEIGHT_DAYS: Final = 28
@@ -104,6 +106,18 @@ def exposure_fields(types: Sequence[str]) -> tuple[Field, ...]:
     return (*shown, *chosen)
 
 
+def attribute_fields(kinds: Sequence[tuple[str, AttributeKind]]) -> tuple[Field, ...]:
+    """What is kept of a user's attributes; names become numbers only for a bundle."""
+    return tuple(
+        Field(
+            name="attribute_" + named(name),
+            dtype=String if kind == "categorical" else Float64,
+            description=f"the {name} of the user" + ", seconds since the epoch" * (kind == "timestamp"),
+        )
+        for name, kind in kinds
+    )
+
+
 def windowed(stem: str, days: int | None) -> str:
     """The name of a count over the last days, or over all time for None."""
     return stem if days is None else f"{stem}_{days}d"
@@ -119,9 +133,9 @@ def chosen_of(interaction_type: str) -> str:
     return "chosen_" + named(interaction_type)
 
 
-def named(interaction_type: str) -> str:
-    """An interaction type as a part of the name of a column."""
-    return re.sub(r"\W", "_", interaction_type)
+def named(what: str) -> str:
+    """An interaction type, or an attribute, as a part of the name of a column."""
+    return re.sub(r"\W", "_", what)
 
 
 def _of_types(types: Sequence[str]) -> tuple[Field, ...]:

@@ -20,6 +20,7 @@ from features.aggregate import WEIGHT, item_behaviour, user_behaviour
 from features.cooccurrence import cooccurrence
 from features.definitions import (
     AFFINITY_VIEW,
+    ATTRIBUTES_VIEW,
     EVENT_TIMESTAMP,
     EXPOSURE_VIEW,
     HISTORY_VIEW,
@@ -35,6 +36,7 @@ from features.history import user_history
 from features.online import Filling, OnlineFeatures
 from features.recent import Row
 from features.rows import user_state
+from features.user_attributes import user_attributes
 from recsys.catalogue import Catalogue
 from recsys.config import InteractionType
 from recsys.errors import DataError, FeatureStoreError
@@ -44,7 +46,7 @@ from recsys.schema import EVENT_TYPE, ITEM_ID, USER_ID
 from recsys.state import ItemState, UserState
 from recsys.workspace import Workspace
 
-VIEWS = (ITEM_VIEW, USER_VIEW, HISTORY_VIEW, AFFINITY_VIEW, EXPOSURE_VIEW)
+VIEWS = (ITEM_VIEW, USER_VIEW, HISTORY_VIEW, AFFINITY_VIEW, EXPOSURE_VIEW, ATTRIBUTES_VIEW)
 COOCCURRENCE = "cooccurrence"
 ITEMS_AT_ONCE = 20_000
 
@@ -81,11 +83,13 @@ class BehaviourStore:
         moments: Sequence[datetime],
         *,
         impressions: pl.DataFrame | None = None,
+        users: pl.DataFrame | None = None,
         windows_from: datetime | None = None,
     ) -> int:
         """Compute every view and the neighbours at each moment, unless they are there; returns how many were not.
 
         impressions   what was shown, if that is known
+        users         the table with their attributes, of which there is no view when features has none
         windows_from  the moment of an earlier snapshot: windows begin as there, and neighbours are those of it
         """
         missing = [as_of for as_of in moments if not self._neighbours_path(as_of).exists()]
@@ -99,8 +103,9 @@ class BehaviourStore:
                 user_history(interactions, as_of, windows_from=windows_from),
                 user_affinity(interactions, catalogue, as_of, windows_from=windows_from),
                 item_exposure(impressions, interactions, as_of, self.features, windows_from=windows_from),
+                *([user_attributes(users, as_of, self.features)] * bool(self.features.attribute_fields)),
             )
-            for name, view in zip(VIEWS, views, strict=True):
+            for name, view in zip(VIEWS, views, strict=False):
                 _write_parquet(view, self.folder / name / f"{_stamp(as_of)}.parquet")
             path = self._neighbours_path(as_of)
             path.parent.mkdir(exist_ok=True)
@@ -159,11 +164,12 @@ class BehaviourStore:
     def _user_views(self) -> dict[str, tuple[str, ...]]:
         """The columns of each view of users, in the order of features.row_columns."""
         features = self.features
-        return {
+        views = {
             USER_VIEW: features.user_columns,
             HISTORY_VIEW: features.history_columns,
             AFFINITY_VIEW: features.affinity_columns,
         }
+        return views | ({ATTRIBUTES_VIEW: features.attribute_columns} if features.attribute_columns else {})
 
     def _join(self, view: str, key: str, ids: Sequence[str], as_of: datetime, columns: Sequence[str]) -> pl.DataFrame:
         wanted = pl.DataFrame({key: ids}, schema={key: pl.String}).with_columns(pl.lit(as_of).alias(EVENT_TIMESTAMP))
@@ -242,15 +248,14 @@ class BehaviourStore:
 
         Raises FeatureStoreError when the store is empty or does not answer.
         """
-        columns, lists = self.features.user_columns, self.features.list_columns
+        columns = self.features.user_columns
+        others = (*self.features.list_columns, *self.features.attribute_columns)
         references = [f"{view}:{name}" for view, names in self._user_views().items() for name in names]
         answer = self._online.read(references, USER_ID, user_ids)
         behaviour = answer.matrix(columns, dtype=np.float64)
-        histories = zip(*(answer.column(name) for name in lists), strict=True)
-        names = (*columns, *lists)
-        return [
-            dict(zip(names, (*own, *history), strict=True)) for own, history in zip(behaviour, histories, strict=True)
-        ]
+        rest = zip(*(answer.column(name) for name in others), strict=True)
+        names = (*columns, *others)
+        return [dict(zip(names, (*own, *more), strict=True)) for own, more in zip(behaviour, rest, strict=True)]
 
     def online_user(self, user_id: str, catalogue: Catalogue) -> UserState:
         """One user from the online store; the empty state for one never seen.

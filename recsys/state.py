@@ -112,6 +112,7 @@ class UserState:
     types      str (h,), the interaction type of the highest weight that the user had with it
     recent     the last interactions, one by one
     affinity   to categories
+    attributes float64 (n_attributes,), as recsys.attributes makes them of the users table, or None
     """
 
     behaviour: Floats
@@ -122,6 +123,7 @@ class UserState:
     types: Names
     recent: Recent = NOTHING_RECENT
     affinity: Affinity = NO_AFFINITY
+    attributes: Floats | None = None
 
     @property
     def in_last_occasion(self) -> Mask:
@@ -141,4 +143,5 @@ class UserState:
             self.types[keep],
             self.recent.without(items),
             self.affinity,
+            self.attributes,
         )

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -79,7 +79,8 @@ def audit_parity(workspace: Workspace, *, requests: int, seed: int) -> ParityAud
     if not drawn:
         return found
     interactions = weigh(workspace.read_table("interactions"), workspace.config.interaction_types)
-    tables = Tables(interactions, workspace.read_impressions())
+    users = workspace.read_table("users") if workspace.config.features.user_attributes else None
+    tables = Tables(interactions, workspace.read_impressions(), users)
     # Each is read and hashed once, however many states it answered from.
     bundle_of = cache(lambda name: _opened(workspace.bundles / name))
     with progress("replaying requests", len(drawn)) as advance:
@@ -128,10 +129,11 @@ def _replay(
     with TemporaryDirectory(prefix="recsys-audit-") as folder:
         store = BehaviourStore(Path(folder), features)
         catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
-        store.snapshot(then.known, catalogue, [served.as_of], impressions=then.impressions)
+        snapshot = partial(store.snapshot, impressions=then.impressions, users=tables.users)
+        snapshot(then.known, catalogue, [served.as_of])
         if now > served.as_of:
             everything = pl.concat([then.known, weigh(then.recent, types)], how="diagonal")
-            store.snapshot(everything, catalogue, [now], impressions=then.impressions, windows_from=served.as_of)
+            snapshot(everything, catalogue, [now], windows_from=served.as_of)
         engine = BundleEngine(
             bundle,
             OfflineSnapshot(store, served.as_of),

@@ -40,6 +40,7 @@ from serving.live_items import LiveItems
 from serving.protocol import Freshness
 from serving.recent_log import RecentLog
 from serving.types import RankedItem, RankedList, ServedFeatures
+from serving.user_attributes import user_attributes_of
 
 OF_REQUEST = ("candidates",)
 """Provenance of an item that the request itself proposed."""
@@ -91,6 +92,7 @@ class BundleEngine:
         self._interest_column = names.index("text_interest")
         catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
         catalogue = catalogue.with_attributes(dict(features.project.item_attributes))
+        catalogue = replace(catalogue, of_users=user_attributes_of(bundle, dict(features.project.user_attributes)))
         ranker = bundle.path / RANKER_FILE
         self._ranker = lgb.Booster(model_file=ranker) if ranker.exists() else UntrainedRanker(names)
         state = store.online_items(catalogue)

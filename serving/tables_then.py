@@ -35,10 +35,11 @@ IMPRESSION_COLUMNS = {REQUEST_ID: pl.String(), TIMESTAMP: pl.Int64(), ITEMS: pl.
 
 
 class Tables(NamedTuple):
-    """Those of a project: interactions with their weights, and what was shown if that is known."""
+    """Those of a project: interactions with their weights, and what was shown and what users are, if that is known."""
 
     interactions: pl.DataFrame
-    impressions: pl.DataFrame | None
+    impressions: pl.DataFrame | None = None
+    users: pl.DataFrame | None = None
 
 
 class TablesThen(NamedTuple):

@@ -5,7 +5,7 @@ A family is a module with `features` and `values`. To add a feature, put it into
 
 from typing import Final
 
-from features.families import affinity, attribute, context, crosses, exposure, item, ranks, session, user
+from features.families import affinity, attribute, context, crosses, exposure, item, profile, ranks, session, user
 from features.families.family import Family
 
 FAMILIES: Final[tuple[Family, ...]] = (
@@ -13,6 +13,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     attribute,
     exposure,
     user,
+    profile,
     session,
     context,
     crosses,

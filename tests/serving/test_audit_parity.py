@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recsys.bundle import open_bundle
+from recsys.importing import import_tables
 from recsys.schema import columns_of
 from recsys.workspace import Workspace
 from serving import live_behaviour
@@ -27,6 +28,13 @@ from training.pipeline import Pipeline
 from training.publishing import publish_models
 
 IMPORTED = "imported"
+SETTINGS = """
+[serving]
+logged_features_share = 1.0
+[features]
+user_attributes = { country = "categorical", member_since = "timestamp" }
+"""
+USERS = "\n".join(f"user-{at:02},{('NO', 'FR')[at % 2]},2023-0{1 + at % 9}-01" for at in range(80))
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +42,11 @@ def served(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path
     """A project whose server answered while events came in: its folder, for each test to copy."""
     workspace = shop_project(tmp_path_factory.mktemp("shop"), tiny_encoder)
     config = workspace.root / "recsys.toml"
-    config.write_text(config.read_text() + "\n[serving]\nlogged_features_share = 1.0\n")
+    text = config.read_text().replace("[source]", '[source]\nusers = "users.csv"')
+    config.write_text(text + SETTINGS)
+    (workspace.root / "users.csv").write_text("user_id,country,member_since\n" + USERS)
     workspace = Workspace.open(config)
+    import_tables(workspace)
     imported_impressions(workspace).write_parquet(workspace.table_path("impressions"))
     pipeline = Pipeline(workspace, cut=workspace.config.split.test_start)
     pipeline.compute_features()
@@ -117,6 +128,17 @@ def test_what_was_shown_while_it_served_is_among_what_is_compared(project):
     of_first_item = [request.features.matrix[0] for request in logged_requests(project.events)]
     for name in ("item_shown_7d", "item_ctr_purchase_28d"):
         assert len({float(row[names.index(name)]) for row in of_first_item}) > 3
+
+
+def test_attributes_of_users_are_among_what_is_compared(project):
+    names = open_bundle(next(project.bundles.glob("*/"))).manifest.features
+    values: dict[str, set[tuple[float, ...]]] = {}
+    for request in logged_requests(project.events):
+        row = request.features.matrix[0]
+        found = (row[names.index(name)] for name in ("user_country", "user_member_since_days"))
+        values.setdefault(request.user_id, set()).add(tuple(float(value // 1) for value in found))
+    # 2024-04-29 is 484 days after 2023-01-01, and 453 after the first of February; an hour later it is a day more.
+    assert (values["user-00"], values["user-01"]) == ({(1, 484)}, {(0, 453), (0, 454)})
 
 
 def test_as_many_requests_are_replayed_as_asked_for(project):

@@ -162,7 +162,7 @@ def computed(folder: Path, behaviour: LiveBehaviour) -> dict[str, tuple[float, .
     """What features.exposure says of what the log has up to the places that were followed."""
     places = behaviour.position, behaviour.exposure.position, 0
     served = ServedFeatures(behaviour.as_of, behaviour.written_at, *places, [], None)  # type: ignore[arg-type]
-    nothing = Tables(pl.DataFrame(schema=columns_of("interactions")), None)
+    nothing = Tables(pl.DataFrame(schema=columns_of("interactions")))
     then = tables_then(folder / "events.db", nothing, served, WEIGHTS)
     latest = then.recent["timestamp"].max()
     now = AS_OF if latest is None else max(AS_OF, latest + timedelta(microseconds=1))

@@ -189,6 +189,23 @@ def test_the_features_of_a_cut_are_there_again_after_another_cut_and_other_data(
     assert pipeline.window(CUT, None).labels == evaluated.pipeline.window(CUT, None).labels
 
 
+def test_attributes_of_users_that_are_named_later_are_in_features_computed_anew_and_the_text_model_stays(
+    evaluated, tmp_path
+):
+    workspace = copy_of(evaluated, tmp_path)
+    pl.DataFrame({"user_id": ["user-00"], "age": [31]}).write_parquet(workspace.table_path("users"))
+    before = Pipeline(workspace, cut=CUT)
+    before.compute_features()
+    text = (workspace.root / "recsys.toml").read_text().replace("[source]", '[source]\nusers = "users.csv"')
+    (workspace.root / "recsys.toml").write_text(text + '\n[features]\nuser_attributes = { age = "numeric" }\n')
+    pipeline = Pipeline(Workspace.open(workspace.root / "recsys.toml"), cut=CUT)
+    pipeline.compute_features()
+    users = pipeline.store.users_at(["user-00", "user-01"], pipeline.catalogue, CUT)
+    assert [user.attributes[0] for user in users] == pytest.approx([31, np.nan], nan_ok=True)
+    assert pipeline.text_key == before.text_key
+    assert pipeline.ranker_key != before.ranker_key
+
+
 def test_the_key_is_that_of_the_data_the_configuration_the_cut_and_the_encoder(evaluated, tmp_path):
     encoder = tmp_path / "encoder"
     shutil.copytree(encoder_of(evaluated), encoder)
