@@ -1,6 +1,6 @@
 """The project's feature store: snapshots computed with Polars, kept, joined in time and served by Feast.
 
-Reads   tables/interactions.parquet, tables/impressions.parquet
+Reads   tables/interactions.parquet, tables/impressions.parquet, tables/users.parquet
 Writes  features/VIEW/*.parquet      snapshots, a file for each moment      (Feast's offline store, Polars)
         features/cooccurrence/*.npz  item neighbours at the same moments
         features/online/             the latest of them                     (Feast's online store, see features.online)
@@ -30,7 +30,7 @@ from features.definitions import (
 )
 from features.exposure import item_exposure
 from features.feast_plugins.polars_retrieval_job import PolarsRetrievalJob
-from features.feast_project import PROJECT, open_project
+from features.feast_project import PROJECT, apply, open_project
 from features.featureset import FeatureSet
 from features.history import user_history
 from features.online import Filling, OnlineFeatures
@@ -46,7 +46,7 @@ from recsys.schema import EVENT_TYPE, ITEM_ID, USER_ID
 from recsys.state import ItemState, UserState
 from recsys.workspace import Workspace
 
-VIEWS = (ITEM_VIEW, USER_VIEW, HISTORY_VIEW, AFFINITY_VIEW, EXPOSURE_VIEW, ATTRIBUTES_VIEW)
+VIEWS = (ITEM_VIEW, USER_VIEW, HISTORY_VIEW, AFFINITY_VIEW, EXPOSURE_VIEW)
 COOCCURRENCE = "cooccurrence"
 ITEMS_AT_ONCE = 20_000
 
@@ -95,7 +95,7 @@ class BehaviourStore:
         missing = [as_of for as_of in moments if not self._neighbours_path(as_of).exists()]
         if missing:
             # First: what is on the disk is known to Feast, even if this process dies on the way.
-            self.feast.apply(feature_objects(self.folder, self.features))  # type: ignore[arg-type]  # its list is invariant
+            apply(self.feast, feature_objects(self.folder, self.features))
         for as_of in missing:
             views = (
                 item_behaviour(interactions, as_of, self.features, windows_from=windows_from),
@@ -103,10 +103,12 @@ class BehaviourStore:
                 user_history(interactions, as_of, windows_from=windows_from),
                 user_affinity(interactions, catalogue, as_of, windows_from=windows_from),
                 item_exposure(impressions, interactions, as_of, self.features, windows_from=windows_from),
-                *([user_attributes(users, as_of, self.features)] * bool(self.features.attribute_fields)),
             )
-            for name, view in zip(VIEWS, views, strict=False):
+            for name, view in zip(VIEWS, views, strict=True):
                 _write_parquet(view, self.folder / name / f"{_stamp(as_of)}.parquet")
+            if self.features.attribute_fields:
+                attributes = user_attributes(users, as_of, self.features)
+                _write_parquet(attributes, self.folder / ATTRIBUTES_VIEW / f"{_stamp(as_of)}.parquet")
             path = self._neighbours_path(as_of)
             path.parent.mkdir(exist_ok=True)
             partial = path.with_suffix(".tmp.npz")
@@ -122,7 +124,7 @@ class BehaviourStore:
         if mark.exists() and mark.read_text() == fingerprint:
             return
         # The neighbours first: a moment without them counts as missing, whatever else is left of it.
-        for view in (COOCCURRENCE, *VIEWS):
+        for view in (COOCCURRENCE, *VIEWS, ATTRIBUTES_VIEW):
             if (self.folder / view).exists():
                 shutil.rmtree(self.folder / view)
         mark.write_text(fingerprint)

@@ -38,6 +38,8 @@ _TABLES: Final = (
         sequence INTEGER PRIMARY KEY, {REQUEST_ID} TEXT NOT NULL UNIQUE, {USER_ID} TEXT NOT NULL,
         {TIMESTAMP} INTEGER NOT NULL, items TEXT NOT NULL, surface TEXT NOT NULL, bundle TEXT NOT NULL,
         {QUERY} TEXT) STRICT""",
+    # For a server that starts, and looks for what was shown since its snapshot.
+    f"CREATE INDEX IF NOT EXISTS impressions_by_time ON impressions ({TIMESTAMP})",
     FEATURES_TABLE,
     ITEMS_TABLE,
     ITEMS_INDEX,

@@ -8,7 +8,7 @@ Reads  the event log
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from math import inf
 from typing import Final, NamedTuple
@@ -45,8 +45,8 @@ class LiveExposure:
         self._chosen = {name: (windowed(chosen_of(name), CHOSEN_DAYS),) for name in features.types}
         self.position = 0
         """The place in the log of the last impression that is counted."""
-        self._seen = 0
-        """The place up to which impressions were looked at."""
+        self._seen = -1
+        """The place up to which impressions were looked at; -1 before the first look."""
         self._now = -inf
         """Those seen and before it are counted."""
         self._waiting_from, self._first_waiting = inf, 0
@@ -74,6 +74,9 @@ class LiveExposure:
             if shown is not None and self._is_counted(shown):
                 self._count_choices(counts, shown, [answer])
         counted, seen = self.position, self._seen
+        if seen < 0:
+            # A log is long, and most of it is in the snapshot.
+            seen = self._log.shown_before(min(self._as_of, self._written_at))
         waiting_from, first_waiting = self._waiting_from, self._first_waiting
         # Most often none of those that wait is due, and none need be read again.
         is_due = now > waiting_from
@@ -117,12 +120,14 @@ class LiveExposure:
         return tuple(name for name, seconds in SHOWN.items() if at >= self._as_of.timestamp() - seconds)
 
     def _count_choices(
-        self, counts: dict[Columns, Counter[str]], shown: LoggedImpression, answers: Iterable[Answer]
+        self, counts: dict[Columns, Counter[str]], shown: LoggedImpression, answers: Collection[Answer]
     ) -> None:
-        if windowed("shown", CHOSEN_DAYS) in self._windows(shown.at):
-            for answer in answers:
-                if answer.item_id in shown.items:
-                    counts.setdefault(self._chosen[answer.event_type], Counter())[answer.item_id] += 1
+        if not answers or windowed("shown", CHOSEN_DAYS) not in self._windows(shown.at):
+            return
+        items = shown.items
+        for answer in answers:
+            if answer.item_id in items:
+                counts.setdefault(self._chosen[answer.event_type], Counter())[answer.item_id] += 1
 
     def _add(self, column: str, of_items: Counter[str]) -> None:
         index = self._items.catalogue.index

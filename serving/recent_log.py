@@ -14,13 +14,19 @@ import msgspec
 from features.recent import RecentEvent
 from recsys.schema import EVENT_TYPE, ITEM_ID, ITEMS, REQUEST_ID, TIMESTAMP, USER_ID, VALUE
 from serving.item_table import LAST_SEQUENCE
-from serving.moments import MICROSECONDS
+from serving.moments import MICROSECONDS, microseconds
 
 _SINCE: Final = f"""
     SELECT sequence, {USER_ID}, {ITEM_ID}, {EVENT_TYPE}, min({TIMESTAMP}, received_at), {VALUE}, received_at,
         {REQUEST_ID}
     FROM interactions WHERE sequence > ? AND sequence <= ? ORDER BY sequence"""
 _SHOWN: Final = f"SELECT sequence, {REQUEST_ID}, {TIMESTAMP}, {ITEMS} FROM impressions"
+
+# In one statement, for others may be writing.
+_SHOWN_BEFORE: Final = f"""
+    SELECT coalesce(
+        (SELECT min(sequence) - 1 FROM impressions WHERE {TIMESTAMP} >= ?), (SELECT max(sequence) FROM impressions), 0
+    )"""
 
 
 class LoggedEvent(NamedTuple):
@@ -74,6 +80,15 @@ class RecentLog:
         """The impressions behind this place, in the order of the log."""
         condition = " WHERE sequence > ? AND sequence <= ? ORDER BY sequence"
         return self._impressions(condition, (sequence, until))
+
+    def shown_before(self, moment: datetime) -> int:
+        """A place up to which every impression is older than this."""
+        connection = self._connected()
+        if connection is None:
+            return 0
+        (place,) = connection.execute(_SHOWN_BEFORE, (microseconds(moment),)).fetchone()
+        assert isinstance(place, int)
+        return place
 
     def shown_by(self, request_id: str) -> LoggedImpression | None:
         """What this answer showed, if the log has that."""

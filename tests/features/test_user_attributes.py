@@ -86,6 +86,16 @@ def test_a_project_without_attributes_has_neither_columns_nor_a_view(tmp_path: P
     assert set(FEATURES.behaviour) - set(features.behaviour) == set(NAMES)
 
 
+def test_a_project_that_names_no_attributes_any_more_has_no_view_of_them(tmp_path: Path):
+    for features in (FEATURES, FeatureSet.of(["purchase", "view"])):
+        store = BehaviourStore(tmp_path, features)
+        store.forget_other_data(str(features))
+        store.snapshot(INTERACTIONS, CATALOGUE, [AS_OF], users=USERS)
+        store.materialise(AS_OF)
+    assert "user_attributes" not in {view.name for view in store.feast.list_feature_views()}
+    assert store.online_user("ann", catalogue_of("ab")).attributes is None
+
+
 @pytest.mark.parametrize("attributes", [{"occasions": "numeric"}, {"a b": "numeric", "a-b": "numeric"}])
 def test_attributes_that_make_columns_of_one_name_are_refused(attributes):
     with pytest.raises(ConfigError, match=r"user_attributes .*several columns of the name .*; rename one of them"):

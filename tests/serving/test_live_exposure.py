@@ -96,6 +96,18 @@ def test_what_was_shown_before_the_snapshot_is_in_it_and_is_answered_from_the_ne
     assert counts(live(tmp_path)) == {"a": (1, 1, 0, 0)}
 
 
+def test_a_server_that_starts_reads_only_what_was_shown_since_its_snapshot(tmp_path, log):
+    put(log, *(impression(f"old-{number}", "a", -10 - number) for number in range(5)))
+    behaviour = live(tmp_path)
+    found = RecentLog(tmp_path / "events.db")
+    assert found.shown_before(behaviour.as_of) == 5
+    put(log, impression("new", "a", 10), impression("late", "a", -5), event("u", "b", 20))
+    assert found.shown_before(behaviour.as_of) == 5
+    assert found.shown_before(AS_OF + timedelta(seconds=11)) == 7
+    assert counts(behaviour) == {"a": (1, 1, 0, 0)}
+    assert RecentLog(tmp_path / "none.db").shown_before(AS_OF) == 0
+
+
 def test_an_item_that_is_added_later_has_what_was_counted_of_it(tmp_path, log):
     behaviour = live(tmp_path)
     put(log, impression("one", "da", 10), event("u", "d", 20, request_id="one"))
