@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.exposure import item_exposure
@@ -82,6 +82,7 @@ interactions = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(impressions, interactions)
 def test_the_counts_are_those_of_a_loop_over_what_was_shown(impressions, interactions):
     expected: dict[str, list[int]] = {}
