@@ -17,9 +17,11 @@ from recsys.schema import ITEM_ID, USER_ID
 EVENT_TIMESTAMP: Final = "event_timestamp"
 
 ITEM_VIEW: Final = "item_behaviour"
+EXPOSURE_VIEW: Final = "item_exposure"
 USER_VIEW: Final = "user_behaviour"
 HISTORY_VIEW: Final = "user_history"
 AFFINITY_VIEW: Final = "user_affinity"
+ATTRIBUTES_VIEW: Final = "user_attributes"
 SERVICE: Final = "ranking"
 
 
@@ -29,10 +31,13 @@ def feature_objects(folder: Path, features: FeatureSet) -> list[Entity | Feature
     item = Entity(name="item", join_keys=[ITEM_ID], value_type=ValueType.STRING)
     views = [
         _view(folder, ITEM_VIEW, item, features.item_fields),
+        _view(folder, EXPOSURE_VIEW, item, features.exposure_fields),
         _view(folder, USER_VIEW, user, features.user_fields),
         _view(folder, HISTORY_VIEW, user, features.history_fields),
         _view(folder, AFFINITY_VIEW, user, features.affinity_fields),
     ]
+    if features.attribute_fields:
+        views.append(_view(folder, ATTRIBUTES_VIEW, user, features.attribute_fields))
     return [user, item, *views, FeatureService(name=SERVICE, features=list(views))]
 
 

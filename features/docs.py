@@ -12,19 +12,21 @@ from typing import Final
 
 from feast import Field
 
-from features.definitions import AFFINITY_VIEW, HISTORY_VIEW, ITEM_VIEW, USER_VIEW
+from features.definitions import AFFINITY_VIEW, ATTRIBUTES_VIEW, EXPOSURE_VIEW, HISTORY_VIEW, ITEM_VIEW, USER_VIEW
 from features.families import FAMILIES, text
 from features.families.family import Feature
 from features.featureset import FeatureSet
+from recsys.attributes import AttributeKind
 from recsys.schema import PRICE, PUBLISHED_AT
 
 HEAD: Final = """# Features
 
 Every feature of the ranker's matrix and every field of the feature store, from `features/families` and
 `features/fields.py` by `python -m features.docs > docs/features.md`. TYPE stands for each interaction type of
-recsys.toml, and NAME for each further of the item_attributes there. What is not known is NaN in the matrix and null in
-the store. A window of days begins so long before the snapshot and ends at the moment of the request; nothing at or
-after that is ever counted, and `recsys audit leaks` proves it on your own data.
+recsys.toml; NAME for each further of the item_attributes and user_attributes there, TIME for one that is a moment.
+What is not known is NaN in the matrix and null in the store. A window of days begins so long before the snapshot and
+ends at the moment of the request; nothing at or after that is ever counted, and `recsys audit leaks` proves it on your
+own data.
 
 To add a feature, put it into `features` and `values` of its family, at the same place in both; both training and
 serving have it then. What it needs of the past that no field holds is summed in `features/daily`: of items and users in
@@ -43,7 +45,9 @@ of the last snapshot, and the shares and means above are made of the result.
 
 def render() -> str:
     """The whole of docs/features.md."""
-    features = FeatureSet.of(["TYPE"], {PRICE: "numeric", PUBLISHED_AT: "timestamp", "NAME": "categorical"})
+    of_items: dict[str, AttributeKind] = {PRICE: "numeric", PUBLISHED_AT: "timestamp", "NAME": "categorical"}
+    of_users: dict[str, AttributeKind] = {"NAME": "categorical", "TIME": "timestamp"}
+    features = FeatureSet.of(["TYPE"], of_items, of_users)
     parts = [HEAD]
     for family in FAMILIES:
         parts += [_heading(family), _features(family.features(features.project))]
@@ -51,9 +55,11 @@ def render() -> str:
     parts.append(STORE)
     views = {
         ITEM_VIEW: features.item_fields,
+        EXPOSURE_VIEW: features.exposure_fields,
         USER_VIEW: features.user_fields,
         HISTORY_VIEW: features.history_fields,
         AFFINITY_VIEW: features.affinity_fields,
+        ATTRIBUTES_VIEW: features.attribute_fields,
     }
     for view, fields in views.items():
         parts += [f"### {view}\n", _fields(fields)]

@@ -6,7 +6,7 @@ Writes  features/feature_store.yaml
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,6 +48,13 @@ def open_project(folder: Path, online_store: Mapping[str, Any] | None) -> Featur
             repo_path=folder,
         )
     )
+
+
+def apply(store: FeatureStore, objects: Sequence[Any]) -> None:
+    """Make these the objects of the registry, and the views that a project no longer has none of it."""
+    names = {found.name for found in objects}
+    gone = [view for view in store.list_feature_views() if view.name not in names]
+    store.apply(list(objects), objects_to_delete=list(gone), partial=not gone)
 
 
 def feature_store_yaml(folder: Path, online_store: Mapping[str, Any], comment: str = "") -> str:

@@ -11,6 +11,8 @@ from typing import Final
 from feast import Field
 from feast.types import Array, Float32, Float64, String
 
+from recsys.attributes import AttributeKind
+
 WINDOWS_DAYS: Final = (1, 7, 28, 90)
 SPEND_DAYS: Final = (28, 90)
 WEIGHT_DAYS: Final = 28
@@ -37,6 +39,9 @@ VALUES: Final = (
     Field(name="value_sum", dtype=Float64, description="sum of the values of the interactions"),
     Field(name="value_count", dtype=Float64, description="interactions that have a value"),
 )
+EXPOSURE_DAYS: Final = (7, 28)
+CHOSEN_DAYS: Final = 28
+
 TIMES: Final = (
     Field(name="first_at", dtype=Float64, description="first interaction, seconds since the epoch"),
     Field(name="last_at", dtype=Float64, description="last interaction, seconds since the epoch"),
@@ -81,6 +86,39 @@ def user_fields(types: Sequence[str]) -> tuple[Field, ...]:
     )
 
 
+def exposure_fields(types: Sequence[str]) -> tuple[Field, ...]:
+    """What is kept of the impressions of an item: nothing of one that was not shown in the longest window."""
+    shown = [
+        Field(
+            name=windowed("shown", days),
+            dtype=Float64,
+            description=f"impressions that showed it in the last {days} days",
+        )
+        for days in EXPOSURE_DAYS
+    ]
+    chosen = [
+        Field(
+            name=windowed(chosen_of(name), CHOSEN_DAYS),
+            dtype=Float64,
+            description=f"impressions of the last {CHOSEN_DAYS} days that an interaction of type {name} answered",
+        )
+        for name in types
+    ]
+    return (*shown, *chosen)
+
+
+def attribute_fields(kinds: Sequence[tuple[str, AttributeKind]]) -> tuple[Field, ...]:
+    """What is kept of a user's attributes; names become numbers only for a bundle."""
+    return tuple(
+        Field(
+            name="attribute_" + named(name),
+            dtype=String if kind == "categorical" else Float64,
+            description=f"the {name} of the user" + ", seconds since the epoch" * (kind == "timestamp"),
+        )
+        for name, kind in kinds
+    )
+
+
 def windowed(stem: str, days: int | None) -> str:
     """The name of a count over the last days, or over all time for None."""
     return stem if days is None else f"{stem}_{days}d"
@@ -88,7 +126,17 @@ def windowed(stem: str, days: int | None) -> str:
 
 def count_of(interaction_type: str) -> str:
     """The stem of the counts of a type: what is no letter, digit or underscore is none in a name of a column."""
-    return "count_" + re.sub(r"\W", "_", interaction_type)
+    return "count_" + named(interaction_type)
+
+
+def chosen_of(interaction_type: str) -> str:
+    """The stem of the impressions that led to this type."""
+    return "chosen_" + named(interaction_type)
+
+
+def named(what: str) -> str:
+    """An interaction type, or an attribute, as a part of the name of a column."""
+    return re.sub(r"\W", "_", what)
 
 
 def _of_types(types: Sequence[str]) -> tuple[Field, ...]:

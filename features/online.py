@@ -26,7 +26,7 @@ from feast import FeatureStore
 
 from features.feast_plugins.packed_online_store import OnlineStoreSchemaError, OnlineStoreUnavailableError
 from features.feast_plugins.packed_response import PackedOnlineResponse
-from features.feast_project import feature_store_yaml, open_project
+from features.feast_project import apply, feature_store_yaml, open_project
 from features.online_places import place_of
 from recsys.durable import exclusively
 from recsys.errors import FeatureStoreError
@@ -80,7 +80,7 @@ class OnlineFeatures:
             try:
                 # materialize prints its progress as coloured text on stdout.
                 with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
-                    feast.apply(list(objects))
+                    apply(feast, objects)
                     feast.materialize(start_date=as_of, end_date=as_of)
             except OnlineStoreUnavailableError as error:
                 raise self._unavailable(error) from error

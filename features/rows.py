@@ -31,7 +31,11 @@ def user_state(values: Mapping[str, Any], features: FeatureSet, catalogue: Catal
     categories = [catalogue.category_index.get(name, -1) for name in lists["affinity_categories"]]
     affinity = Affinity(np.array(categories, dtype=np.int64), np.asarray(lists["affinity_weights"], dtype=np.float64))
     behaviour = behaviour_row(values, features.user_columns)
-    return UserState(behaviour, positions[known], occasions, first_at, last_at, types, spent, recent, affinity)
+    kept = [values[name] for name in features.attribute_columns]
+    attributes = None if catalogue.of_users is None else catalogue.of_users.of_stored(kept)
+    return UserState(
+        behaviour, positions[known], occasions, first_at, last_at, types, spent, recent, affinity, attributes
+    )
 
 
 def unknown_user(features: FeatureSet, catalogue: Catalogue) -> UserState:

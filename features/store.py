@@ -1,6 +1,6 @@
 """The project's feature store: snapshots computed with Polars, kept, joined in time and served by Feast.
 
-Reads   tables/interactions.parquet
+Reads   tables/interactions.parquet, tables/impressions.parquet, tables/users.parquet
 Writes  features/daily/log/             the interactions by day, in files that change only when their day does
         features/daily/{days,merged}/   what each day adds, computed once       (features.daily.aggregates)
         features/VIEW/MOMENT-*.parquet  snapshots, made of the days before      (Feast's offline store, Polars)
@@ -22,23 +22,35 @@ from features.daily.aggregates import DailyAggregates
 from features.daily.events import COLUMNS
 from features.daily.log import DailyLog
 from features.daily.snapshot import snapshot
-from features.definitions import AFFINITY_VIEW, EVENT_TIMESTAMP, HISTORY_VIEW, ITEM_VIEW, USER_VIEW, feature_objects
+from features.definitions import (
+    AFFINITY_VIEW,
+    ATTRIBUTES_VIEW,
+    EVENT_TIMESTAMP,
+    EXPOSURE_VIEW,
+    HISTORY_VIEW,
+    ITEM_VIEW,
+    USER_VIEW,
+    feature_objects,
+)
+from features.exposure import item_exposure
 from features.feast_plugins.polars_retrieval_job import PolarsRetrievalJob
-from features.feast_project import PROJECT, open_project
+from features.feast_project import PROJECT, apply, open_project
 from features.featureset import FeatureSet
 from features.online import Filling, OnlineFeatures
 from features.recent import Row
 from features.rows import user_state
+from features.user_attributes import user_attributes
 from features.views import WEIGHT
 from recsys.catalogue import Catalogue
 from recsys.config import InteractionType
 from recsys.errors import DataError, FeatureStoreError
+from recsys.exposure import Exposure
 from recsys.online_address import SQLITE
 from recsys.schema import EVENT_TYPE, ITEM_ID, USER_ID
 from recsys.state import ItemState, UserState
 from recsys.workspace import Workspace
 
-VIEWS = (ITEM_VIEW, USER_VIEW, HISTORY_VIEW, AFFINITY_VIEW)
+VIEWS = (ITEM_VIEW, USER_VIEW, HISTORY_VIEW, AFFINITY_VIEW, EXPOSURE_VIEW, ATTRIBUTES_VIEW)
 COOCCURRENCE = "cooccurrence"
 DAILY = "daily"
 ITEMS_AT_ONCE = 20_000
@@ -86,11 +98,15 @@ class BehaviourStore:
         catalogue: Catalogue,
         moments: Sequence[datetime],
         *,
+        impressions: pl.DataFrame | None = None,
+        users: pl.DataFrame | None = None,
         windows_from: datetime | None = None,
         advance: Callable[[], None] = lambda: None,
     ) -> int:
         """Compute every view and the neighbours at each moment, unless they are there; returns how many were not.
 
+        impressions   what was shown, if that is known
+        users         the table with their attributes, of which there is no view when features has none
         windows_from  the moment of an earlier snapshot: windows begin as there, and neighbours are those of it
         advance       is told of every moment that is there
 
@@ -99,25 +115,42 @@ class BehaviourStore:
         missing = [as_of for as_of in moments if not self._neighbours_path(as_of).exists()]
         if missing:
             # First: what is on the disk is known to Feast, even if this process dies on the way.
-            self.feast.apply(feature_objects(self.folder, self.features))  # type: ignore[arg-type]  # its list is invariant
+            apply(self.feast, feature_objects(self.folder, self.features))
             self._days.log.hold(interactions.select(*COLUMNS))
         for as_of in moments:
             if as_of in missing:
-                self._write_views(catalogue, as_of, windows_from)
+                of_tables = {
+                    EXPOSURE_VIEW: item_exposure(
+                        impressions, interactions, as_of, self.features, windows_from=windows_from
+                    )
+                }
+                if self.features.attribute_fields:
+                    of_tables[ATTRIBUTES_VIEW] = user_attributes(users, as_of, self.features)
+                self._write_views(of_tables, catalogue, as_of, windows_from)
                 self._write_neighbours(cooccurrence(interactions, catalogue, windows_from or as_of), catalogue, as_of)
             advance()
         return len(missing)
 
-    def _write_views(self, catalogue: Catalogue, as_of: datetime, windows_from: datetime | None) -> None:
+    def _write_views(
+        self,
+        of_tables: Mapping[str, pl.DataFrame],
+        catalogue: Catalogue,
+        as_of: datetime,
+        windows_from: datetime | None,
+    ) -> None:
+        """Those of the days, and those that were made of whole tables."""
         new = self.folder / DAILY / "snapshot"
         snapshot(self._days, catalogue, as_of, new, windows_from=windows_from)
-        for view in VIEWS:
-            folder = self.folder / view
+        for view, frame in of_tables.items():
+            (new / view).mkdir()
+            frame.write_parquet(new / view / "0000.parquet")
+        for of_view in new.iterdir():
+            folder = self.folder / of_view.name
             folder.mkdir(exist_ok=True)
             # Of a snapshot that was not finished.
             for path in folder.glob(f"{_stamp(as_of)}-*"):
                 path.unlink()
-            for path in (new / view).iterdir():
+            for path in of_view.iterdir():
                 path.rename(folder / f"{_stamp(as_of)}-{path.name}")
         shutil.rmtree(new)
 
@@ -156,12 +189,15 @@ class BehaviourStore:
 
     def items_at(self, catalogue: Catalogue, as_of: datetime) -> ItemState:
         """Every item as it was known at `as_of`."""
-        rows = self._join(ITEM_VIEW, ITEM_ID, catalogue.item_ids, as_of, self.features.item_columns)
-        values = rows.select(self.features.item_columns).to_numpy().astype(np.float64)
+        values, exposure = (
+            self._join(view, ITEM_ID, catalogue.item_ids, as_of, names).select(names).to_numpy().astype(np.float64)
+            for view, names in self._item_views().items()
+        )
         neighbours = self._neighbours(catalogue, self._neighbours_path(as_of))
         columns, categories = self.features.item_columns, catalogue.categories_at(as_of)
         attributes = catalogue.attributes_at(as_of)
-        return ItemState(as_of.timestamp(), columns, values, neighbours, categories, attributes)
+        shown = Exposure.of(self.features.exposure_columns, exposure)
+        return ItemState(as_of.timestamp(), columns, values, neighbours, categories, attributes, shown)
 
     def users_at(self, user_ids: Sequence[str], catalogue: Catalogue, as_of: datetime) -> list[UserState]:
         """Each user as known at `as_of`, in the order given; the empty state for one never seen."""
@@ -170,14 +206,19 @@ class BehaviourStore:
         rows = pl.concat(parts, how="horizontal")
         return [user_state(row, self.features, catalogue) for row in rows.iter_rows(named=True)]
 
+    def _item_views(self) -> dict[str, tuple[str, ...]]:
+        """The columns of each view of items."""
+        return {ITEM_VIEW: self.features.item_columns, EXPOSURE_VIEW: self.features.exposure_columns}
+
     def _user_views(self) -> dict[str, tuple[str, ...]]:
         """The columns of each view of users, in the order of features.row_columns."""
         features = self.features
-        return {
+        views = {
             USER_VIEW: features.user_columns,
             HISTORY_VIEW: features.history_columns,
             AFFINITY_VIEW: features.affinity_columns,
         }
+        return views | ({ATTRIBUTES_VIEW: features.attribute_columns} if features.attribute_columns else {})
 
     def _join(self, view: str, key: str, ids: Sequence[str], as_of: datetime, columns: Sequence[str]) -> pl.DataFrame:
         wanted = pl.DataFrame({key: ids}, schema={key: pl.String}).with_columns(pl.lit(as_of).alias(EVENT_TIMESTAMP))
@@ -232,12 +273,14 @@ class BehaviourStore:
                 return items
 
     def _items_of(self, filling: Filling, catalogue: Catalogue) -> ItemState:
-        columns = self.features.item_columns
-        references = [f"{ITEM_VIEW}:{name}" for name in columns]
-        rows = [np.empty((0, len(columns)))]
+        columns, of_exposure = self.features.item_columns, self.features.exposure_columns
+        references = [f"{view}:{name}" for view, names in self._item_views().items() for name in names]
+        rows, shown = [np.empty((0, len(columns)))], [np.empty((0, len(of_exposure)))]
         for start in range(0, len(catalogue), ITEMS_AT_ONCE):
             ids = catalogue.item_ids[start : start + ITEMS_AT_ONCE]
-            rows.append(self._online.read(references, ITEM_ID, ids).matrix(columns, dtype=np.float64))
+            answer = self._online.read(references, ITEM_ID, ids)
+            rows.append(answer.matrix(columns, dtype=np.float64))
+            shown.append(answer.matrix(of_exposure, dtype=np.float64))
         neighbours = self._neighbours(catalogue, self._online.neighbours(filling))
         return ItemState(
             filling.as_of.timestamp(),
@@ -246,6 +289,7 @@ class BehaviourStore:
             neighbours,
             catalogue.categories_at(None),
             catalogue.attributes_at(None),
+            Exposure.of(of_exposure, np.concatenate(shown)),
         )
 
     def online_rows(self, user_ids: Sequence[str]) -> list[Row]:
@@ -253,15 +297,14 @@ class BehaviourStore:
 
         Raises FeatureStoreError when the store is empty or does not answer.
         """
-        columns, lists = self.features.user_columns, self.features.list_columns
+        columns = self.features.user_columns
+        others = (*self.features.list_columns, *self.features.attribute_columns)
         references = [f"{view}:{name}" for view, names in self._user_views().items() for name in names]
         answer = self._online.read(references, USER_ID, user_ids)
         behaviour = answer.matrix(columns, dtype=np.float64)
-        histories = zip(*(answer.column(name) for name in lists), strict=True)
-        names = (*columns, *lists)
-        return [
-            dict(zip(names, (*own, *history), strict=True)) for own, history in zip(behaviour, histories, strict=True)
-        ]
+        rest = zip(*(answer.column(name) for name in others), strict=True)
+        names = (*columns, *others)
+        return [dict(zip(names, (*own, *more), strict=True)) for own, more in zip(behaviour, rest, strict=True)]
 
     def online_user(self, user_id: str, catalogue: Catalogue) -> UserState:
         """One user from the online store; the empty state for one never seen.

@@ -1,13 +1,13 @@
-"""Columns of the items table as numbers, for the ranker: those that recsys.toml names under features.item_attributes.
+"""Columns of the tables of items and users as numbers, for the ranker: those that recsys.toml names under [features].
 
 numeric      the value
 timestamp    seconds since the epoch; features.families.attribute makes an age of it
-categorical  the place of the name among all names in the catalogue of the cut, in their order
+categorical  the place of the name among all names in the table that was trained with, in their order
 
-A name that this catalogue does not have says nothing: the ranker never saw it.
+A name that this table does not have says nothing: the ranker never saw it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -34,17 +34,17 @@ class Attributes:
     codes: Mapping[str, Mapping[str, int]]
 
     @classmethod
-    def of(cls, kinds: Mapping[str, AttributeKind], items: pl.DataFrame) -> "Attributes":
+    def of(cls, kinds: Mapping[str, AttributeKind], rows: pl.DataFrame, *, table: str = "items") -> "Attributes":
         """With the names in this table. Raises DataError when a column is missing that has no meaning but this one."""
-        if missing := sorted(kinds.keys() - {*items.columns, *OPTIONAL["items"]}):
+        if missing := sorted(kinds.keys() - {*rows.columns, *OPTIONAL[table]}):
             raise DataError(
-                f"items: found the columns {items.columns}, expected {missing}; "
-                "correct item_attributes under [features]"
+                f"{table}: found the columns {rows.columns}, expected {missing}; "
+                f"correct {table.removesuffix('s')}_attributes under [features]"
             )
         names = {
-            column: read_text(items[column]).drop_nulls().unique().sort().to_list()
+            column: read_text(rows[column]).drop_nulls().unique().sort().to_list()
             for column, kind in kinds.items()
-            if kind == "categorical" and column in items.columns
+            if kind == "categorical" and column in rows.columns
         }
         return cls(kinds, {column: {name: at for at, name in enumerate(of)} for column, of in names.items()})
 
@@ -62,10 +62,25 @@ class Attributes:
         numbers: Floats = self.of_table(pl.DataFrame({ITEM_ID: [""], **known}))[0]
         return numbers
 
+    def of_stored(self, values: Sequence[float | str | None]) -> Floats:
+        """float64 (n_attributes,) of values as `stored` gives them, in the order of `kinds`."""
+        found = np.full(len(self.kinds), np.nan)
+        for at, (column, value) in enumerate(zip(self.kinds, values, strict=True)):
+            known = self.codes[column].get(value) if column in self.codes and isinstance(value, str) else value
+            found[at] = np.nan if known is None else known
+        return found
+
     def _numbers(self, column: pl.Series, kind: AttributeKind) -> pl.Series:
-        if kind == "numeric":
-            return read_number(column)
-        if kind == "timestamp":
-            return read_time(column).dt.epoch("us") / 1e6
-        codes = self.codes.get(column.name, {})
-        return read_text(column).replace_strict(codes, default=None, return_dtype=pl.Int64)
+        values = stored(column, kind)
+        if kind != "categorical":
+            return values
+        return values.replace_strict(self.codes.get(column.name, {}), default=None, return_dtype=pl.Int64)
+
+
+def stored(column: pl.Series, kind: AttributeKind) -> pl.Series:
+    """What is kept of a column whose names have no numbers yet: text if it is categorical, else Float64."""
+    if kind == "numeric":
+        return read_number(column)
+    if kind == "timestamp":
+        return read_time(column).dt.epoch("us") / 1e6
+    return read_text(column)

@@ -13,6 +13,8 @@ NEIGHBOURS_FILE: Final = "text_neighbours.npy"
 NEIGHBOUR_WEIGHTS_FILE: Final = "text_neighbour_weights.npy"
 CATALOGUE_FILE: Final = "catalogue.parquet"
 RANKER_FILE: Final = "ranker.txt"
+USER_ATTRIBUTES_FILE: Final = "user_attributes.json"
+"""How attributes of users become numbers, if recsys.toml named any (recsys.attributes)."""
 
 TEXT_FILES: Final = (
     ENCODER_FILE,

@@ -26,6 +26,7 @@ class Catalogue:
     table     the items table in that order, one version of each item
     versions  the items table with every version up to the moment, and the first of each item in any case
     numbers   how attributes of the items become numbers; None: they do not
+    of_users  the same of the users whom the items are ranked for
     """
 
     item_ids: list[str]
@@ -33,6 +34,7 @@ class Catalogue:
     table: pl.DataFrame
     versions: pl.DataFrame
     numbers: Attributes | None = None
+    of_users: Attributes | None = None
 
     @classmethod
     def load(cls, items: Workspace | pl.DataFrame, as_of: datetime | None = None) -> "Catalogue":
@@ -55,11 +57,17 @@ class Catalogue:
 
     def at(self, as_of: datetime) -> "Catalogue":
         """The same items as they were known at an earlier moment."""
-        return replace(Catalogue.load(self.versions, as_of), numbers=self.numbers)
+        return replace(Catalogue.load(self.versions, as_of), numbers=self.numbers, of_users=self.of_users)
 
     def with_attributes(self, kinds: Mapping[str, AttributeKind]) -> "Catalogue":
         """The same, with attributes as numbers. Raises DataError when a column is missing."""
         return replace(self, numbers=Attributes.of(kinds, self.table))
+
+    def with_users(self, kinds: Mapping[str, AttributeKind], users: pl.DataFrame | None) -> "Catalogue":
+        """The same, with attributes of users as numbers if there are any. Raises DataError when a column is missing."""
+        if users is None:
+            return self
+        return replace(self, of_users=Attributes.of(kinds, users, table="users"))
 
     def attributes_at(self, as_of: datetime | None) -> Floats | None:
         """Of each item as it was then (None: as it is) its attributes: float64 (n_items, n_attributes)."""

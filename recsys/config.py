@@ -156,6 +156,8 @@ class Features(Stage, frozen=True):
         default_factory=lambda: {"price": "numeric", "published_at": "timestamp"}
     )
     """Columns of the items table that become features: "numeric", "categorical" or "timestamp", whose age counts."""
+    user_attributes: dict[str, AttributeKind] = {}
+    """The same of the users table, as in { age = "numeric", country = "categorical", member_since = "timestamp" }."""
     refresh_seconds: PositiveFloat = 30.0
     """How often a server looks whether the store was filled anew, or another bundle promoted, and loads what is new."""
 
@@ -223,6 +225,11 @@ def load_config(path: Path) -> Config:
     source = config.source
     if source.interactions is None and (source.items is None or source.format != "files"):
         raise ConfigError(f"{path}: [source] names neither interactions nor items; name one of them, or both")
+    if config.features.user_attributes and source.users is None and source.format == "files":
+        raise ConfigError(
+            f"{path}: [features] user_attributes names {sorted(config.features.user_attributes)}, but [source] names "
+            "no users; say under users where their table lies, or remove user_attributes"
+        )
     if not config.label_types:
         raise ConfigError(
             f"{path}: no interaction type has label = true among {sorted(config.interaction_types)}; "

@@ -23,6 +23,9 @@ TIMESTAMP: Final = "timestamp"
 REQUEST_ID: Final = "request_id"
 VALUE: Final = "value"
 QUERY: Final = "query"
+ITEMS: Final = "items"
+"""Of an impression, in the order shown."""
+
 TITLE: Final = "title"
 CATEGORY: Final = "category"
 PRICE: Final = "price"
@@ -43,7 +46,7 @@ REQUIRED: Final[dict[str, dict[str, pl.DataType]]] = {
         REQUEST_ID: pl.String(),
         USER_ID: pl.String(),
         TIMESTAMP: UTC_MICROSECONDS,
-        "items": pl.List(pl.String()),
+        ITEMS: pl.List(pl.String()),
     },
     "users": {USER_ID: pl.String()},
 }

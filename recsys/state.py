@@ -12,6 +12,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from recsys.exposure import Exposure
+
 Floats = NDArray[np.float64]
 Positions = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -33,6 +35,7 @@ class ItemState:
     neighbours  float32 (n_items, n_items) sparse: the items that the same users chose
     categories  int64 (n_items,), which category each is of, -1 for none; None when that is not known of any
     attributes  float64 (n_items, n_attributes), as recsys.attributes makes them of the items table, or None
+    exposure    how often each was shown; None when that is not known of any
     """
 
     now: float
@@ -41,6 +44,7 @@ class ItemState:
     neighbours: sp.csr_array
     categories: Positions | None = None
     attributes: Floats | None = None
+    exposure: Exposure | None = None
 
     def __len__(self) -> int:
         return len(self.behaviour)
@@ -109,6 +113,7 @@ class UserState:
     spent      float64 (h,), sum of the values of the interactions with it
     recent     the last interactions, one by one
     affinity   to categories
+    attributes float64 (n_attributes,), as recsys.attributes makes them of the users table, or None
     """
 
     behaviour: Floats
@@ -120,6 +125,7 @@ class UserState:
     spent: Floats
     recent: Recent = NOTHING_RECENT
     affinity: Affinity = NO_AFFINITY
+    attributes: Floats | None = None
 
     @property
     def in_last_occasion(self) -> Mask:
@@ -140,4 +146,5 @@ class UserState:
             self.spent[keep],
             self.recent.without(items),
             self.affinity,
+            self.attributes,
         )

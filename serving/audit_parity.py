@@ -3,16 +3,16 @@
 Requests whose features were logged are replayed through the offline path: the tables, and what the event log had then,
 are aggregated anew, joined in time and assembled for the same candidates. Both matrices must be equal.
 
-Reads   tables/interactions.parquet, events.db, bundles/
+Reads   tables/, events.db, bundles/
 
     recsys audit parity --config recsys.toml
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,26 +30,16 @@ from recsys.bundle_files import CATALOGUE_FILE
 from recsys.catalogue import Catalogue
 from recsys.errors import BundleError
 from recsys.progress import progress
-from recsys.schema import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, UTC_MICROSECONDS, VALUE
+from recsys.schema import TIMESTAMP
 from recsys.state import ItemState
 from recsys.workspace import Workspace
 from serving.engine import BundleEngine
 from serving.feature_table import LoggedRequest, logged_requests
 from serving.item_table import latest_items
-from serving.live_behaviour import is_recent
-from serving.moments import MICROSECONDS
-from serving.recent_log import RecentLog
+from serving.tables_then import Tables, tables_then
 
 TOLERANCE = 1e-5
 """Relative, and absolute below 1: sums of floats come in another order, and products with more rows round otherwise."""
-
-EVENT_COLUMNS = {
-    USER_ID: pl.String(),
-    ITEM_ID: pl.String(),
-    EVENT_TYPE: pl.String(),
-    TIMESTAMP: UTC_MICROSECONDS,
-    VALUE: pl.Float64(),
-}
 
 
 @dataclass
@@ -89,6 +79,8 @@ def audit_parity(workspace: Workspace, *, requests: int, seed: int) -> ParityAud
     if not drawn:
         return found
     interactions = weigh(workspace.read_table("interactions"), workspace.config.interaction_types)
+    users = workspace.read_table("users") if workspace.config.features.user_attributes else None
+    tables = Tables(interactions, workspace.read_impressions(), users)
     # Each is read and hashed once, however many states it answered from.
     bundle_of = cache(lambda name: _opened(workspace.bundles / name))
     with progress("replaying requests", len(drawn)) as advance:
@@ -98,7 +90,7 @@ def audit_parity(workspace: Workspace, *, requests: int, seed: int) -> ParityAud
             if bundle is None:
                 found.skipped["their bundle is no more"] += len(same)
             else:
-                _replay(workspace, bundle, interactions, same, found)
+                _replay(workspace, bundle, tables, same, found)
             advance(len(same), note=f"{len(found.differences)} differences")
     return found
 
@@ -106,7 +98,7 @@ def audit_parity(workspace: Workspace, *, requests: int, seed: int) -> ParityAud
 def _state_of(request: LoggedRequest) -> tuple[object, ...]:
     """Requests with the same one were answered from the same features."""
     served = request.features
-    return request.bundle, served.as_of, served.written_at, served.events, served.items
+    return request.bundle, served.as_of, served.written_at, served.events, served.impressions, served.items
 
 
 def _opened(path: Path) -> Bundle | None:
@@ -120,28 +112,28 @@ def _opened(path: Path) -> Bundle | None:
 def _replay(
     workspace: Workspace,
     bundle: Bundle,
-    interactions: pl.DataFrame,
+    tables: Tables,
     requests: Sequence[LoggedRequest],
     found: ParityAudit,
 ) -> None:
-    """Replay requests that this bundle answered from one state; `interactions` are those of the tables."""
+    """Replay requests that this bundle answered from one state."""
     served = requests[0].features
     types = workspace.config.interaction_types
     features = FeatureSet.of_config(workspace.config)
-    known = interactions.filter(pl.col(TIMESTAMP) < served.as_of)
-    recent = recent_interactions(workspace.events, served.as_of, served.written_at, until=served.events, types=types)
+    then = tables_then(workspace.events, tables, served, types)
     now = served.as_of
-    if len(recent):
-        latest = recent[TIMESTAMP].max()
+    if len(then.recent):
+        latest = then.recent[TIMESTAMP].max()
         assert isinstance(latest, datetime)
         now = max(now, latest + timedelta(microseconds=1))
-    everything = pl.concat([known, weigh(recent, types)], how="diagonal")
     with TemporaryDirectory(prefix="recsys-audit-") as folder:
         store = BehaviourStore(Path(folder), features, weights_of(types))
         catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
-        store.snapshot(known, catalogue, [served.as_of])
+        snapshot = partial(store.snapshot, impressions=then.impressions, users=tables.users)
+        snapshot(then.known, catalogue, [served.as_of])
         if now > served.as_of:
-            store.snapshot(everything, catalogue, [now], windows_from=served.as_of)
+            everything = pl.concat([then.known, weigh(then.recent, types)], how="diagonal")
+            snapshot(everything, catalogue, [now], windows_from=served.as_of)
         engine = BundleEngine(
             bundle,
             OfflineSnapshot(store, served.as_of),
@@ -158,27 +150,6 @@ def _replay(
         for request, user in zip(requests, users, strict=True):
             expected = engine.features_of(user, request.features.candidates, request.query)
             compare(found, request.features.matrix, expected, request.features.candidates, bundle.manifest.features)
-
-
-def recent_interactions(
-    log: Path, as_of: datetime, written_at: datetime, *, until: int, types: Iterable[str]
-) -> pl.DataFrame:
-    """The interactions of an event log up to a place in it that a snapshot lacks, in the order of the log."""
-    rows = [
-        (
-            user,
-            event.item_id,
-            event.event_type,
-            round(event.at * MICROSECONDS),
-            None if event.value != event.value else event.value,
-        )
-        for user, event, received_at in RecentLog(log).after(0, until)
-        if event.event_type in types and is_recent(event, received_at, as_of, written_at)
-    ]
-    schema = EVENT_COLUMNS | {TIMESTAMP: pl.Int64()}
-    return pl.DataFrame(rows, schema=schema, orient="row").with_columns(
-        pl.col(TIMESTAMP).cast(UTC_MICROSECONDS), pl.col(VALUE).fill_nan(None)
-    )
 
 
 def compare(

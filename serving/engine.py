@@ -40,6 +40,7 @@ from serving.live_items import LiveItems
 from serving.protocol import Freshness
 from serving.recent_log import RecentLog
 from serving.types import RankedItem, RankedList, ServedFeatures
+from serving.user_attributes import user_attributes_of
 
 OF_REQUEST = ("candidates",)
 """Provenance of an item that the request itself proposed."""
@@ -91,6 +92,7 @@ class BundleEngine:
         self._interest_column = names.index("text_interest")
         catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
         catalogue = catalogue.with_attributes(dict(features.project.item_attributes))
+        catalogue = replace(catalogue, of_users=user_attributes_of(bundle, dict(features.project.user_attributes)))
         ranker = bundle.path / RANKER_FILE
         self._ranker = lgb.Booster(model_file=ranker) if ranker.exists() else UntrainedRanker(names)
         state = store.online_items(catalogue)
@@ -179,7 +181,7 @@ class BundleEngine:
             else:
                 self._items.put(item.item_id, item.title, vector, item.columns or {})
         self._behaviour.forget_users()
-        self._behaviour.show(item.item_id for _, item, vector in changes if vector is not None)
+        self._behaviour.show([item.item_id for _, item, vector in changes if vector is not None])
         self._scorer.vectors = self._items.vectors
         text = TextSide(self._scorer, self._items.topics)
         self._recommender = replace(self._recommender, items=self._items.state, text=text)
@@ -224,6 +226,7 @@ class BundleEngine:
     def move_to(self, state: ItemState) -> None:
         """Answer as of the moment of `state`, over all items that this engine has."""
         self._items.put_behaviour(state.now, dict(enumerate(state.behaviour)))
+        self._items.put_exposure(state.exposure)
         self._recommender = replace(self._recommender, items=self._items.state)
 
     def features_of(self, user: UserState, candidates: Sequence[str], query: str | None) -> NDArray[np.float32]:
@@ -240,7 +243,8 @@ class BundleEngine:
         if self._logged_share == 0 or self._random.random() >= self._logged_share:
             return None
         behaviour, ids = self._behaviour, [self._catalogue.item_ids[item] for item in candidates.tolist()]
-        return ServedFeatures(behaviour.as_of, behaviour.written_at, behaviour.position, self._items_place, ids, matrix)
+        places = behaviour.position, behaviour.exposure.position, self._items_place
+        return ServedFeatures(behaviour.as_of, behaviour.written_at, *places, ids, matrix)
 
     def _differs(self, item: ItemVersion) -> bool:
         """Whether the bundle's catalogue has the item otherwise, and in no later version."""

@@ -20,12 +20,12 @@ import msgspec
 
 from recsys.errors import DataError
 from recsys.schema import EVENT_ID, EVENT_TYPE, ITEM_ID, QUERY, REQUEST_ID, TIMESTAMP, USER_ID, VALUE
-from serving.feature_table import FEATURES_TABLE
+from serving.feature_table import ADD_IMPRESSIONS, FEATURES_TABLE
 from serving.item_table import ITEMS_INDEX, ITEMS_TABLE
 from serving.moments import microseconds
 from serving.types import Impression, Interaction
 
-FORMAT_VERSION: Final = 3
+FORMAT_VERSION: Final = 4
 BUSY_TIMEOUT_S: Final = 10.0
 """How long a process waits for another one that writes."""
 
@@ -38,13 +38,16 @@ _TABLES: Final = (
         sequence INTEGER PRIMARY KEY, {REQUEST_ID} TEXT NOT NULL UNIQUE, {USER_ID} TEXT NOT NULL,
         {TIMESTAMP} INTEGER NOT NULL, items TEXT NOT NULL, surface TEXT NOT NULL, bundle TEXT NOT NULL,
         {QUERY} TEXT) STRICT""",
+    # For a server that starts, and looks for what was shown since its snapshot.
+    f"CREATE INDEX IF NOT EXISTS impressions_by_time ON impressions ({TIMESTAMP})",
     FEATURES_TABLE,
     ITEMS_TABLE,
     ITEMS_INDEX,
 )
-_FROM_FORMAT_1: Final = tuple(
-    f"ALTER TABLE {table} ADD COLUMN {QUERY} TEXT" for table in ("interactions", "impressions")
-)
+_FROM_FORMAT: Final = {
+    1: tuple(f"ALTER TABLE {table} ADD COLUMN {QUERY} TEXT" for table in ("interactions", "impressions")),
+    3: (ADD_IMPRESSIONS,),
+}
 _ADD_INTERACTION: Final = f"""
     INSERT INTO interactions
         ({EVENT_ID}, {USER_ID}, {ITEM_ID}, {EVENT_TYPE}, {TIMESTAMP}, {REQUEST_ID}, {VALUE}, received_at, {QUERY})
@@ -123,7 +126,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("BEGIN IMMEDIATE")
     # Again: another process may have brought the file up to date in between.
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    for statement in (*(_FROM_FORMAT_1 if version == 1 else ()), *_TABLES):
+    for statement in (*_FROM_FORMAT.get(version, ()), *_TABLES):
         connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
     connection.execute("COMMIT")

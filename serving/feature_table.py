@@ -20,12 +20,16 @@ from serving.types import ServedFeatures
 
 FEATURES_TABLE: Final = f"""CREATE TABLE IF NOT EXISTS features (
     {REQUEST_ID} TEXT PRIMARY KEY, as_of INTEGER NOT NULL, written_at INTEGER NOT NULL, events INTEGER NOT NULL,
-    items INTEGER NOT NULL, candidates TEXT NOT NULL, matrix BLOB NOT NULL) STRICT"""
+    items INTEGER NOT NULL, candidates TEXT NOT NULL, matrix BLOB NOT NULL,
+    impressions INTEGER NOT NULL DEFAULT 0) STRICT"""
+ADD_IMPRESSIONS: Final = "ALTER TABLE features ADD COLUMN impressions INTEGER NOT NULL DEFAULT 0"
+"""To a table of a log of format 3."""
 FLOAT32: Final = np.dtype("<f4")
 
-_ADD: Final = f"INSERT INTO features VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT ({REQUEST_ID}) DO NOTHING"
+_ADD: Final = f"INSERT INTO features VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT ({REQUEST_ID}) DO NOTHING"
 _LOGGED: Final = f"""
-    SELECT {USER_ID}, bundle, {QUERY}, as_of, written_at, events, features.items, candidates, matrix
+    SELECT {USER_ID}, bundle, {QUERY}, as_of, written_at, events, features.impressions, features.items, candidates,
+        matrix
     FROM features JOIN impressions USING ({REQUEST_ID}) ORDER BY impressions.sequence"""
 
 
@@ -48,6 +52,7 @@ def add_features(connection: sqlite3.Connection, request_id: str, features: Serv
         features.items,
         msgspec.json.encode(features.candidates).decode(),
         features.matrix.astype(FLOAT32, copy=False).tobytes(),
+        features.impressions,
     )
     connection.execute(_ADD, row)
 
@@ -59,10 +64,9 @@ def logged_requests(path: Path) -> Iterator[LoggedRequest]:
             for user, bundle, query, as_of, written_at, *places, candidates, matrix in connection.execute(_LOGGED):
                 ids = msgspec.json.decode(candidates, type=list[str])
                 values = np.frombuffer(matrix, dtype=FLOAT32).reshape(len(ids), -1)
-                events, items = places
-                features = ServedFeatures(
-                    from_microseconds(as_of), from_microseconds(written_at), events, items, ids, values
-                )
+                moments = from_microseconds(as_of), from_microseconds(written_at)
+                events, impressions, items = places
+                features = ServedFeatures(*moments, events, impressions, items, ids, values)
                 yield LoggedRequest(user, bundle, query, features)
     except sqlite3.Error as error:
         raise DataError(f"{path}: {error}; expected the event log of this project") from error

@@ -8,7 +8,7 @@ starts again finds the same.
 import bisect
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -19,8 +19,9 @@ from features.rows import user_state
 from recsys.catalogue import Catalogue
 from recsys.state import Floats, ItemState, UserState
 from serving.item_table import LAST_SEQUENCE
+from serving.live_exposure import Answer, LiveExposure
 from serving.live_items import LiveItems
-from serving.recent_log import RecentLog
+from serving.recent_log import RecentLog, is_recent
 
 A_MICROSECOND: Final = 1e-6
 RETRY_S: Final = 1.0
@@ -50,11 +51,6 @@ class Snapshot(Protocol):
         ...
 
 
-def is_recent(event: RecentEvent, received_at: float, as_of: datetime, written_at: datetime) -> bool:
-    """Whether a snapshot lacks an event: what is older, and was here before it was made, is in it."""
-    return event.at >= as_of.timestamp() or received_at > written_at.timestamp()
-
-
 class LiveBehaviour:
     """The behaviour of users and towards items, up to the last event of the log. Not thread-safe."""
 
@@ -73,6 +69,7 @@ class LiveBehaviour:
         self._since = Since(self.as_of.timestamp(), weights, items.catalogue.category_of)
         self.position = 0
         """The place in the log up to which events were seen."""
+        self.exposure = LiveExposure(log, items, features, self.as_of, self.written_at)
         self._events: dict[str, list[RecentEvent]] = {}
         self._pairs: dict[tuple[str, str], list[RecentEvent]] = {}
         """The same events, by user and item."""
@@ -87,7 +84,7 @@ class LiveBehaviour:
         """Whether the latest attempt to follow the log came to its end."""
 
     def catch_up(self, until: int = LAST_SEQUENCE) -> bool:
-        """Follow the events that came since; returns whether there were any that count.
+        """Follow the events and impressions that came since; returns whether there were any that count.
 
         Raises FeatureStoreError when the store does not answer; they are then followed the next time.
         """
@@ -95,11 +92,15 @@ class LiveBehaviour:
             return False
         self.is_up_to_date = False
         new: dict[str, list[RecentEvent]] = {}
+        answers: list[Answer] = []
         position = self.position
-        for user, event, received_at in self._log.after(self.position, until):
+        for user, event, received_at, request_id in self._log.after(self.position, until):
             position = event.place
-            if event.event_type in self._since.weights and is_recent(event, received_at, self.as_of, self.written_at):
+            recent = is_recent(event.at, received_at, self.as_of, self.written_at)
+            if recent and event.event_type in self._since.weights:
                 new.setdefault(user, []).append(event)
+                if request_id is not None:
+                    answers.append(Answer(request_id, event.item_id, event.event_type))
         if new:
             self._retry_at = time.monotonic() + RETRY_S
             rows = self._store.online_rows(list(new))
@@ -109,8 +110,10 @@ class LiveBehaviour:
             latest = max(event.at for events in new.values() for event in events)
             self._now = max(self._now, latest + A_MICROSECOND)
             self.show({event.item_id for events in new.values() for event in events})
-        self.position, self.is_up_to_date = position, True
-        return bool(new)
+        self.position = position
+        changed = self.exposure.follow(answers, self._now)
+        self.is_up_to_date = True
+        return bool(new) or changed
 
     def user(self, user_id: str, catalogue: Catalogue) -> UserState:
         """What is known of a user now; of one never seen, nothing. Raises FeatureStoreError."""
@@ -155,7 +158,7 @@ class LiveBehaviour:
         """Read users anew: of items that were added their histories may name some."""
         self._users.clear()
 
-    def show(self, items: Iterable[str]) -> None:
+    def show(self, items: Collection[str]) -> None:
         """Write what is known of these items into their rows, of those that the catalogue has now."""
         rows = {}
         for item in items:
@@ -164,3 +167,4 @@ class LiveBehaviour:
                 before = self._before.setdefault(item, self._items.state.behaviour[position].copy())
                 rows[position] = row_after(before, added, self._features.item_columns)
         self._items.put_behaviour(self._now, rows)
+        self.exposure.place(items)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from features.topics import Topics, topic_columns, users_of
 from recsys.catalogue import Catalogue
+from recsys.exposure import Exposure
 from recsys.interest import Vectors
 from recsys.schema import CATEGORY, TITLE
 from recsys.state import Floats, ItemState, Mask
@@ -49,6 +50,7 @@ class LiveItems:
         none = np.full(self._room, NO_CATEGORY, dtype=np.int64)
         self._categories = none if state.categories is None else state.categories.copy()
         self._attributes = None if state.attributes is None else state.attributes.copy()
+        self._exposure = None if state.exposure is None else state.exposure
         self._row_ends = state.neighbours.indptr
         self._state = state
 
@@ -78,9 +80,9 @@ class LiveItems:
             neighbours.data, neighbours.indices = known.neighbours.data, known.neighbours.indices
             neighbours.indptr = self._row_ends[: size + 1]
             attributes = None if self._attributes is None else self._attributes[:size]
-            self._state = ItemState(
-                known.now, known.columns, self._behaviour[:size], neighbours, self._categories[:size], attributes
-            )
+            exposure = None if self._exposure is None else self._exposure.first(size)
+            behaviour, categories = self._behaviour[:size], self._categories[:size]
+            self._state = ItemState(known.now, known.columns, behaviour, neighbours, categories, attributes, exposure)
         return self._state
 
     @property
@@ -95,6 +97,17 @@ class LiveItems:
         for position, row in rows.items():
             self._behaviour[position] = row
         self._state = state.after(now, np.fromiter(rows, dtype=np.int64, count=len(rows)))
+
+    def add_exposure(self, column: str, counts: Mapping[int, int]) -> None:
+        """Count more in a column of the exposure, by position."""
+        if self._exposure is not None:
+            self._exposure.add(column, counts)
+
+    def put_exposure(self, exposure: Exposure | None) -> None:
+        """How often the items were shown, all of them anew."""
+        if self._exposure is not None and exposure is not None:
+            self._exposure.counts[: len(self)] = exposure.counts
+            self._exposure.totals[:] = exposure.totals
 
     def title(self, position: int) -> str:
         return self._titles[position]
@@ -133,6 +146,10 @@ class LiveItems:
         self._vectors = _grown(self._vectors, used, self._room)
         self._behaviour = _grown(self._behaviour, used, self._room)
         self._behaviour[used:] = np.nan
+        if self._exposure is not None:
+            counts = _grown(self._exposure.counts, used, self._room)
+            counts[used:] = 0.0
+            self._exposure = replace(self._exposure, counts=counts)
         self._near = _grown(self._near, used, self._room)
         self._weight = _grown(self._weight, used, self._room)
         self._topic_columns = _grown(self._topic_columns, used, self._room)

@@ -1,29 +1,60 @@
-"""What the event log has of interactions, from a place in it on. Other processes may be writing to it.
+"""What the event log has of interactions and of impressions, from a place on. Other processes may be writing to it.
 
 Reads   events.db (tables: serving.event_tables)
 """
 
 import sqlite3
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
+
 from features.recent import RecentEvent
-from recsys.schema import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, VALUE
+from recsys.schema import EVENT_TYPE, ITEM_ID, ITEMS, REQUEST_ID, TIMESTAMP, USER_ID, VALUE
 from serving.item_table import LAST_SEQUENCE
-from serving.moments import MICROSECONDS
+from serving.moments import MICROSECONDS, microseconds
 
 _SINCE: Final = f"""
-    SELECT sequence, {USER_ID}, {ITEM_ID}, {EVENT_TYPE}, min({TIMESTAMP}, received_at), {VALUE}, received_at
+    SELECT sequence, {USER_ID}, {ITEM_ID}, {EVENT_TYPE}, min({TIMESTAMP}, received_at), {VALUE}, received_at,
+        {REQUEST_ID}
     FROM interactions WHERE sequence > ? AND sequence <= ? ORDER BY sequence"""
+_SHOWN: Final = f"SELECT sequence, {REQUEST_ID}, {TIMESTAMP}, {ITEMS} FROM impressions"
+
+# In one statement, for others may be writing.
+_SHOWN_BEFORE: Final = f"""
+    SELECT coalesce(
+        (SELECT min(sequence) - 1 FROM impressions WHERE {TIMESTAMP} >= ?), (SELECT max(sequence) FROM impressions), 0
+    )"""
 
 
 class LoggedEvent(NamedTuple):
-    """An event of a user, and when it was received in seconds since the epoch."""
+    """An event of a user, when it was received in seconds since the epoch, and what it answers, if it says so."""
 
     user_id: str
     event: RecentEvent
     received_at: float
+    request_id: str | None
+
+
+class LoggedImpression(NamedTuple):
+    """What an answer showed, its place in the log, and when that was in seconds since the epoch."""
+
+    place: int
+    request_id: str
+    at: float
+    items_json: str
+
+    @property
+    def items(self) -> set[str]:
+        """The items, each once."""
+        return msgspec.json.decode(self.items_json, type=set[str])
+
+
+def is_recent(at: float, received_at: float, as_of: datetime, written_at: datetime) -> bool:
+    """Whether a snapshot lacks what happened at a time: what is older, and was here before it was made, is in it."""
+    return at >= as_of.timestamp() or received_at > written_at.timestamp()
 
 
 class RecentLog:
@@ -39,11 +70,35 @@ class RecentLog:
         connection = self._connected()
         if connection is None:
             return
-        for place, user, item, kind, at, value, received_at in connection.execute(_SINCE, (sequence, until)):
+        rows = connection.execute(_SINCE, (sequence, until))
+        for place, user, item, kind, at, value, received_at, request_id in rows:
             amount = float("nan") if value is None else value
-            yield LoggedEvent(
-                user, RecentEvent(at / MICROSECONDS, place, item, kind, amount), received_at / MICROSECONDS
-            )
+            event = RecentEvent(at / MICROSECONDS, place, item, kind, amount)
+            yield LoggedEvent(user, event, received_at / MICROSECONDS, request_id)
+
+    def shown_after(self, sequence: int, until: int = LAST_SEQUENCE) -> Iterator[LoggedImpression]:
+        """The impressions behind this place, in the order of the log."""
+        condition = " WHERE sequence > ? AND sequence <= ? ORDER BY sequence"
+        return self._impressions(condition, (sequence, until))
+
+    def shown_before(self, moment: datetime) -> int:
+        """A place up to which every impression is older than this."""
+        connection = self._connected()
+        if connection is None:
+            return 0
+        (place,) = connection.execute(_SHOWN_BEFORE, (microseconds(moment),)).fetchone()
+        assert isinstance(place, int)
+        return place
+
+    def shown_by(self, request_id: str) -> LoggedImpression | None:
+        """What this answer showed, if the log has that."""
+        return next(self._impressions(f" WHERE {REQUEST_ID} = ?", (request_id,)), None)
+
+    def _impressions(self, condition: str, values: tuple[object, ...]) -> Iterator[LoggedImpression]:
+        connection = self._connected()
+        if connection is not None:
+            for place, request_id, at, items in connection.execute(_SHOWN + condition, values):
+                yield LoggedImpression(place, request_id, at / MICROSECONDS, items)
 
     def _connected(self) -> sqlite3.Connection | None:
         if self._connection is None and self._path.exists():

@@ -28,15 +28,16 @@ class RankedItem(Struct, frozen=True, omit_defaults=True):
 class ServedFeatures(Struct, frozen=True):
     """The features that an answer was made from, and all that they depended on.
 
-    as_of, written_at  of the snapshot in the online store
-    events, items      places in the event log up to which interactions and items were followed
-    candidates         the items of the rows
-    matrix             float32 (n_candidates, n_features), in the order of the bundle's features
+    as_of, written_at           of the snapshot in the online store
+    events, impressions, items  places in the event log up to which each were followed
+    candidates                  the items of the rows
+    matrix                      float32 (n_candidates, n_features), in the order of the bundle's features
     """
 
     as_of: datetime
     written_at: datetime
     events: int
+    impressions: int
     items: int
     candidates: list[str]
     matrix: NDArray[np.float32]

@@ -70,7 +70,7 @@ def _audit_window(
 ) -> AuditedWindow:
     catalogue = Catalogue.load(items_before(pipeline.workspace.read_table("items"), start))
     # Which number stands for a name is that of the cut, and says nothing by itself.
-    catalogue = replace(catalogue, numbers=pipeline.catalogue.numbers)
+    catalogue = replace(catalogue, numbers=pipeline.catalogue.numbers, of_users=pipeline.catalogue.of_users)
     differences = [
         *catalogue_differences(pipeline.catalogue.at(start), catalogue),
         *fold_differences(pipeline.text, start),
@@ -102,11 +102,13 @@ def _scorer(text: TextModel, moment: datetime) -> InterestScorer | None:
 
 
 def window_anew(pipeline: Pipeline, catalogue: Catalogue, start: datetime, end: datetime | None) -> Window:
-    """The window with features from nothing but the interactions before `start`; only labels come from later."""
+    """The window with features from nothing but what happened before `start`; only labels come from later."""
     before_end = pipeline.interactions if end is None else pipeline.interactions.filter(pl.col(TIMESTAMP) < end)
     with TemporaryDirectory(prefix="recsys-audit-") as folder:
         store = BehaviourStore(Path(folder), pipeline.features, weights_of(pipeline.config.interaction_types))
-        store.snapshot(before_end.filter(pl.col(TIMESTAMP) < start), catalogue, [start])
+        known, impressions = before_end.filter(pl.col(TIMESTAMP) < start), pipeline.impressions
+        shown = None if impressions is None else impressions.filter(pl.col(TIMESTAMP) < start)
+        store.snapshot(known, catalogue, [start], impressions=shown, users=pipeline.users)
         return open_window(store, catalogue, before_end, start=start, end=end, label_weights=pipeline.label_weights)
 
 

@@ -22,7 +22,7 @@ from recsys.config import Finetune
 from recsys.errors import DataError
 from recsys.interest import InterestScorer
 from recsys.progress import progress
-from recsys.schema import TIMESTAMP
+from recsys.schema import TABLES, TIMESTAMP
 from recsys.split import cold_items, earlier_windows
 from recsys.state import ItemState, Mask
 from recsys.workspace import Workspace
@@ -66,7 +66,10 @@ class Pipeline:
         self.store = BehaviourStore.of(workspace)
         self.features = self.store.features
         known = Catalogue.load(workspace, as_of=self.cut)
-        self.catalogue = known.with_attributes(dict(self.features.project.item_attributes))
+        project = self.features.project
+        self.users = workspace.read_table("users") if project.user_attributes else None
+        known = known.with_attributes(dict(project.item_attributes))
+        self.catalogue = known.with_users(dict(project.user_attributes), self.users)
         self.hidden: Mask = np.zeros(len(self.catalogue), dtype=np.bool_)
         if cut is not None:
             self.hidden = cold_items(self.catalogue.item_ids)
@@ -74,7 +77,7 @@ class Pipeline:
     @cached_property
     def data_key(self) -> str:
         """A hash of all that the features depend on: tables, weights of the interaction types, and code."""
-        tables = [hash_of_file(self.workspace.table_path(name)) for name in ("items", "interactions")]
+        tables = [hash_of_file(self.workspace.table_path(name)) for name in TABLES]
         return key_of([tables, self.config.interaction_types])
 
     @cached_property
@@ -84,15 +87,15 @@ class Pipeline:
 
     def text_key_with(self, finetune: Finetune) -> str:
         """The text_key under other settings of fine-tuning."""
-        config, impressions = self.config, self.workspace.table_path("impressions")
+        config = self.config
         encoder = [hash_of_file(self.encoder / name) for name in encoder_files(self.encoder)]
         stages = [config.text, finetune, config.split.validation_days, self.windows, self.cut]
-        return key_of([self.data_key, hash_of_file(impressions), encoder, stages, bool(self.hidden.any())])
+        return key_of([self.data_key, encoder, stages, bool(self.hidden.any())])
 
     @cached_property
     def ranker_key(self) -> str:
         """A hash of all that a ranker without the text model depends on."""
-        attributes = self.config.features.item_attributes
+        attributes = self.config.features.item_attributes, self.config.features.user_attributes
         return key_of([self.data_key, attributes, self.config.retrieval, self.config.ranker, self.cut])
 
     @cached_property
@@ -124,11 +127,18 @@ class Pipeline:
 
     def compute_features(self) -> None:
         """Snapshots of the features at every window, at the cut and at the end of the data, where there is none yet."""
-        self.store.forget_other_data(self.data_key)
+        self.store.forget_other_data(key_of([self.data_key, self.config.features.user_attributes]))
         moments = sorted({*self.windows, self.cut, self.end})
         started = time.monotonic()
         with progress("features", len(moments)) as advance:
-            self.store.snapshot(self.interactions, self.catalogue, moments, advance=advance)
+            self.store.snapshot(
+                self.interactions,
+                self.catalogue,
+                moments,
+                impressions=self.impressions,
+                users=self.users,
+                advance=advance,
+            )
         self.stages.seconds["features"] = time.monotonic() - started
 
     @cached_property

@@ -11,9 +11,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from features.recommender import UntrainedRanker
 from recsys.bundle import Manifest, list_bundles, promote, publish
-from recsys.bundle_files import CATALOGUE_FILE, RANKER_FILE, SMALLER_ENCODER_FILES, TEXT_FILES
+from recsys.bundle_files import CATALOGUE_FILE, RANKER_FILE, SMALLER_ENCODER_FILES, TEXT_FILES, USER_ATTRIBUTES_FILE
 from training.pipeline import Pipeline
 
 PACKAGES = ("recsys", "torch", "transformers", "lightgbm", "onnxruntime-gpu", "onnxruntime", "polars", "feast", "numpy")
@@ -51,6 +53,8 @@ def _fill(pipeline: Pipeline, folder: Path) -> None:
     if not isinstance(ranker, UntrainedRanker):
         ranker.save_model(folder / RANKER_FILE)
     pipeline.catalogue.table.write_parquet(folder / CATALOGUE_FILE)
+    if pipeline.catalogue.of_users is not None:
+        (folder / USER_ATTRIBUTES_FILE).write_bytes(msgspec.json.encode(pipeline.catalogue.of_users))
 
 
 def _manifest(pipeline: Pipeline, identity: str, report: dict[str, Any] | None) -> Manifest:

@@ -5,8 +5,19 @@ A family is a module with `features` and `values`. To add a feature, put it into
 
 from typing import Final
 
-from features.families import affinity, attribute, context, crosses, item, ranks, session, user
+from features.families import affinity, attribute, context, crosses, exposure, item, profile, ranks, session, user
 from features.families.family import Family
 
-FAMILIES: Final[tuple[Family, ...]] = (item, attribute, user, session, context, crosses, affinity, ranks)
+FAMILIES: Final[tuple[Family, ...]] = (
+    item,
+    attribute,
+    exposure,
+    user,
+    profile,
+    session,
+    context,
+    crosses,
+    affinity,
+    ranks,
+)
 """In the order of their columns in the matrix."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from features.families.family import EVER, NOW, Feature, Project, Request
 from features.families.user import value_mean
+from recsys.attributes import AttributeKind
 from recsys.schema import PRICE
 from recsys.state import SECONDS_A_DAY, Floats
 
@@ -14,19 +15,20 @@ SOURCE: Final = "items"
 
 def features(project: Project) -> tuple[Feature, ...]:
     """One for each attribute, and how a price fits the user."""
-    found = [_described(name, kind) for name, kind in project.item_attributes]
+    found = [described("item", name, kind, SOURCE) for name, kind in project.item_attributes]
     if _has_price(project):
         found.append(Feature("price_fit", "price against the user's mean value", "ratio", EVER, "items, interactions"))
     return tuple(found)
 
 
-def _described(name: str, kind: str) -> Feature:
+def described(whose: str, name: str, kind: AttributeKind, source: str) -> Feature:
+    """An attribute of an item or of a user."""
     match kind:
         case "timestamp":
-            return Feature(f"item_{name}_days", f"time since its {name}", "days", NOW, SOURCE)
+            return Feature(f"{whose}_{name}_days", f"time since the {name}", "days", NOW, source)
         case "categorical":
-            return Feature(f"item_{name}", f"its {name}, as a number for each name", "code", EVER, SOURCE)
-    return Feature(f"item_{name}", f"its {name}", name, EVER, SOURCE)
+            return Feature(f"{whose}_{name}", f"the {name}, as a number for each name", "code", EVER, source)
+    return Feature(f"{whose}_{name}", f"the {name}", name, EVER, source)
 
 
 def values(request: Request) -> Floats:

@@ -35,10 +35,12 @@ class Project(NamedTuple):
 
     types            the interaction types, by name
     item_attributes  columns of the items table, each with its kind, by name
+    user_attributes  the same of the users table
     """
 
     types: tuple[str, ...]
     item_attributes: tuple[tuple[str, AttributeKind], ...] = ()
+    user_attributes: tuple[tuple[str, AttributeKind], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,13 @@ def log(*rows: tuple) -> pl.DataFrame:
     return pl.DataFrame(times, schema=SCHEMA, orient="row")
 
 
+def shown(*rows: tuple[str, float | datetime, str]) -> pl.DataFrame:
+    """Impressions: request, day or time, items of which each id is one letter."""
+    full = [(request, at if isinstance(at, datetime) else day(at), list(items)) for request, at, items in rows]
+    schema = {"request_id": pl.String, "timestamp": pl.Datetime("us", "UTC"), "items": pl.List(pl.String)}
+    return pl.DataFrame(full, schema=schema, orient="row")
+
+
 def catalogue_of(item_ids: str) -> Catalogue:
     """The items of which each id is one letter."""
     return Catalogue.load(pl.DataFrame({"item_id": list(item_ids), "title": list(item_ids)}))

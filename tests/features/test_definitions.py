@@ -10,6 +10,7 @@ OBJECTS = feature_objects(Path("folder"), FEATURES)
 VIEWS = {found.name: found for found in OBJECTS if isinstance(found, FeatureView)}
 FIELDS = {
     "item_behaviour": FEATURES.item_fields,
+    "item_exposure": FEATURES.exposure_fields,
     "user_behaviour": FEATURES.user_fields,
     "user_history": FEATURES.history_fields,
     "user_affinity": FEATURES.affinity_fields,
@@ -19,6 +20,7 @@ FIELDS = {
 def test_each_view_has_its_key_its_fields_and_its_folder_of_snapshots():
     assert {name: view.join_keys for name, view in VIEWS.items()} == {
         "item_behaviour": ["item_id"],
+        "item_exposure": ["item_id"],
         "user_behaviour": ["user_id"],
         "user_history": ["user_id"],
         "user_affinity": ["user_id"],

@@ -8,7 +8,11 @@ from features.topics import TOPIC_FEATURES
 from recsys.interest import SIGNALS
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "features.md"
-FEATURES = FeatureSet.of(["TYPE"], {"price": "numeric", "published_at": "timestamp", "NAME": "categorical"})
+FEATURES = FeatureSet.of(
+    ["TYPE"],
+    {"price": "numeric", "published_at": "timestamp", "NAME": "categorical"},
+    {"NAME": "categorical", "TIME": "timestamp"},
+)
 
 
 def test_the_document_is_up_to_date():
@@ -32,5 +36,12 @@ def test_the_columns_that_a_text_model_adds_are_described_in_their_order():
 
 
 def test_every_field_of_the_store_has_a_row():
-    for field in (*FEATURES.item_fields, *FEATURES.user_fields, *FEATURES.history_fields, *FEATURES.affinity_fields):
+    of_items = (*FEATURES.item_fields, *FEATURES.exposure_fields)
+    of_users = (
+        *FEATURES.user_fields,
+        *FEATURES.history_fields,
+        *FEATURES.affinity_fields,
+        *FEATURES.attribute_fields,
+    )
+    for field in (*of_items, *of_users):
         assert f"| `{field.name}` | {field.dtype} | {field.description} |\n" in render()

@@ -121,7 +121,7 @@ def test_the_feast_ui_shows_the_views(store):
         assert "<html" in client.get("/").text
         found = client.get("/api/v1/feature_views", params={"project": "recsys"}).json()
         names = {view["spec"]["name"] for view in found["featureViews"]}
-        assert names == {"item_behaviour", "user_behaviour", "user_history", "user_affinity"}
+        assert names == {"item_behaviour", "item_exposure", "user_behaviour", "user_history", "user_affinity"}
 
 
 def test_feast_serve_reads_redis_whose_address_is_in_the_environment_and_in_no_file(tmp_path):

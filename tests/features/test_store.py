@@ -12,8 +12,9 @@ from features.cooccurrence import cooccurrence
 from features.store import BehaviourStore, weigh
 from recsys.config import InteractionType
 from recsys.errors import DataError, FeatureStoreError
+from recsys.exposure import Exposure
 from recsys.state import Affinity, ItemState, Recent, UserState
-from tests.features.log import FEATURES, MICROSECOND, WEIGHTS, catalogue_of, day, log, seconds
+from tests.features.log import FEATURES, MICROSECOND, WEIGHTS, catalogue_of, day, log, seconds, shown
 from tests.features.whole_log import item_behaviour
 
 EARLY, MIDDLE = day(10), day(20)
@@ -29,6 +30,10 @@ INTERACTIONS = log(
     ("cat", "?", 14, 5.0),
     ("dan", "d", MIDDLE, 4.0),
 )
+INTERACTIONS = INTERACTIONS.with_columns(
+    request_id=pl.when(pl.col("item_id") == "b").then(pl.lit("one"))  # ann's view and bob's purchase
+)
+IMPRESSIONS = shown(("one", 12, "ba"), ("two", 13.5, "b?"), ("three", MIDDLE, "d"))
 CATALOGUE = catalogue_of("abcdefgh")
 USERS = ["ann", "bob", "cat", "dan", "nobody"]
 
@@ -41,6 +46,8 @@ def bits(state: UserState | ItemState) -> list:
 
 
 def _arrays(value) -> list[np.ndarray]:
+    if isinstance(value, Exposure):
+        return [np.array(value.columns), value.counts, value.totals]
     if isinstance(value, Recent | Affinity):
         return [getattr(value, field.name) for field in fields(value)]
     if hasattr(value, "indptr"):
@@ -51,7 +58,7 @@ def _arrays(value) -> list[np.ndarray]:
 def filled(folder: Path, *moments, interactions: pl.DataFrame = INTERACTIONS) -> BehaviourStore:
     """A store with the snapshots of the moments, of which the first is online."""
     store = BehaviourStore(folder, FEATURES, WEIGHTS)
-    store.snapshot(interactions, CATALOGUE, moments)
+    store.snapshot(interactions, CATALOGUE, moments, impressions=IMPRESSIONS)
     store.materialise(moments[0])
     return store
 
@@ -161,6 +168,28 @@ def test_a_moment_without_a_snapshot_is_refused(store):
         store.items_at(CATALOGUE, day(15))
 
 
+def test_how_often_an_item_was_shown_is_known_as_at_the_moment(store):
+    counts = {
+        name: store.items_at(CATALOGUE, as_of).exposure.column("shown_28d").tolist()
+        for name, as_of in (("early", EARLY), ("middle", MIDDLE), ("late", LATE))
+    }
+    assert counts == {
+        "early": [0] * 8,
+        "middle": [1, 2, 0, 0, 0, 0, 0, 0],
+        "late": [1, 2, 0, 1, 0, 0, 0, 0],
+    }
+    assert store.items_at(CATALOGUE, LATE).exposure.total("shown_28d") == 4
+    assert store.items_at(CATALOGUE, LATE).exposure.column("chosen_view_28d").tolist() == [0, 1, 0, 0, 0, 0, 0, 0]
+
+
+def test_where_nothing_was_logged_as_shown_every_count_is_nought(tmp_path):
+    store = BehaviourStore(tmp_path, FEATURES, WEIGHTS)
+    store.snapshot(INTERACTIONS, CATALOGUE, [MIDDLE])
+    store.materialise(MIDDLE)
+    for items in (store.items_at(CATALOGUE, MIDDLE), store.online_items(CATALOGUE)):
+        assert (items.exposure.counts.shape, items.exposure.counts.any()) == ((8, 4), False)
+
+
 # Items that come and go
 
 
@@ -190,7 +219,7 @@ def test_a_snapshot_that_is_there_is_not_computed_again(tmp_path):
     store = BehaviourStore(tmp_path, FEATURES, WEIGHTS)
     assert store.snapshot(INTERACTIONS, CATALOGUE, [EARLY, MIDDLE]) == 2
     written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
-    assert len([*tmp_path.glob("*/*.parquet"), *tmp_path.glob("*/*.npz")]) == 2 * 5
+    assert len([*tmp_path.glob("*/*.parquet"), *tmp_path.glob("*/*.npz")]) == 2 * 6
     assert store.snapshot(log(("eve", "a", 1)), CATALOGUE, [EARLY, MIDDLE]) == 0
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")} == written
     assert store.snapshot(INTERACTIONS, CATALOGUE, [EARLY, LATE]) == 1

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recsys.attributes import Attributes
+from recsys.attributes import Attributes, stored
 from recsys.errors import DataError
 
 KINDS = {"price": "numeric", "colour": "categorical", "published_at": "timestamp"}
@@ -46,6 +46,21 @@ def test_what_has_a_meaning_of_its_own_may_be_missing():
 def test_a_column_that_is_missing_is_refused():
     with pytest.raises(DataError, match=r"items: found the columns .* expected \['size'\]; correct item_attributes"):
         Attributes.of({"size": "numeric"}, ITEMS)
+
+
+def test_a_column_that_users_lack_is_refused():
+    users = pl.DataFrame({"user_id": ["u"]})
+    with pytest.raises(DataError, match=r"users: found the columns .* expected \['price'\]; correct user_attributes"):
+        Attributes.of({"price": "numeric"}, users, table="users")
+
+
+def test_what_is_stored_keeps_names_and_becomes_the_numbers_of_the_table():
+    columns = [stored(ITEMS[name], kind) for name, kind in KINDS.items()]
+    assert [column.dtype for column in columns] == [pl.Float64, pl.String, pl.Float64]
+    rows = [ATTRIBUTES.of_stored(values) for values in zip(*columns, strict=True)]
+    np.testing.assert_array_equal(rows, ATTRIBUTES.of_table(ITEMS))
+    # As the online store has what is not known, and a name that was not in the table.
+    assert np.isnan(ATTRIBUTES.of_stored([np.nan, "green", np.nan])).all()
 
 
 def test_numbers_may_stand_for_names():

@@ -68,6 +68,10 @@ def test_a_config_cannot_be_changed(tmp_path):
             r"Invalid enum value 'excel'",
         ),
         (SMALLEST + "[columns.orders]\na = 'b'\n", r"Invalid enum value 'orders'"),
+        (
+            SMALLEST + '[features]\nuser_attributes = { age = "numeric" }\n',
+            r"\[features\] user_attributes names \['age'\], but \[source\] names no users; say under users",
+        ),
         (SMALLEST.replace("true", "false"), r"no interaction type has label = true among \['click'\]"),
     ],
 )

@@ -19,6 +19,7 @@ from recsys.bundle import Manifest, open_bundle, promote, publish
 from recsys.bundle_files import CATALOGUE_FILE, ENCODER_FILE, RANKER_FILE, SCORER_FILE, TOKENIZER_FILE, VECTORS_FILE
 from recsys.catalogue import Catalogue
 from recsys.encoder import ItemEncoder
+from recsys.exposure import Exposure
 from recsys.interest import signal_names
 from recsys.state import POPULARITY, ItemState
 from recsys.text_neighbours import TextNeighbours
@@ -46,7 +47,9 @@ class MadeStore:
         for at, item_id in enumerate(catalogue.item_ids):
             behaviour[at, self.features.item_columns.index(POPULARITY)] = BOXES_SOLD if item_id.startswith("x") else 1.0
         neighbours = sp.csr_array((len(catalogue), len(catalogue)), dtype=np.float32)
-        return ItemState(NOW, self.features.item_columns, behaviour, neighbours)
+        columns = self.features.exposure_columns
+        exposure = Exposure.of(columns, np.full((len(catalogue), len(columns)), np.nan))
+        return ItemState(NOW, self.features.item_columns, behaviour, neighbours, exposure=exposure)
 
     def online_filling(self) -> str:
         return "made"

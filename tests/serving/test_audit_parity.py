@@ -11,17 +11,30 @@ import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
+from recsys.bundle import open_bundle
+from recsys.importing import import_tables
+from recsys.schema import columns_of
 from recsys.workspace import Workspace
 from serving import live_behaviour
 from serving.audit import parity
 from serving.audit_parity import audit_parity
 from serving.engine import BundleEngine, load_engine
 from serving.events import EventLog
+from serving.feature_table import logged_requests
 from serving.item_types import ItemChange, ItemVersion
 from serving.types import Impression, Interaction, RankedList
 from tests.training.project import shop_project
 from training.pipeline import Pipeline
 from training.publishing import publish_models
+
+IMPORTED = "imported"
+SETTINGS = """
+[serving]
+logged_features_share = 1.0
+[features]
+user_attributes = { country = "categorical", member_since = "timestamp" }
+"""
+USERS = "\n".join(f"user-{at:02},{('NO', 'FR')[at % 2]},2023-0{1 + at % 9}-01" for at in range(80))
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +42,12 @@ def served(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path
     """A project whose server answered while events came in: its folder, for each test to copy."""
     workspace = shop_project(tmp_path_factory.mktemp("shop"), tiny_encoder)
     config = workspace.root / "recsys.toml"
-    config.write_text(config.read_text() + "\n[serving]\nlogged_features_share = 1.0\n")
+    text = config.read_text().replace("[source]", '[source]\nusers = "users.csv"')
+    config.write_text(text + SETTINGS)
+    (workspace.root / "users.csv").write_text("user_id,country,member_since\n" + USERS)
     workspace = Workspace.open(config)
+    import_tables(workspace)
+    imported_impressions(workspace).write_parquet(workspace.table_path("impressions"))
     pipeline = Pipeline(workspace, cut=workspace.config.split.test_start)
     pipeline.compute_features()
     publish_models(pipeline, None)
@@ -40,15 +57,27 @@ def served(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path
     return workspace.root
 
 
+def imported_impressions(workspace: Workspace) -> pl.DataFrame:
+    """One of a day before the last interaction, and one that the snapshot comes too early for."""
+    interactions = workspace.read_table("interactions")
+    last = interactions["timestamp"].max()
+    items = interactions["item_id"].unique().sort().head(9).to_list()
+    moments = [last - timedelta(days=1), last + timedelta(days=1)]
+    columns = {"request_id": [IMPORTED, "later"], "user_id": ["u", "u"], "timestamp": moments, "items": [items, items]}
+    return pl.DataFrame(columns, schema_overrides=columns_of("impressions"))
+
+
 def serve(engine: BundleEngine, log: EventLog, items: list[str], users: list[str], moment: datetime) -> None:
     """Users who are known, come back, come late, are new; one who asks for something; and an item that is new."""
     shown = count()
 
     def show(user: str, ranked: RankedList, query: str | None = None) -> None:
+        number = next(shown)
         impression = Impression(
-            request_id=f"request-{next(shown)}",
+            request_id=f"request-{number}",
             user_id=user,
-            timestamp=moment,
+            # Some at the moment of an event or after it: they are not counted yet.
+            timestamp=moment + timedelta(minutes=30 * number),
             items=[item.item_id for item in ranked.items],
             surface="test",
             bundle=engine.bundle_id,
@@ -56,8 +85,8 @@ def serve(engine: BundleEngine, log: EventLog, items: list[str], users: list[str
         )
         log.show(impression, ranked.features)
 
-    def buy(user: str, item: str, at: datetime, value: float | None = None) -> Interaction:
-        return Interaction(user_id=user, item_id=item, event_type="purchase", timestamp=at, value=value)
+    def buy(user: str, item: str, at: datetime, value: float | None = None, of: str | None = None) -> Interaction:
+        return Interaction(user_id=user, item_id=item, event_type="purchase", timestamp=at, value=value, request_id=of)
 
     asked = {users[2]: "lamp"}
     for number, user in enumerate([*users[:4], "somebody new"]):
@@ -66,6 +95,9 @@ def serve(engine: BundleEngine, log: EventLog, items: list[str], users: list[str
         at = moment + timedelta(hours=number)
         late = at - timedelta(days=20, seconds=1)
         log.append([buy(user, items[number], at, 2.5), buy(user, items[7], at), buy(user, items[9], late)])
+        # The second names an answer that is shown only later, the third one of before the snapshot.
+        named = zip(range(1, 4), ("request-1", "request-3", IMPORTED), strict=True)
+        log.append([buy(user, items[at], moment, of=name) for at, name in named])
         show(user, engine.rank(user, items[:12], limit=None, query=query), query)
     added = ItemVersion("added", {"title": "a new lamp"})
     [sequence] = log.submit_items([added]).result()
@@ -89,6 +121,24 @@ def test_what_was_served_is_what_training_computes(project):
     assert [str(difference) for difference in audited.differences] == []
     assert (audited.replayed, dict(audited.skipped)) == (11, {})
     assert audited.values > 11 * 12 * 30
+
+
+def test_what_was_shown_while_it_served_is_among_what_is_compared(project):
+    names = open_bundle(next(project.bundles.glob("*/"))).manifest.features
+    of_first_item = [request.features.matrix[0] for request in logged_requests(project.events)]
+    for name in ("item_shown_7d", "item_ctr_purchase_28d"):
+        assert len({float(row[names.index(name)]) for row in of_first_item}) > 3
+
+
+def test_attributes_of_users_are_among_what_is_compared(project):
+    names = open_bundle(next(project.bundles.glob("*/"))).manifest.features
+    values: dict[str, set[tuple[float, ...]]] = {}
+    for request in logged_requests(project.events):
+        row = request.features.matrix[0]
+        found = (row[names.index(name)] for name in ("user_country", "user_member_since_days"))
+        values.setdefault(request.user_id, set()).add(tuple(float(value // 1) for value in found))
+    # 2024-04-29 is 484 days after 2023-01-01, and 453 after the first of February; an hour later it is a day more.
+    assert (values["user-00"], values["user-01"]) == ({(1, 484)}, {(0, 453), (0, 454)})
 
 
 def test_as_many_requests_are_replayed_as_asked_for(project):

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
+from features import exposure
 from features.daily.aggregates import DailyAggregates
 from features.daily.partials import Partials
 from recsys.catalogue import Catalogue
@@ -100,6 +101,35 @@ def test_a_text_that_was_changed_later_reaches_no_earlier_window(renamed):
 
 
 # What is found
+
+
+@pytest.fixture
+def showing(tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A shop that logged what it showed: what was viewed, a minute before, and beside it the first item."""
+    monkeypatch.setattr(text_stage, "export_encoder", lambda *_, **__: {})
+    workspace = shop_project(tmp_path, tiny_encoder)
+    table = workspace.table_path("interactions")
+    interactions = pl.read_parquet(table).with_columns(request_id="event_id")
+    interactions.write_parquet(table)
+    shown = interactions.filter(pl.col("event_type") == "view").select(
+        "request_id",
+        "user_id",
+        pl.col("timestamp").dt.offset_by("-1m"),
+        items=pl.concat_list("item_id", pl.lit(interactions["item_id"].min())),
+    )
+    shown.write_parquet(workspace.table_path("impressions"))
+    return workspace
+
+
+def test_what_was_shown_later_reaches_no_window_and_is_found_when_it_does(showing, monkeypatch):
+    assert leaks(audited(showing)) == {}
+    shutil.rmtree(showing.features)
+    honest = exposure.before
+    with monkeypatch.context() as patch:
+        patch.setattr(exposure, "before", lambda rows, at: honest(rows, at + timedelta(days=7 * (at == WINDOW))))
+        Pipeline(showing, cut=CUT).compute_features()
+    found = leaks(audited(showing))
+    assert found == {WINDOW: {"item_shown_7d", "item_shown_28d", "item_ctr_view_28d"}}
 
 
 @pytest.mark.parametrize("is_mended", [True, False], ids=["an old snapshot", "the code as it is"])

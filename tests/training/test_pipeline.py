@@ -215,6 +215,23 @@ def test_with_a_day_more_in_the_tables_the_days_before_are_not_computed_again(ev
     assert (sum(computed), len(computed)) == (1, len([*pipeline.windows, pipeline.cut, pipeline.end]))
 
 
+def test_attributes_of_users_that_are_named_later_are_in_features_computed_anew_and_the_text_model_stays(
+    evaluated, tmp_path
+):
+    workspace = copy_of(evaluated, tmp_path)
+    pl.DataFrame({"user_id": ["user-00"], "age": [31]}).write_parquet(workspace.table_path("users"))
+    before = Pipeline(workspace, cut=CUT)
+    before.compute_features()
+    text = (workspace.root / "recsys.toml").read_text().replace("[source]", '[source]\nusers = "users.csv"')
+    (workspace.root / "recsys.toml").write_text(text + '\n[features]\nuser_attributes = { age = "numeric" }\n')
+    pipeline = Pipeline(Workspace.open(workspace.root / "recsys.toml"), cut=CUT)
+    pipeline.compute_features()
+    users = pipeline.store.users_at(["user-00", "user-01"], pipeline.catalogue, CUT)
+    assert [user.attributes[0] for user in users] == pytest.approx([31, np.nan], nan_ok=True)
+    assert pipeline.text_key == before.text_key
+    assert pipeline.ranker_key != before.ranker_key
+
+
 def test_the_key_is_that_of_the_data_the_configuration_the_cut_and_the_encoder(evaluated, tmp_path):
     encoder = tmp_path / "encoder"
     shutil.copytree(encoder_of(evaluated), encoder)
@@ -281,7 +298,7 @@ def test_when_nothing_retrieved_was_chosen_there_is_no_ranker_yet_and_it_is_said
     assert "ranker_no_text: nothing to learn from yet, items go by text and popularity" in capsys.readouterr().err
 
 
-def test_the_key_of_the_text_model_is_that_of_its_settings_and_of_the_impressions(evaluated, tmp_path):
+def test_the_key_of_the_text_model_is_that_of_its_settings_and_each_key_is_that_of_the_impressions(evaluated, tmp_path):
     workspace = copy_of(evaluated, tmp_path)
     pipeline = Pipeline(workspace, cut=CUT)
     usual = pipeline.text_key
@@ -289,4 +306,4 @@ def test_the_key_of_the_text_model_is_that_of_its_settings_and_of_the_impression
     assert pipeline.text_key_with(replace(pipeline.config.finetune, anchor=9.0)) != usual
     shown(("r", "user-00", 3, "ab")).write_parquet(workspace.table_path("impressions"))
     assert Pipeline(workspace, cut=CUT).text_key != usual
-    assert Pipeline(workspace, cut=CUT).ranker_key == pipeline.ranker_key
+    assert Pipeline(workspace, cut=CUT).ranker_key != pipeline.ranker_key

@@ -16,6 +16,7 @@ HELD = {name: value for name, value in TEA_BEHAVIOUR.items() if name.startswith(
 @pytest.mark.parametrize("user", [None, NOBODY], ids=["a known user", "a user never seen"])
 def test_what_is_held_of_an_item_comes_first_and_then_what_is_made_of_it_whoever_asks(user):
     found = family_of("item_", row_of(TEA) if user is None else row_of(TEA, user=user))
+    found = {name: value for name, value in found.items() if not name.startswith(("shown", "ctr"))}
     assert found == HELD | MADE_OF_IT
     assert list(found) == [*HELD, *MADE_OF_IT]
 
