@@ -48,12 +48,12 @@ class DailyLog:
         """
         rows = interactions.sort(TIMESTAMP, maintain_order=True)
         hashes = rows.hash_rows().to_numpy()
-        lengths = rows.group_by(pl.col(TIMESTAMP).dt.date(), maintain_order=True).len().rows()
-        changed = [day for day in self.days() if day not in dict(lengths)]
+        lengths = dict(rows.group_by(pl.col(TIMESTAMP).dt.date(), maintain_order=True).len().rows())
+        changed = [day for day in self.days() if day not in lengths]
         for day in changed:
             shutil.rmtree(self.path(day))
         start = 0
-        for day, length in lengths:
+        for day, length in lengths.items():
             content = blake2b(hashes[start : start + length].tobytes(), digest_size=16).hexdigest()
             path = self.path(day) / f"{content}.parquet"
             if _parts(path.parent) != [path]:
