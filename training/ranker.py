@@ -19,7 +19,7 @@ from recsys.progress import progress
 from recsys.state import UserState
 from training.windows import Window
 
-NEGATIVES = 100
+NEGATIVES = 50
 """Candidates without a label that are kept a group, drawn at random: more make training slower, not better."""
 
 EARLY_STOPPING_TREES = 40
@@ -103,7 +103,7 @@ def train_ranker(
         "bagging_fraction": 0.8,
         "bagging_freq": 1,
         "lambda_l2": 20.0,
-        "max_bin": 127,
+        "max_bin": 63,
         "seed": config.seed,
         "deterministic": True,
         "force_row_wise": True,
