@@ -24,6 +24,7 @@ def test_items_of_a_history_are_positions_in_the_catalogue_and_unknown_ones_are_
                 [30.0, 20.0, 10.0],
                 [33.0, 22.0, 11.0],
                 ["buy", "see", "view"],
+                [7.5, 2.0, 0.0],
                 ["a", "gone", "c"],
                 ["view", "see", "buy"],
                 [5.0, 4.0, 3.0],
@@ -41,6 +42,7 @@ def test_items_of_a_history_are_positions_in_the_catalogue_and_unknown_ones_are_
     assert user.first_at.tolist() == [30, 10]
     assert user.last_at.tolist() == [33, 11]
     assert user.types.tolist() == ["buy", "view"]
+    assert user.spent.tolist() == [7.5, 0]
     # Of what was done last all counts, whatever it was done with.
     assert (user.recent.items.tolist(), user.recent.items.dtype) == ([0, -1, 2], np.int64)
     assert user.recent.types.tolist() == ["view", "see", "buy"]

@@ -285,7 +285,7 @@ def test_with_a_day_more_that_day_alone_is_computed(tmp_path):
     store.forget_other_data("with a day more")
     assert days_of(tmp_path) == before
     store = BehaviourStore(tmp_path, FEATURES, WEIGHTS)
-    store.snapshot(pl.concat([INTERACTIONS, log(("eve", "e", 21.5))]), CATALOGUE, [day(22)])
+    store.snapshot(pl.concat([INTERACTIONS, log(("eve", "e", 21.5))], how="diagonal"), CATALOGUE, [day(22)])
     # Of the 20th day only half was known before.
     assert changed_days(before, days_of(tmp_path)) == {"2024-01-21", "2024-01-22"}
     (eve,) = store.users_at(["eve"], CATALOGUE, day(22))
@@ -296,9 +296,9 @@ def test_a_day_with_late_interactions_is_computed_anew_and_one_without_any_is_fo
     store = filled(tmp_path, MIDDLE)
     before = days_of(tmp_path)
     changed = INTERACTIONS.filter(pl.col("user_id") != "cat")
-    changed = pl.concat([changed, log(("eve", "e", 13.25))]).sort("timestamp")
+    changed = pl.concat([changed, log(("eve", "e", 13.25))], how="diagonal").sort("timestamp")
     store.forget_other_data("changed")
-    store.snapshot(changed, CATALOGUE, [MIDDLE])
+    store.snapshot(changed, CATALOGUE, [MIDDLE], impressions=IMPRESSIONS)
     after = days_of(tmp_path)
     assert changed_days(before, after) == {"2024-01-14", "2024-01-15"}
     assert not [place for place in after if "2024-01-15" in place]

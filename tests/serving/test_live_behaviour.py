@@ -153,7 +153,7 @@ def test_late_repeated_and_disordered_events_leave_what_ordered_ones_leave(tmp_p
 def sorted_history(found: tuple[ItemState, list[UserState]]) -> tuple[ItemState, list[UserState]]:
     items, users = found
     order = [np.lexsort((user.history, -user.last_at)) for user in users]
-    lists = ("history", "occasions", "first_at", "last_at", "types")
+    lists = ("history", "occasions", "first_at", "last_at", "types", "spent")
     return items, [
         UserState(user.behaviour, *(getattr(user, name)[at] for name in lists), user.recent)
         for user, at in zip(users, order, strict=True)
