@@ -58,15 +58,26 @@ def audit_leaks(pipeline: Pipeline, *, rows: int, seed: int) -> list[AuditedWind
     random = np.random.default_rng(seed)
     spans = pipeline.spans
     audited = []
-    with progress("looking for leaks", len(spans)) as advance:
+    weights = weights_of(pipeline.config.interaction_types)
+    with (
+        progress("looking for leaks", len(spans)) as advance,
+        TemporaryDirectory(prefix="recsys-audit-") as folder,
+    ):
+        # One for all, from the first window on: none finds days in it that come after its start.
+        store = BehaviourStore(Path(folder), pipeline.features, weights)
         for part, (start, end) in zip(np.array_split(np.arange(rows), len(spans)), spans, strict=True):
-            audited.append(_audit_window(pipeline, start, end, len(part), random))
+            audited.append(_audit_window(pipeline, store, start, end, len(part), random))
             advance(note=f"{sum(len(window.differences) for window in audited)} differences")
     return audited
 
 
 def _audit_window(
-    pipeline: Pipeline, start: datetime, end: datetime | None, rows: int, random: np.random.Generator
+    pipeline: Pipeline,
+    store: BehaviourStore,
+    start: datetime,
+    end: datetime | None,
+    rows: int,
+    random: np.random.Generator,
 ) -> AuditedWindow:
     catalogue = Catalogue.load(items_before(pipeline.workspace.read_table("items"), start))
     # Which number stands for a name is that of the cut, and says nothing by itself.
@@ -76,7 +87,7 @@ def _audit_window(
         *fold_differences(pipeline.text, start),
     ]
     scorer = _scorer(pipeline.text, start)
-    found, expected = pipeline.window(start, end), window_anew(pipeline, catalogue, start, end)
+    found, expected = pipeline.window(start, end), window_anew(pipeline, store, catalogue, start, end)
     if (found.users, found.labels) != (expected.users, expected.labels):
         sums = (f"{len(one.users)} users, {sum(map(len, one.labels))} labels" for one in (found, expected))
         differences.append(Difference("users and labels", None, None, *sums))
@@ -101,15 +112,18 @@ def _scorer(text: TextModel, moment: datetime) -> InterestScorer | None:
         return None
 
 
-def window_anew(pipeline: Pipeline, catalogue: Catalogue, start: datetime, end: datetime | None) -> Window:
-    """The window with features from nothing but what happened before `start`; only labels come from later."""
+def window_anew(
+    pipeline: Pipeline, store: BehaviourStore, catalogue: Catalogue, start: datetime, end: datetime | None
+) -> Window:
+    """The window with features from nothing but what happened before `start`; only labels come from later.
+
+    store  that knows of nothing at or after `start`
+    """
     before_end = pipeline.interactions if end is None else pipeline.interactions.filter(pl.col(TIMESTAMP) < end)
-    with TemporaryDirectory(prefix="recsys-audit-") as folder:
-        store = BehaviourStore(Path(folder), pipeline.features, weights_of(pipeline.config.interaction_types))
-        known, impressions = before_end.filter(pl.col(TIMESTAMP) < start), pipeline.impressions
-        shown = None if impressions is None else impressions.filter(pl.col(TIMESTAMP) < start)
-        store.snapshot(known, catalogue, [start], impressions=shown, users=pipeline.users)
-        return open_window(store, catalogue, before_end, start=start, end=end, label_weights=pipeline.label_weights)
+    known, impressions = before_end.filter(pl.col(TIMESTAMP) < start), pipeline.impressions
+    shown = None if impressions is None else impressions.filter(pl.col(TIMESTAMP) < start)
+    store.snapshot(known, catalogue, [start], impressions=shown, users=pipeline.users)
+    return open_window(store, catalogue, before_end, start=start, end=end, label_weights=pipeline.label_weights)
 
 
 def items_before(items: pl.DataFrame, moment: datetime) -> pl.DataFrame:
