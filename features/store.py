@@ -1,27 +1,17 @@
-"""The project's feature store: snapshots computed with Polars, kept, joined in time and served by Feast.
+"""The project's feature store: snapshots (features.snapshots), joined in time and served by Feast.
 
 Reads   tables/interactions.parquet, tables/impressions.parquet, tables/users.parquet
-Writes  features/daily/log/             the interactions by day, in files that change only when their day does
-        features/daily/{days,merged}/   what each day adds, computed once       (features.daily.aggregates)
-        features/VIEW/MOMENT-*.parquet  snapshots, made of the days before      (Feast's offline store, Polars)
-        features/cooccurrence/*.npz     item neighbours at the same moments
-        features/online/                the latest of them                      (Feast's online store, features.online)
+Writes  features/VIEW/, features/cooccurrence/   snapshots              (Feast's offline store, Polars)
+        features/online/                         the latest of them     (Feast's online store, features.online)
 """
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import scipy.sparse as sp
 
-from features.cooccurrence import cooccurrence
-from features.daily.aggregates import DailyAggregates
-from features.daily.events import COLUMNS
-from features.daily.log import DailyLog
-from features.daily.snapshot import snapshot
 from features.definitions import (
     AFFINITY_VIEW,
     ATTRIBUTES_VIEW,
@@ -32,27 +22,23 @@ from features.definitions import (
     USER_VIEW,
     feature_objects,
 )
-from features.exposure import item_exposure
 from features.feast_plugins.polars_retrieval_job import PolarsRetrievalJob
 from features.feast_project import PROJECT, apply, open_project
 from features.featureset import FeatureSet
+from features.neighbours_file import read_neighbours
 from features.online import Filling, OnlineFeatures
 from features.recent import Row
 from features.rows import user_state
-from features.user_attributes import user_attributes
-from features.views import WEIGHT
+from features.snapshots import Snapshots, SnapshotTables
+from features.weights import weights_of
 from recsys.catalogue import Catalogue
-from recsys.config import InteractionType
-from recsys.errors import DataError, FeatureStoreError
+from recsys.errors import FeatureStoreError
 from recsys.exposure import Exposure
 from recsys.online_address import SQLITE
-from recsys.schema import EVENT_TYPE, ITEM_ID, USER_ID
+from recsys.schema import ITEM_ID, USER_ID
 from recsys.state import ItemState, UserState
 from recsys.workspace import Workspace
 
-VIEWS = (ITEM_VIEW, USER_VIEW, HISTORY_VIEW, AFFINITY_VIEW, EXPOSURE_VIEW, ATTRIBUTES_VIEW)
-COOCCURRENCE = "cooccurrence"
-DAILY = "daily"
 ITEMS_AT_ONCE = 20_000
 
 
@@ -76,7 +62,7 @@ class BehaviourStore:
         self.folder = folder
         self.features = features
         folder.mkdir(parents=True, exist_ok=True)
-        self._days = DailyAggregates(DailyLog(folder / DAILY / "log"), folder / DAILY, weights)
+        self._snapshots = Snapshots(folder, features, weights)
         self.feast = open_project(folder, online_store=None)
         self._online = OnlineFeatures(folder, online_store, project)
 
@@ -112,69 +98,24 @@ class BehaviourStore:
 
         Of days whose interactions have not changed since they were computed nothing is computed again.
         """
-        missing = [as_of for as_of in moments if not self._neighbours_path(as_of).exists()]
+        missing = [as_of for as_of in moments if not self._snapshots.has(as_of)]
         if missing:
             # First: what is on the disk is known to Feast, even if this process dies on the way.
             apply(self.feast, feature_objects(self.folder, self.features))
-            self._days.log.hold(interactions.select(*COLUMNS))
+            self._snapshots.hold(interactions)
+        tables = SnapshotTables(interactions, impressions, users)
         for as_of in moments:
             if as_of in missing:
-                of_tables = {
-                    EXPOSURE_VIEW: item_exposure(
-                        impressions, interactions, as_of, self.features, windows_from=windows_from
-                    )
-                }
-                if self.features.attribute_fields:
-                    of_tables[ATTRIBUTES_VIEW] = user_attributes(users, as_of, self.features)
-                self._write_views(of_tables, catalogue, as_of, windows_from)
-                self._write_neighbours(cooccurrence(interactions, catalogue, windows_from or as_of), catalogue, as_of)
+                self._snapshots.write(tables, catalogue, as_of, windows_from=windows_from)
             advance()
         return len(missing)
-
-    def _write_views(
-        self,
-        of_tables: Mapping[str, pl.DataFrame],
-        catalogue: Catalogue,
-        as_of: datetime,
-        windows_from: datetime | None,
-    ) -> None:
-        """Those of the days, and those that were made of whole tables."""
-        new = self.folder / DAILY / "snapshot"
-        snapshot(self._days, catalogue, as_of, new, windows_from=windows_from)
-        for view, frame in of_tables.items():
-            (new / view).mkdir()
-            frame.write_parquet(new / view / "0000.parquet")
-        for of_view in new.iterdir():
-            folder = self.folder / of_view.name
-            folder.mkdir(exist_ok=True)
-            # Of a snapshot that was not finished.
-            for path in folder.glob(f"{_stamp(as_of)}-*"):
-                path.unlink()
-            for path in of_view.iterdir():
-                path.rename(folder / f"{_stamp(as_of)}-{path.name}")
-        shutil.rmtree(new)
-
-    def _write_neighbours(self, found: sp.csr_array, catalogue: Catalogue, as_of: datetime) -> None:
-        path = self._neighbours_path(as_of)
-        path.parent.mkdir(exist_ok=True)
-        partial = path.with_suffix(".tmp.npz")
-        ids = np.array(catalogue.item_ids, dtype=np.str_)
-        np.savez(partial, data=found.data, indices=found.indices, indptr=found.indptr, item_ids=ids)
-        partial.replace(path)
 
     def forget_other_data(self, fingerprint: str) -> None:
         """Drop every snapshot that was computed from other data than that of this fingerprint.
 
         What was computed of days stays: each day says of itself what it was computed from.
         """
-        mark = self.folder / "computed_from"
-        if mark.exists() and mark.read_text() == fingerprint:
-            return
-        # The neighbours first: a moment without them counts as missing, whatever else is left of it.
-        for view in (COOCCURRENCE, *VIEWS):
-            if (self.folder / view).exists():
-                shutil.rmtree(self.folder / view)
-        mark.write_text(fingerprint)
+        self._snapshots.forget_other_data(fingerprint)
 
     def materialise(self, as_of: datetime) -> None:
         """Put the snapshot of a moment, and nothing else, into the online store, which then needs the snapshot no more.
@@ -183,7 +124,7 @@ class BehaviourStore:
         goes on: from SQLite with the rows that it began with, from Redis with the new ones.
         Raises FeatureStoreError when Redis does not answer; then the old rows serve on.
         """
-        self._online.fill(as_of, self._neighbours_path(as_of), feature_objects(self.folder, self.features))
+        self._online.fill(as_of, self._snapshots.neighbours(as_of), feature_objects(self.folder, self.features))
 
     # Reading for training: point in time, from the offline store
 
@@ -193,7 +134,7 @@ class BehaviourStore:
             self._join(view, ITEM_ID, catalogue.item_ids, as_of, names).select(names).to_numpy().astype(np.float64)
             for view, names in self._item_views().items()
         )
-        neighbours = self._neighbours(catalogue, self._neighbours_path(as_of))
+        neighbours = read_neighbours(self._snapshots.neighbours(as_of), catalogue)
         columns, categories = self.features.item_columns, catalogue.categories_at(as_of)
         attributes = catalogue.attributes_at(as_of)
         shown = Exposure.of(self.features.exposure_columns, exposure)
@@ -226,23 +167,6 @@ class BehaviourStore:
         job = self.feast.get_historical_features(wanted, [f"{view}:{name}" for name in columns])
         assert isinstance(job, PolarsRetrievalJob)
         return job.to_polars().with_columns(pl.selectors.numeric().fill_null(np.nan))
-
-    def _neighbours(self, catalogue: Catalogue, path: Path) -> sp.csr_array:
-        """The neighbours of a file in the order of the catalogue, which may have gained and lost items since."""
-        if not path.exists():
-            raise FeatureStoreError(f"{path}: no such snapshot of the features; run `recsys train` to compute it")
-        with np.load(path) as saved:
-            ids: list[str] = saved["item_ids"].tolist()
-            parts = (saved["data"], saved["indices"], saved["indptr"])
-        found = sp.csr_array(parts, shape=(len(ids), len(ids))).tocoo()
-        size = len(catalogue)
-        position = np.array([catalogue.index.get(item, -1) for item in ids], dtype=np.int64)
-        row, column = position[found.row], position[found.col]
-        known = (row >= 0) & (column >= 0)
-        return sp.csr_array((found.data[known], (row[known], column[known])), shape=(size, size))
-
-    def _neighbours_path(self, as_of: datetime) -> Path:
-        return self.folder / COOCCURRENCE / f"{_stamp(as_of)}.npz"
 
     # Reading for serving: the latest, from the online store
 
@@ -281,7 +205,7 @@ class BehaviourStore:
             answer = self._online.read(references, ITEM_ID, ids)
             rows.append(answer.matrix(columns, dtype=np.float64))
             shown.append(answer.matrix(of_exposure, dtype=np.float64))
-        neighbours = self._neighbours(catalogue, self._online.neighbours(filling))
+        neighbours = read_neighbours(self._online.neighbours(filling), catalogue)
         return ItemState(
             filling.as_of.timestamp(),
             columns,
@@ -313,26 +237,3 @@ class BehaviourStore:
         """
         [row] = self.online_rows([user_id])
         return user_state(row, self.features, catalogue)
-
-
-def weights_of(types: Mapping[str, InteractionType]) -> dict[str, float]:
-    """The weight of each interaction type."""
-    return {name: kind.weight for name, kind in types.items()}
-
-
-def weigh(interactions: pl.DataFrame, types: Mapping[str, InteractionType]) -> pl.DataFrame:
-    """The interactions with the weight of their type in a column of its own.
-
-    Raises DataError when one is of a type that is not among `types`.
-    """
-    weights = weights_of(types)
-    if unknown := sorted(set(interactions[EVENT_TYPE].unique()) - weights.keys()):
-        raise DataError(
-            f"interactions: found the types {unknown}, expected {sorted(weights)}; "
-            "add them to [interaction_types], or run `recsys import` again"
-        )
-    return interactions.with_columns(pl.col(EVENT_TYPE).replace_strict(weights, return_dtype=pl.Float32).alias(WEIGHT))
-
-
-def _stamp(as_of: datetime) -> str:
-    return as_of.astimezone(UTC).strftime("%Y-%m-%dT%H%M%S.%f")

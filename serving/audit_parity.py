@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from features.differences import Difference, matrix_differences
 from features.featureset import FeatureSet
 from features.recent import Row
-from features.store import BehaviourStore, weigh, weights_of
+from features.store import BehaviourStore
+from features.weights import weigh, weights_of
 from recsys.bundle import Bundle, open_bundle
 from recsys.bundle_files import CATALOGUE_FILE
 from recsys.catalogue import Catalogue

@@ -21,7 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from features.differences import Difference, catalogue_differences, row_differences
-from features.store import BehaviourStore, weights_of
+from features.store import BehaviourStore
+from features.weights import weights_of
 from recsys.catalogue import Catalogue
 from recsys.errors import LeakError
 from recsys.interest import InterestScorer

@@ -15,7 +15,8 @@ import lightgbm as lgb
 import numpy as np
 
 from features.recommender import Recommender, TextSide, UntrainedRanker
-from features.store import BehaviourStore, weigh
+from features.store import BehaviourStore
+from features.weights import weigh
 from recsys.bundle_files import RANKER_FILE
 from recsys.catalogue import Catalogue
 from recsys.config import Finetune

@@ -9,9 +9,8 @@ from feast.feature_view import FeatureViewState
 
 from features.assembler import assemble
 from features.cooccurrence import cooccurrence
-from features.store import BehaviourStore, weigh
-from recsys.config import InteractionType
-from recsys.errors import DataError, FeatureStoreError
+from features.store import BehaviourStore
+from recsys.errors import FeatureStoreError
 from recsys.exposure import Exposure
 from recsys.state import Affinity, ItemState, Recent, UserState
 from tests.features.log import FEATURES, MICROSECOND, WEIGHTS, catalogue_of, day, log, seconds, shown
@@ -404,18 +403,3 @@ def test_filling_the_online_store_prints_and_logs_nothing(tmp_path, capfd, caplo
     filled(tmp_path, EARLY)
     captured = capfd.readouterr()
     assert (captured.out, captured.err, caplog.messages) == ("", "", [])
-
-
-# Weights
-
-
-def test_an_interaction_weighs_what_the_configuration_says_of_its_type():
-    types = {"view": InteractionType(weight=0.2), "purchase": InteractionType()}
-    weighed = weigh(pl.DataFrame({"event_type": ["view", "purchase", "view"]}), types)
-    assert weighed["weight"].dtype == pl.Float32
-    assert weighed["weight"].to_list() == pytest.approx([0.2, 1, 0.2])
-
-
-def test_an_interaction_of_a_type_that_is_not_configured_is_refused():
-    with pytest.raises(DataError, match=r"found the types \['like'\], expected \['view'\]; add them to"):
-        weigh(pl.DataFrame({"event_type": ["view", "like"]}), {"view": InteractionType()})

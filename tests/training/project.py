@@ -10,7 +10,7 @@ import polars as pl
 import scipy.sparse as sp
 
 from features.featureset import FeatureSet
-from features.store import weigh, weights_of
+from features.weights import weigh, weights_of
 from recsys.catalogue import Catalogue
 from recsys.config import Config, Finetune, InteractionType, Source, Split
 from recsys.importing import import_tables

@@ -1,0 +1,124 @@
+"""What is known at a moment, computed with Polars and kept: a file of each view, and the neighbours of the items.
+
+Reads   tables/interactions.parquet, tables/impressions.parquet, tables/users.parquet
+Writes  FOLDER/daily/log/               the interactions by day, in files that change only when their day does
+        FOLDER/daily/{days,merged}/     what each day adds, computed once       (features.daily.aggregates)
+        FOLDER/VIEW/MOMENT-*.parquet    snapshots, made of the days before
+        FOLDER/cooccurrence/*.npz       item neighbours at the same moments
+"""
+
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from features.cooccurrence import cooccurrence
+from features.daily.aggregates import DailyAggregates
+from features.daily.events import COLUMNS
+from features.daily.log import DailyLog
+from features.daily.snapshot import snapshot
+from features.definitions import (
+    AFFINITY_VIEW,
+    ATTRIBUTES_VIEW,
+    EXPOSURE_VIEW,
+    HISTORY_VIEW,
+    ITEM_VIEW,
+    USER_VIEW,
+)
+from features.exposure import item_exposure
+from features.featureset import FeatureSet
+from features.neighbours_file import write_neighbours
+from features.user_attributes import user_attributes
+from recsys.catalogue import Catalogue
+
+VIEWS = (ITEM_VIEW, USER_VIEW, HISTORY_VIEW, AFFINITY_VIEW, EXPOSURE_VIEW, ATTRIBUTES_VIEW)
+COOCCURRENCE = "cooccurrence"
+DAILY = "daily"
+
+
+class SnapshotTables(NamedTuple):
+    """What snapshots are computed from: interactions with a weight each; None for a table that there is not."""
+
+    interactions: pl.DataFrame
+    impressions: pl.DataFrame | None
+    users: pl.DataFrame | None
+
+
+class Snapshots:
+    """Those of one folder. One process at a time writes them."""
+
+    def __init__(self, folder: Path, features: FeatureSet, weights: Mapping[str, float]) -> None:
+        """`weights` of the interaction types of these features."""
+        self.folder = folder
+        self.features = features
+        self._days = DailyAggregates(DailyLog(folder / DAILY / "log"), folder / DAILY, weights)
+
+    def has(self, as_of: datetime) -> bool:
+        """Whether the snapshot of a moment is there, all of it."""
+        return self.neighbours(as_of).exists()
+
+    def neighbours(self, as_of: datetime) -> Path:
+        """The file with the neighbours of a moment, the last that is written."""
+        return self.folder / COOCCURRENCE / f"{_stamp(as_of)}.npz"
+
+    def hold(self, interactions: pl.DataFrame) -> None:
+        """Make the log by day that of these interactions."""
+        self._days.log.hold(interactions.select(*COLUMNS))
+
+    def write(
+        self, tables: SnapshotTables, catalogue: Catalogue, as_of: datetime, *, windows_from: datetime | None
+    ) -> None:
+        """The snapshot of a moment; `hold` came before with the same interactions.
+
+        windows_from  that of BehaviourStore.snapshot
+        """
+        interactions, impressions, users = tables
+        of_tables = {
+            EXPOSURE_VIEW: item_exposure(impressions, interactions, as_of, self.features, windows_from=windows_from)
+        }
+        if self.features.attribute_fields:
+            of_tables[ATTRIBUTES_VIEW] = user_attributes(users, as_of, self.features)
+        self._write_views(of_tables, catalogue, as_of, windows_from)
+        found = cooccurrence(interactions, catalogue, windows_from or as_of)
+        write_neighbours(self.neighbours(as_of), found, catalogue)
+
+    def _write_views(
+        self,
+        of_tables: Mapping[str, pl.DataFrame],
+        catalogue: Catalogue,
+        as_of: datetime,
+        windows_from: datetime | None,
+    ) -> None:
+        """Those of the days, and those that were made of whole tables."""
+        new = self.folder / DAILY / "snapshot"
+        snapshot(self._days, catalogue, as_of, new, windows_from=windows_from)
+        for view, frame in of_tables.items():
+            (new / view).mkdir()
+            frame.write_parquet(new / view / "0000.parquet")
+        for of_view in new.iterdir():
+            folder = self.folder / of_view.name
+            folder.mkdir(exist_ok=True)
+            # Of a snapshot that was not finished.
+            for path in folder.glob(f"{_stamp(as_of)}-*"):
+                path.unlink()
+            for path in of_view.iterdir():
+                path.rename(folder / f"{_stamp(as_of)}-{path.name}")
+        shutil.rmtree(new)
+
+    def forget_other_data(self, fingerprint: str) -> None:
+        """Drop every snapshot that was computed from other data than that of this fingerprint; the days stay."""
+        mark = self.folder / "computed_from"
+        if mark.exists() and mark.read_text() == fingerprint:
+            return
+        # The neighbours first: a moment without them counts as missing, whatever else is left of it.
+        for view in (COOCCURRENCE, *VIEWS):
+            if (self.folder / view).exists():
+                shutil.rmtree(self.folder / view)
+        mark.write_text(fingerprint)
+
+
+def _stamp(as_of: datetime) -> str:
+    return as_of.astimezone(UTC).strftime("%Y-%m-%dT%H%M%S.%f")
