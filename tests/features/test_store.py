@@ -227,7 +227,7 @@ def test_a_snapshot_that_is_there_is_not_computed_again(tmp_path):
 def test_a_snapshot_that_was_not_finished_is_computed_again(tmp_path, monkeypatch):
     store = BehaviourStore(tmp_path, FEATURES, WEIGHTS)
     with monkeypatch.context() as broken:
-        broken.setattr("features.store.cooccurrence", lambda *arguments: 1 / 0)
+        broken.setattr("features.snapshots.cooccurrence", lambda *arguments: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             store.snapshot(log(("eve", "a", 1)), CATALOGUE, [MIDDLE])
     assert store.snapshot(INTERACTIONS, CATALOGUE, [MIDDLE]) == 1
