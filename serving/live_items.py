@@ -50,7 +50,7 @@ class LiveItems:
         none = np.full(self._room, NO_CATEGORY, dtype=np.int64)
         self._categories = none if state.categories is None else state.categories.copy()
         self._attributes = None if state.attributes is None else state.attributes.copy()
-        self._exposure = None if state.exposure is None else state.exposure
+        self._exposure = state.exposure
         self._row_ends = state.neighbours.indptr
         self._state = state
 
