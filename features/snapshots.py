@@ -43,8 +43,8 @@ class SnapshotTables(NamedTuple):
     """What snapshots are computed from: interactions with a weight each; None for a table that there is not."""
 
     interactions: pl.DataFrame
-    impressions: pl.DataFrame | None
-    users: pl.DataFrame | None
+    impressions: pl.DataFrame | None = None
+    users: pl.DataFrame | None = None
 
 
 class Snapshots:

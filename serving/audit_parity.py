@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from features.differences import Difference, matrix_differences
 from features.featureset import FeatureSet
 from features.recent import Row
+from features.snapshots import SnapshotTables
 from features.store import BehaviourStore
 from features.weights import weigh, weights_of
 from recsys.bundle import Bundle, open_bundle
@@ -37,7 +38,7 @@ from recsys.workspace import Workspace
 from serving.engine import BundleEngine
 from serving.feature_table import LoggedRequest, logged_requests
 from serving.item_table import latest_items
-from serving.tables_then import Tables, tables_then
+from serving.tables_then import tables_then
 
 TOLERANCE = 1e-5
 """Relative, and absolute below 1: sums of floats come in another order, and products with more rows round otherwise."""
@@ -81,7 +82,7 @@ def audit_parity(workspace: Workspace, *, requests: int, seed: int) -> ParityAud
         return found
     interactions = weigh(workspace.read_table("interactions"), workspace.config.interaction_types)
     users = workspace.read_table("users") if workspace.config.features.user_attributes else None
-    tables = Tables(interactions, workspace.read_impressions(), users)
+    tables = SnapshotTables(interactions, workspace.read_impressions(), users)
     # Each is read and hashed once, however many states it answered from.
     bundle_of = cache(lambda name: _opened(workspace.bundles / name))
     with progress("replaying requests", len(drawn)) as advance:
@@ -113,7 +114,7 @@ def _opened(path: Path) -> Bundle | None:
 def _replay(
     workspace: Workspace,
     bundle: Bundle,
-    tables: Tables,
+    tables: SnapshotTables,
     requests: Sequence[LoggedRequest],
     found: ParityAudit,
 ) -> None:

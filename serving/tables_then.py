@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from features.snapshots import SnapshotTables
 from recsys.schema import (
     EVENT_TYPE,
     ITEM_ID,
@@ -34,14 +35,6 @@ EVENT_COLUMNS = {
 IMPRESSION_COLUMNS = {REQUEST_ID: pl.String(), TIMESTAMP: pl.Int64(), ITEMS: pl.List(pl.String())}
 
 
-class Tables(NamedTuple):
-    """Those of a project: interactions with their weights, and what was shown and what users are, if that is known."""
-
-    interactions: pl.DataFrame
-    impressions: pl.DataFrame | None = None
-    users: pl.DataFrame | None = None
-
-
 class TablesThen(NamedTuple):
     """What was known to an engine.
 
@@ -55,7 +48,7 @@ class TablesThen(NamedTuple):
     impressions: pl.DataFrame
 
 
-def tables_then(log: Path, tables: Tables, served: ServedFeatures, types: Iterable[str]) -> TablesThen:
+def tables_then(log: Path, tables: SnapshotTables, served: ServedFeatures, types: Iterable[str]) -> TablesThen:
     """The tables up to the snapshot, and what the log had since up to the places that were followed.
 
     An interaction names its impression only when both are of before the snapshot, or both of since: so a server counts.

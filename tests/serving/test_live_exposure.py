@@ -11,12 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.exposure import item_exposure
+from features.snapshots import SnapshotTables
 from recsys.exposure import Exposure
 from recsys.schema import columns_of
 from serving.events import EventLog
 from serving.live_behaviour import LiveBehaviour
 from serving.recent_log import RecentLog
-from serving.tables_then import Tables, tables_then
+from serving.tables_then import tables_then
 from serving.types import Impression, Interaction, ServedFeatures
 from tests.serving.made_bundle import NOW
 from tests.serving.test_live_behaviour import CATALOGUE, FEATURES, WEIGHTS, event, live
@@ -174,7 +175,7 @@ def computed(folder: Path, behaviour: LiveBehaviour) -> dict[str, tuple[float, .
     """What features.exposure says of what the log has up to the places that were followed."""
     places = behaviour.position, behaviour.exposure.position, 0
     served = ServedFeatures(behaviour.as_of, behaviour.written_at, *places, [], None)  # type: ignore[arg-type]
-    nothing = Tables(pl.DataFrame(schema=columns_of("interactions")))
+    nothing = SnapshotTables(pl.DataFrame(schema=columns_of("interactions")))
     then = tables_then(folder / "events.db", nothing, served, WEIGHTS)
     latest = then.recent["timestamp"].max()
     now = AS_OF if latest is None else max(AS_OF, latest + timedelta(microseconds=1))
