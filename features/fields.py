@@ -16,6 +16,7 @@ from recsys.attributes import AttributeKind
 WINDOWS_DAYS: Final = (1, 7, 28, 90)
 SPEND_DAYS: Final = (28, 90)
 WEIGHT_DAYS: Final = 28
+NEW_USERS_DAYS: Final = (7, 28)
 
 # An occasion is a moment at which a user interacted: a basket, a page view. Equal timestamps are one occasion.
 HISTORY_FIELDS: Final = (
@@ -58,6 +59,14 @@ def item_fields(types: Sequence[str]) -> tuple[Field, ...]:
             name=windowed("weight", WEIGHT_DAYS),
             dtype=Float32,
             description=f"sum of the weights of the interactions in the last {WEIGHT_DAYS} days",
+        ),
+        *(
+            Field(
+                name=windowed("new_users", days),
+                dtype=Float32,
+                description=f"users who chose it for the first time in the last {days} days",
+            )
+            for days in NEW_USERS_DAYS
         ),
         Field(name="returned", dtype=Float32, description="of its users those with it on more than one occasion"),
         *VALUES,

@@ -28,6 +28,7 @@ def item_additions(past: Past, events: Sequence[RecentEvent], since: Since, colu
     item, first, last = events[0].item_id, events[0].at, events[-1].at
     pair = past.pair(item)
     last_before, before = (-np.inf, 0.0) if pair is None else (pair.last_at, pair.occasions)
+    first_before = np.inf if pair is None else pair.first_at
     new = {event.at for event in events if not past.is_known(item, event.at)}
     adds = since.sums(events) | {
         "occasions": [(at, 1.0) for at in new],
@@ -39,6 +40,10 @@ def item_additions(past: Past, events: Sequence[RecentEvent], since: Since, colu
         if stem == "users":
             # Once for each user with any of it in the window.
             counts[at] = float(last >= start and (pair is None or last_before < start))
+        elif stem == "new_users":
+            # An event that comes late may take a user out of a window.
+            was_new = pair is not None and first_before >= start
+            counts[at] = float(min(first, first_before) >= start) - was_new
         elif stem in adds:
             counts[at] = sum(value for time, value in adds[stem] if time >= start)
     return Additions(counts, first, last)
@@ -57,4 +62,5 @@ def row_after(row: Floats, added: Additions, columns: Sequence[str]) -> Floats:
 def adds_up(name: str) -> bool:
     """Whether a column of items is a sum over events or users."""
     stem, _ = stem_and_days(name)
-    return stem in ("users", "occasions", "returned", "weight", "value_sum", "value_count") or stem.startswith("count_")
+    sums = ("users", "new_users", "occasions", "returned", "weight", "value_sum", "value_count")
+    return stem in sums or stem.startswith("count_")

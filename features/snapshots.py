@@ -31,8 +31,10 @@ from features.definitions import (
 from features.exposure import item_exposure
 from features.featureset import FeatureSet
 from features.neighbours_file import write_neighbours
+from features.regression import regression
 from features.user_attributes import user_attributes
 from recsys.catalogue import Catalogue
+from recsys.state import Neighbours
 
 VIEWS = (ITEM_VIEW, USER_VIEW, HISTORY_VIEW, AFFINITY_VIEW, EXPOSURE_VIEW, ATTRIBUTES_VIEW)
 COOCCURRENCE = "cooccurrence"
@@ -82,7 +84,8 @@ class Snapshots:
         if self.features.attribute_fields:
             of_tables[ATTRIBUTES_VIEW] = user_attributes(users, as_of, self.features)
         self._write_views(of_tables, catalogue, as_of, windows_from)
-        found = cooccurrence(interactions, catalogue, windows_from or as_of)
+        begun = windows_from or as_of
+        found = Neighbours(*(of(interactions, catalogue, begun) for of in (cooccurrence, regression)))
         write_neighbours(self.neighbours(as_of), found, catalogue)
 
     def _write_views(

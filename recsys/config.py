@@ -131,11 +131,11 @@ class Retrieval(Stage, frozen=True):
 class Ranker(Stage, frozen=True):
     """LightGBM lambdarank on several windows before the cut."""
 
-    windows: Positive = 6
+    windows: Positive = 10
     """Windows before the cut that the ranker learns from; fewer when the logs are shorter."""
     window_days: Positive = 14
     """Length of a window: what a user does in it is what the ranker learns to put first."""
-    trees: Positive = 400
+    trees: Positive = 800
     """At most; the latest window says how many serve best."""
     leaves: Positive = 15
     """Leaves of a tree."""

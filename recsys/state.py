@@ -6,7 +6,7 @@ from the online store for serving.
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -25,6 +25,17 @@ SECONDS_A_DAY: Final = 86_400.0
 POPULARITY: Final = "users_28d"
 
 
+class Neighbours(NamedTuple):
+    """How strongly items go with others, each float32 (n_items, n_items) sparse: of a row's item, the columns'.
+
+    users       the same users chose them: at least 0
+    regression  what having chosen the one says of the other, beside all else that a user chose: of either sign
+    """
+
+    users: sp.csr_array
+    regression: sp.csr_array
+
+
 @dataclass(frozen=True)
 class ItemState:
     """All items of the catalogue at a moment.
@@ -32,7 +43,7 @@ class ItemState:
     now         seconds since the epoch
     columns     names of the behaviour features
     behaviour   float64 (n_items, len(columns)), NaN where nothing is known
-    neighbours  float32 (n_items, n_items) sparse: the items that the same users chose
+    neighbours  of each item the others that go with it
     categories  int64 (n_items,), which category each is of, -1 for none; None when that is not known of any
     attributes  float64 (n_items, n_attributes), as recsys.attributes makes them of the items table, or None
     exposure    how often each was shown; None when that is not known of any
@@ -41,7 +52,7 @@ class ItemState:
     now: float
     columns: tuple[str, ...]
     behaviour: Floats
-    neighbours: sp.csr_array
+    neighbours: Neighbours
     categories: Positions | None = None
     attributes: Floats | None = None
     exposure: Exposure | None = None

@@ -17,7 +17,7 @@ from recsys.catalogue import Catalogue
 from recsys.exposure import Exposure
 from recsys.interest import Vectors
 from recsys.schema import CATEGORY, TITLE
-from recsys.state import Floats, ItemState, Mask
+from recsys.state import Floats, ItemState, Mask, Neighbours
 from recsys.text_neighbours import TextNeighbours
 
 Array = NDArray[Any]
@@ -51,7 +51,7 @@ class LiveItems:
         self._categories = none if state.categories is None else state.categories.copy()
         self._attributes = None if state.attributes is None else state.attributes.copy()
         self._exposure = state.exposure
-        self._row_ends = state.neighbours.indptr
+        self._row_ends = [matrix.indptr for matrix in state.neighbours]
         self._state = state
 
     def __len__(self) -> int:
@@ -76,9 +76,8 @@ class LiveItems:
         """Nothing is known of the behaviour towards added items, and nobody chose them with others."""
         size, known = len(self), self._state
         if len(known) != size:
-            neighbours = sp.csr_array((size, size), dtype=known.neighbours.dtype)
-            neighbours.data, neighbours.indices = known.neighbours.data, known.neighbours.indices
-            neighbours.indptr = self._row_ends[: size + 1]
+            pairs = zip(known.neighbours, self._row_ends, strict=True)
+            neighbours = Neighbours(*(_with_rows(matrix, ends, size) for matrix, ends in pairs))
             attributes = None if self._attributes is None else self._attributes[:size]
             exposure = None if self._exposure is None else self._exposure.first(size)
             behaviour, categories = self._behaviour[:size], self._categories[:size]
@@ -119,7 +118,8 @@ class LiveItems:
             position = len(self)
             if position == self._room:
                 self._grow()
-            self._row_ends[position + 1] = self._row_ends[position]
+            for ends in self._row_ends:
+                ends[position + 1] = ends[position]
             self.catalogue.item_ids.append(item_id)
             self.catalogue.index[item_id] = position
             self._titles.append(title)
@@ -159,7 +159,14 @@ class LiveItems:
         self._categories = _grown(self._categories, used, self._room)
         if self._attributes is not None:
             self._attributes = _grown(self._attributes, used, self._room)
-        self._row_ends = _grown(self._row_ends, used + 1, self._room + 1)
+        self._row_ends = [_grown(ends, used + 1, self._room + 1) for ends in self._row_ends]
+
+
+def _with_rows(matrix: sp.csr_array, row_ends: Array, size: int) -> sp.csr_array:
+    """The same entries in a matrix (size, size); `row_ends` has room for its rows."""
+    found = sp.csr_array((size, size), dtype=matrix.dtype)
+    found.data, found.indices, found.indptr = matrix.data, matrix.indices, row_ends[: size + 1]
+    return found
 
 
 def _grown(array: Array, used: int, room: int) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
+from features.regression import ease as closed_form
 from recsys.catalogue import Catalogue
 from recsys.interest import SIGNALS, InterestScorer, Vectors
 from recsys.retrieval.interest import popular_interest
@@ -51,11 +52,7 @@ def ease(interactions: pl.DataFrame, catalogue: Catalogue) -> Scores:
     rows = (pairs[USER_ID].rank("dense") - 1).to_numpy()
     columns = pairs[ITEM_ID].replace_strict(catalogue.index, return_dtype=pl.Int64).to_numpy()
     chosen = sp.csr_array((np.ones(len(pairs)), (rows, columns)), (int(rows.max()) + 1, len(catalogue)))
-    gram = (chosen.T @ chosen).toarray()
-    gram[np.diag_indices_from(gram)] += EASE_LAMBDA
-    inverse = np.linalg.inv(gram)
-    weights = -inverse / np.diag(inverse)
-    np.fill_diagonal(weights, 0.0)
+    weights = closed_form(chosen, EASE_LAMBDA)
 
     def scores(user: UserState) -> Floats:
         strength: Floats = weights[user.history].sum(axis=0)

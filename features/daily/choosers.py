@@ -9,17 +9,16 @@ import polars as pl
 
 from features.daily.histories import MICROSECONDS
 from features.daily.keys import ITEM_KEY
-from features.fields import WINDOWS_DAYS, windowed
+from features.fields import NEW_USERS_DAYS, WINDOWS_DAYS, windowed
 
 
 class Choosers:
     """Of items in one order; a pair may be added once, and pairs from several threads."""
 
     def __init__(self, items: int, windows_from: datetime) -> None:
-        self._since: Sequence[tuple[str, int]] = [
-            (windowed("users", days), microseconds(windows_from - timedelta(days=days))) for days in WINDOWS_DAYS
-        ]
-        names = (*(name for name, _ in self._since), "users", "returned")
+        self._last_since = _starts("users", WINDOWS_DAYS, windows_from)
+        self._first_since = _starts("new_users", NEW_USERS_DAYS, windows_from)
+        names = (*self._last_since, *self._first_since, "users", "returned")
         self._counts = {name: np.zeros(items, dtype=np.int64) for name in names}
         self._first_at = np.full(items, np.iinfo(np.int64).max)
         self._last_at = np.full(items, np.iinfo(np.int64).min)
@@ -27,13 +26,15 @@ class Choosers:
 
     def add(self, pairs: pl.DataFrame) -> None:
         """Those of Partials, with the place of the item for item_key."""
-        items, last_at = pairs[ITEM_KEY].to_numpy(), pairs["last_at"].to_numpy()
+        items, first_at, last_at = (pairs[name].to_numpy() for name in (ITEM_KEY, "first_at", "last_at"))
         with self._lock:
-            for name, since in self._since:
+            for name, since in self._last_since.items():
                 self._add(name, items[last_at >= since])
+            for name, since in self._first_since.items():
+                self._add(name, items[first_at >= since])
             self._add("users", items)
             self._add("returned", items[pairs["occasions"].to_numpy() > 1])
-            np.minimum.at(self._first_at, items, pairs["first_at"].to_numpy())
+            np.minimum.at(self._first_at, items, first_at)
             np.maximum.at(self._last_at, items, last_at)
 
     def columns(self) -> dict[str, pl.Series]:
@@ -43,6 +44,11 @@ class Choosers:
 
     def _add(self, name: str, items: np.ndarray) -> None:
         self._counts[name] += np.bincount(items, minlength=len(self._counts[name]))
+
+
+def _starts(stem: str, windows: Sequence[int], until: datetime) -> dict[str, int]:
+    """For the column of each window its first microsecond."""
+    return {windowed(stem, days): microseconds(until - timedelta(days=days)) for days in windows}
 
 
 def microseconds(moment: datetime) -> int:

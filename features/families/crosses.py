@@ -6,6 +6,7 @@ import numpy as np
 
 from features.families.family import EVER, NOW, Feature, Project, Request
 from features.families.user import value_deviation, value_mean
+from features.regression import interest
 from recsys.state import SECONDS_A_DAY, Floats
 
 SOURCE: Final = "history"
@@ -30,6 +31,7 @@ def features(project: Project) -> tuple[Feature, ...]:
         Feature("cooccurrence_sum", "strength between it and the history: sum", "strength", EVER, "co-occurrence"),
         Feature("cooccurrence_max", "strength between it and the history: maximum", "strength", EVER, "co-occurrence"),
         Feature("cooccurrence_last_occasion", "sum over the latest occasion", "strength", EVER, "co-occurrence"),
+        Feature("regression_score", "what all that the user chose says of it, decayed", "interest", EVER, "regression"),
     )
 
 
@@ -57,5 +59,15 @@ def values(request: Request) -> Floats:
         of_history(user.in_last_occasion.astype(np.float64), 0.0),
         np.where(request.place >= 0, request.place, np.nan),
         *(strength[request.candidates] for strength in request.cooccurrence),
+        _regression_score(request),
     ]
     return np.stack(columns, axis=1)
+
+
+def _regression_score(request: Request) -> Floats:
+    """Of each candidate."""
+    user = request.user
+    left = interest((request.now - user.last_at) / SECONDS_A_DAY)
+    rows = request.items.neighbours.regression[user.history]
+    rows.data = rows.data * np.repeat(left, np.diff(rows.indptr)).astype(np.float32)
+    return np.asarray(rows.sum(axis=0), dtype=np.float64)[request.candidates]

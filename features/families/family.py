@@ -83,7 +83,7 @@ class Request:
         if len(history) == 0:
             nothing = np.zeros(len(self.items))
             return nothing, nothing, nothing
-        rows, size = self.items.neighbours[history], len(self.items)
+        rows, size = self.items.neighbours.users[history], len(self.items)
         in_last = np.repeat(self.user.in_last_occasion, np.diff(rows.indptr))
         total = np.bincount(rows.indices, rows.data, size).astype(np.float64, copy=False)
         latest = np.bincount(rows.indices[in_last], rows.data[in_last], size).astype(np.float64, copy=False)

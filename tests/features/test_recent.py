@@ -138,6 +138,23 @@ def test_a_user_who_was_counted_in_the_snapshot_is_not_counted_again():
     # Day 60 lies in the last 28 days and not in the last 7.
     assert (counts["users"], counts["users_28d"], counts["users_7d"]) == (0, 0, 1)
     assert (counts["occasions_28d"], counts["returned"]) == (1, 1)
+    assert counts["new_users_28d"] == 0  # new on day 60, as the snapshot says
+
+
+def test_a_user_is_new_to_an_item_on_the_first_occasion_alone_even_when_that_comes_late():
+    row = rows_of_users(log(("ann", "a", 76)), SNAPSHOT)["ann"]
+
+    def new_users(*days: int) -> list[float]:
+        events = [RecentEvent(seconds(at), at, "a", "buy", math.nan) for at in days]
+        counts = dict(zip(ITEM_COLUMNS, item_additions(Past(row), events, SINCE, ITEM_COLUMNS).counts, strict=True))
+        return [counts["new_users_7d"], counts["new_users_28d"]]
+
+    assert new_users(81) == [0, 0]
+    # The snapshot of day 80 counted her as new in both windows.
+    assert new_users(60, 81) == [-1, 0]
+    assert new_users(20, 81) == [-1, -1]
+    counts = item_additions(Past(NEVER_SEEN), [RecentEvent(seconds(81), 0, "a", "buy", math.nan)], SINCE, ITEM_COLUMNS)
+    assert counts.counts[ITEM_COLUMNS.index("new_users_7d")] == 1
 
 
 def test_a_history_stays_as_long_as_it_may_be():

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import scipy.sparse as sp
 
 from features.assembler import OfText, assemble
 from features.recommender import Recommender, TextSide, UntrainedRanker, by_score
@@ -11,6 +10,7 @@ from recsys.retrieval.interest import INTEREST_WEIGHT
 from recsys.state import ItemState, UserState
 from recsys.text_neighbours import TextNeighbours
 from tests.features.log import FEATURES
+from tests.neighbours import no_neighbours
 
 NOW = 1e9
 USERS = {"users_28d": [8.0, 4.0, 2.0, 1.0]}  # item 0 is the most popular
@@ -18,7 +18,7 @@ ITEMS = ItemState(
     NOW,
     FEATURES.item_columns,
     np.column_stack([USERS.get(name, [np.nan] * 4) for name in FEATURES.item_columns]),
-    sp.csr_array((4, 4), dtype=np.float32),
+    no_neighbours(4),
 )
 USER = UserState(
     np.full(len(FEATURES.user_columns), np.nan),

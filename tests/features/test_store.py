@@ -9,10 +9,11 @@ from feast.feature_view import FeatureViewState
 
 from features.assembler import assemble
 from features.cooccurrence import cooccurrence
+from features.regression import regression
 from features.store import BehaviourStore
 from recsys.errors import FeatureStoreError
 from recsys.exposure import Exposure
-from recsys.state import Affinity, ItemState, Recent, UserState
+from recsys.state import Affinity, ItemState, Neighbours, Recent, UserState
 from tests.features.log import FEATURES, MICROSECOND, WEIGHTS, catalogue_of, day, log, seconds, shown
 from tests.features.whole_log import item_behaviour
 
@@ -49,8 +50,8 @@ def _arrays(value) -> list[np.ndarray]:
         return [np.array(value.columns), value.counts, value.totals]
     if isinstance(value, Recent | Affinity):
         return [getattr(value, field.name) for field in fields(value)]
-    if hasattr(value, "indptr"):
-        return [value.data, value.indices, value.indptr]
+    if isinstance(value, Neighbours):
+        return [part for matrix in value for part in (matrix.data, matrix.indices, matrix.indptr)]
     return [np.asarray(value)]
 
 
@@ -71,6 +72,10 @@ def items_of(user: UserState) -> list[str]:
     return [CATALOGUE.item_ids[item] for item in user.history]
 
 
+def dense(neighbours: Neighbours) -> list[list[list[float]]]:
+    return [matrix.toarray().tolist() for matrix in neighbours]
+
+
 # Both stores tell the same
 
 
@@ -79,7 +84,7 @@ def test_the_items_of_both_stores_are_equal_to_the_bit(store):
     assert offline.columns == online.columns == FEATURES.item_columns
     assert bits(offline) == bits(online)
     assert np.isnan(online.behaviour[CATALOGUE.index["h"]]).all()
-    assert offline.neighbours.nnz > 0
+    assert all(matrix.nnz > 0 for matrix in offline.neighbours)
 
 
 @pytest.mark.parametrize("user", USERS)
@@ -128,8 +133,8 @@ def test_the_join_takes_the_snapshot_of_the_moment(store, as_of):
     np.testing.assert_array_equal(found.behaviour[known], expected.select(FEATURES.item_columns).to_numpy())
     assert np.isnan(np.delete(found.behaviour, known, axis=0)).all()
     assert found.now == as_of.timestamp()
-    neighbours = cooccurrence(INTERACTIONS, CATALOGUE, as_of)
-    assert found.neighbours.toarray().tolist() == neighbours.toarray().tolist()
+    expected = Neighbours(*(of(INTERACTIONS, CATALOGUE, as_of) for of in (cooccurrence, regression)))
+    assert dense(found.neighbours) == dense(expected)
 
 
 def test_a_user_is_known_as_at_the_moment(store):
@@ -195,8 +200,8 @@ def test_where_nothing_was_logged_as_shown_every_count_is_nought(tmp_path):
 def test_neighbours_follow_their_items_when_the_catalogue_changes(store):
     # b goes, 0 and z come: of ann's a, b and c and of bob's a and b only a with c is left.
     before, after = catalogue_of("abc"), catalogue_of("0acz")
-    known = store.items_at(before, MIDDLE).neighbours.toarray()
-    found = store.items_at(after, MIDDLE).neighbours.toarray()
+    known = store.items_at(before, MIDDLE).neighbours.users.toarray()
+    found = store.items_at(after, MIDDLE).neighbours.users.toarray()
     assert np.count_nonzero(known) == 6
     assert np.argwhere(found).tolist() == [[1, 2], [2, 1]]
     assert found[1, 2] == known[0, 2]
@@ -206,8 +211,8 @@ def test_neighbours_follow_their_items_when_the_catalogue_changes(store):
 def test_items_that_go_with_no_other_have_no_neighbours(tmp_path, rows):
     store = filled(tmp_path, MIDDLE, interactions=log(*rows))
     for items in (store.items_at(CATALOGUE, MIDDLE), store.online_items(CATALOGUE)):
-        assert items.neighbours.shape == (len(CATALOGUE), len(CATALOGUE))
-        assert items.neighbours.nnz == 0
+        assert [matrix.shape for matrix in items.neighbours] == [(len(CATALOGUE), len(CATALOGUE))] * 2
+        assert [matrix.nnz for matrix in items.neighbours] == [0, 0]
         assert np.isnan(items.behaviour[1:]).all()
 
 
@@ -227,7 +232,7 @@ def test_a_snapshot_that_is_there_is_not_computed_again(tmp_path):
 def test_a_snapshot_that_was_not_finished_is_computed_again(tmp_path, monkeypatch):
     store = BehaviourStore(tmp_path, FEATURES, WEIGHTS)
     with monkeypatch.context() as broken:
-        broken.setattr("features.snapshots.cooccurrence", lambda *arguments: 1 / 0)
+        broken.setattr("features.snapshots.regression", lambda *arguments: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             store.snapshot(log(("eve", "a", 1)), CATALOGUE, [MIDDLE])
     assert store.snapshot(INTERACTIONS, CATALOGUE, [MIDDLE]) == 1

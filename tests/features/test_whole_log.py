@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from features.cooccurrence import cooccurrence
 from features.fields import HISTORY_FIELDS
+from features.regression import regression
 from tests.features import whole_log
 from tests.features.log import FEATURES, MICROSECOND, catalogue_of, day, log, seconds
 from tests.features.whole_log import user_history
@@ -72,6 +73,8 @@ def test_what_is_known_of_an_item():
         "count_view": 1,
         "occasions_28d": 3,  # ann's on day 80, bob's on days 95 and 99
         "weight_28d": 2.25,
+        "new_users_7d": 1,  # bob
+        "new_users_28d": 1,
         "returned": 2,  # ann and bob
         "value_sum": 30.0,
         "value_count": 6,  # ann's of day 80 has none
@@ -221,9 +224,10 @@ def test_nothing_at_or_after_the_moment_touches_a_feature(everything):
     known = log(*(row for row in everything if row[2] < AS_OF))
     for aggregate, _, _ in VIEWS:
         assert aggregate(log(*everything), AS_OF).equals(aggregate(known, AS_OF))
-    found, expected = (cooccurrence(part, catalogue_of("abc"), AS_OF) for part in (log(*everything), known))
-    for part in ("data", "indices", "indptr"):
-        assert getattr(found, part).tolist() == getattr(expected, part).tolist()
+    for of in (cooccurrence, regression):
+        found, expected = (of(part, catalogue_of("abc"), AS_OF) for part in (log(*everything), known))
+        for part in ("data", "indices", "indptr"):
+            assert getattr(found, part).tolist() == getattr(expected, part).tolist()
 
 
 @settings(deadline=None, max_examples=30)

@@ -13,7 +13,7 @@ import polars as pl
 from features import history
 from features.affinity import HALF_LIFE_DAYS, affinity_view
 from features.featureset import FeatureSet
-from features.fields import HISTORY_FIELDS, SPEND_DAYS, WINDOWS_DAYS, count_of, windowed
+from features.fields import HISTORY_FIELDS, NEW_USERS_DAYS, SPEND_DAYS, WINDOWS_DAYS, count_of, windowed
 from features.views import WEIGHT, before, finish, item_view, user_view
 from recsys.catalogue import Catalogue
 from recsys.schema import CATEGORY, EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID, VALUE
@@ -28,8 +28,12 @@ def item_behaviour(
     known = before(interactions, as_of)
     begun = windows_from or as_of
     occasions = pl.struct(USER_ID, TIMESTAMP)
-    users = known.group_by(ITEM_ID, USER_ID).agg(returned=pl.col(TIMESTAMP).n_unique() > 1)
-    repeats = users.group_by(ITEM_ID).agg(pl.col("returned").sum())
+    users = known.group_by(ITEM_ID, USER_ID).agg(
+        returned=pl.col(TIMESTAMP).n_unique() > 1, first=pl.col(TIMESTAMP).min()
+    )
+    new_since = {windowed("new_users", days): begun - timedelta(days=days) for days in NEW_USERS_DAYS}
+    new_users = {name: (pl.col("first") >= since).sum() for name, since in new_since.items()}
+    repeats = users.group_by(ITEM_ID).agg(pl.col("returned").sum(), **new_users)
     return (
         known.group_by(ITEM_ID)
         .agg(

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-import scipy.sparse as sp
 
 from recsys.state import ItemState, Recent, UserState
+from tests.neighbours import no_neighbours
 
-NO_NEIGHBOURS = sp.csr_array((3, 3), dtype=np.float32)
+NO_NEIGHBOURS = no_neighbours(3)
 # Items 7 and 2 on the latest occasion; 5 before it.
 USER = UserState(
     behaviour=np.array([1.5]),

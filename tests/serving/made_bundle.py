@@ -11,7 +11,6 @@ from pathlib import Path
 import lightgbm as lgb
 import numpy as np
 import polars as pl
-import scipy.sparse as sp
 
 from features.featureset import FeatureSet
 from features.recent import Row
@@ -25,6 +24,7 @@ from recsys.state import POPULARITY, ItemState
 from recsys.text_neighbours import TextNeighbours
 from serving.engine import BundleEngine
 from serving.live_behaviour import Snapshot
+from tests.neighbours import no_neighbours
 from tests.recsys.wordmodel import write_word_model
 
 FEATURE_SET = FeatureSet.of(["click"])
@@ -46,7 +46,7 @@ class MadeStore:
         behaviour = np.full((len(catalogue), len(self.features.item_columns)), np.nan)
         for at, item_id in enumerate(catalogue.item_ids):
             behaviour[at, self.features.item_columns.index(POPULARITY)] = BOXES_SOLD if item_id.startswith("x") else 1.0
-        neighbours = sp.csr_array((len(catalogue), len(catalogue)), dtype=np.float32)
+        neighbours = no_neighbours(len(catalogue))
         columns = self.features.exposure_columns
         exposure = Exposure.of(columns, np.full((len(catalogue), len(columns)), np.nan))
         return ItemState(NOW, self.features.item_columns, behaviour, neighbours, exposure=exposure)

@@ -5,10 +5,11 @@ import scipy.sparse as sp
 
 from features.topics import Topics
 from recsys.catalogue import Catalogue
-from recsys.state import ItemState
+from recsys.state import ItemState, Neighbours
 from recsys.text_neighbours import TextNeighbours
 from serving import live_items
 from serving.live_items import LiveItems
+from tests.neighbours import no_neighbours
 
 
 def vector(*values: float) -> np.ndarray:
@@ -20,7 +21,7 @@ def items(monkeypatch: pytest.MonkeyPatch) -> LiveItems:
     """Items a and b: known are 1 and 2 users, vectors (1, 0) and (0, 1), and b is a neighbour of a."""
     monkeypatch.setattr(live_items, "MIN_ROOM", 2)
     catalogue = Catalogue.load(pl.DataFrame({"item_id": ["a", "b"], "title": ["A", None]}))
-    neighbours = sp.csr_array(np.array([[0, 3], [0, 0]], dtype=np.float32))
+    neighbours = Neighbours(*(sp.csr_array(np.array([[0, value], [0, 0]], dtype=np.float32)) for value in (3, 4)))
     state = ItemState(5.0, ("users_28d", "users_7d"), np.array([[1.0, 0.0], [2.0, 1.0]]), neighbours)
     vectors = np.eye(2, dtype=np.float32)
     return LiveItems(catalogue, state, vectors, Topics.of(TextNeighbours.of(vectors), state))
@@ -41,7 +42,8 @@ def test_an_added_item_stands_behind_the_others_and_nothing_is_known_of_it(items
     assert items.vectors == pytest.approx(np.array([[1, 0], [0, 1], [0.6, 0.8]]))
     assert items.state.popularity.tolist() == [1, 2, 0]
     assert np.isnan(items.state.behaviour[2]).all()
-    assert items.state.neighbours.toarray().tolist() == [[0, 3, 0], [0, 0, 0], [0, 0, 0]]
+    for matrix, strength in zip(items.state.neighbours, (3, 4), strict=True):
+        assert matrix.toarray().tolist() == [[0, strength, 0], [0, 0, 0], [0, 0, 0]]
     assert items.state.now == 5
 
 
@@ -83,8 +85,8 @@ def test_many_items_are_kept_apart_however_often_the_room_is_doubled(items):
     assert items.vectors[2:] == pytest.approx(np.stack([np.cos(angles), np.sin(angles)], axis=1))
     assert items.gone.tolist() == [False, False] + [nth % 7 == 0 for nth in range(100)]
     state = items.state
-    assert state.neighbours.shape == (102, 102)
-    assert state.neighbours[[0, 50]].sum() == 3
+    assert [matrix.shape for matrix in state.neighbours] == [(102, 102)] * 2
+    assert [matrix[[0, 50]].sum() for matrix in state.neighbours] == [3, 4]
     assert np.isnan(state.behaviour[2:]).all()
 
 
@@ -92,8 +94,8 @@ def test_what_a_request_holds_does_not_change_in_length_under_it(items):
     state, vectors = items.state, items.vectors
     for nth in range(10):
         items.put(f"new-{nth}", "", vector(0, 0))
-    assert (len(state), len(vectors), state.neighbours.shape) == (2, 2, (2, 2))
-    assert state.neighbours.toarray().tolist() == [[0, 3], [0, 0]]
+    assert (len(state), len(vectors), state.neighbours.users.shape) == (2, 2, (2, 2))
+    assert state.neighbours.users.toarray().tolist() == [[0, 3], [0, 0]]
 
 
 def test_the_arrays_are_copied_seldom(items, monkeypatch):
@@ -102,14 +104,14 @@ def test_the_arrays_are_copied_seldom(items, monkeypatch):
     monkeypatch.setattr(live_items, "_grown", lambda *of: copies.append(of) or grown(*of))
     for nth in range(1000):
         items.put(f"new-{nth}", "", vector(0, 0))
-    # Room for 2, 4, 8, … 1024 items: nine growths of nine arrays.
-    assert len(copies) == 9 * 9
+    # Room for 2, 4, 8, … 1024 items: nine growths of ten arrays.
+    assert len(copies) == 9 * 10
 
 
 def test_an_item_is_of_the_category_that_it_was_put_with():
     table = pl.DataFrame({"item_id": ["a", "b"], "title": ["A", "B"], "category": ["cup", "dish"]})
     catalogue, vectors = Catalogue.load(table), np.eye(2, dtype=np.float32)
-    nobody = sp.csr_array((2, 2), dtype=np.float32)
+    nobody = no_neighbours(2)
     behaviour = np.zeros((2, 2))
     state = ItemState(5.0, ("users_28d", "users_7d"), behaviour, nobody, catalogue.categories_at(None))
     items = LiveItems(catalogue, state, vectors, Topics.of(TextNeighbours.of(vectors), state))
@@ -122,7 +124,7 @@ def test_an_item_is_of_the_category_that_it_was_put_with():
 def test_an_item_has_the_attributes_that_it_was_put_with():
     table = pl.DataFrame({"item_id": ["a", "b"], "title": ["A", "B"], "price": [2.0, 3.0]})
     catalogue, vectors = Catalogue.load(table).with_attributes({"price": "numeric"}), np.eye(2, dtype=np.float32)
-    nobody = sp.csr_array((2, 2), dtype=np.float32)
+    nobody = no_neighbours(2)
     attributes = catalogue.attributes_at(None)
     state = ItemState(5.0, ("users_28d", "users_7d"), np.zeros((2, 2)), nobody, None, attributes)
     items = LiveItems(catalogue, state, vectors, Topics.of(TextNeighbours.of(vectors), state))

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import scipy.sparse as sp
 
 from features.featureset import FeatureSet
 from features.weights import weigh, weights_of
@@ -17,6 +16,7 @@ from recsys.importing import import_tables
 from recsys.schema import columns_of
 from recsys.state import ItemState, UserState
 from recsys.workspace import Workspace
+from tests.neighbours import no_neighbours
 from tests.shop import interaction_rows, item_rows, write_shop
 
 DAY_0 = datetime(2024, 1, 1, tzinfo=UTC)
@@ -89,9 +89,7 @@ def items_state(n_items: int, *, day: float = 0, **columns: Sequence[float]) -> 
     behaviour = np.full((n_items, len(FEATURES.item_columns)), np.nan)
     for name, values in columns.items():
         behaviour[:, FEATURES.item_columns.index(name)] = values
-    return ItemState(
-        at(day).timestamp(), FEATURES.item_columns, behaviour, sp.csr_array((n_items, n_items), dtype=np.float32)
-    )
+    return ItemState(at(day).timestamp(), FEATURES.item_columns, behaviour, no_neighbours(n_items))
 
 
 def user_of(occasions: Mapping[int, float]) -> UserState:

@@ -176,7 +176,7 @@ def test_neighbours_that_were_tampered_with_are_found(evaluated, tmp_path):
     with np.load(path) as saved:
         parts = dict(saved)
     # Twice as strong, so that the order of the candidates stays.
-    np.savez(path, **{**parts, "data": 2 * parts["data"]})
+    np.savez(path, **{**parts, "users_data": 2 * parts["users_data"]})
     assert leaks(audited(workspace)) == {WINDOW: OF_NEIGHBOURS}
 
 

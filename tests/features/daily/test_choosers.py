@@ -15,7 +15,7 @@ def pairs(*rows: tuple) -> pl.DataFrame:
 def test_users_count_where_they_came_last_and_add_up_over_parts():
     choosers = Choosers(2, AS_OF)
     choosers.add(pairs((0, 1, day(9), day(9)), (1, 3, day(20), day(99)), (0, 2, day(10), day(93))))
-    choosers.add(pairs((0, 1, day(12), day(93) - MICROSECOND)))
+    choosers.add(pairs((0, 1, day(72), day(93) - MICROSECOND)))
     found = choosers.columns()
     windows = {name: column.to_list() for name, column in found.items() if name.startswith("users")}
     assert windows == {
@@ -26,6 +26,8 @@ def test_users_count_where_they_came_last_and_add_up_over_parts():
         "users": [3, 1],
     }
     assert found["returned"].to_list() == [1, 1]
+    assert found["new_users_28d"].to_list() == [1, 0]
+    assert found["new_users_7d"].to_list() == [0, 0]
     assert found["first_at"].to_list() == [day(9).timestamp(), day(20).timestamp()]
     assert found["last_at"].to_list() == [day(93).timestamp(), day(99).timestamp()]
 

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from features.assembler import assemble
 from features.featureset import FeatureSet
-from recsys.state import ItemState, UserState
+from recsys.state import ItemState, Neighbours, UserState
 from tests.features.log import seconds
 
 FEATURES = FeatureSet.of(["purchase", "view"])
@@ -31,6 +31,8 @@ TEA_BEHAVIOUR = {
     "count_view": 60,
     "occasions_28d": 15,
     "weight_28d": 13.5,
+    "new_users_7d": 2,
+    "new_users_28d": 8,
     "returned": 10,
     "value_sum": 300,
     "value_count": 50,
@@ -68,8 +70,14 @@ ITEMS = ItemState(
     columns=FEATURES.item_columns,
     # Of the other items nothing is known.
     behaviour=np.array([list(TEA_BEHAVIOUR.values()), *np.full((3, len(TEA_BEHAVIOUR)), np.nan)]),
-    neighbours=sp.csr_array(
-        np.array([[0, 0.5, 0.75, 0], [0.125, 0, 0.25, 0], [1, 2, 0, 0], [0, 0, 0, 0]], dtype=np.float32)
+    neighbours=Neighbours(
+        *(
+            sp.csr_array(np.array(rows, dtype=np.float32))
+            for rows in (
+                [[0, 0.5, 0.75, 0], [0.125, 0, 0.25, 0], [1, 2, 0, 0], [0, 0, 0, 0]],
+                [[0, 3, -1, 0], [4, 0, 2, 0], [1, 0, 0, 0], [0, 0, 0, 0]],
+            )
+        )
     ),
 )
 # Cup on the latest occasion, on day 92; tea on three occasions, from day 29 to day 69.

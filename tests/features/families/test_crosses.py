@@ -42,15 +42,22 @@ def test_cooccurrence_is_summed_over_the_history_and_over_its_latest_occasion():
     assert values_of(row_of(JAM), *STRENGTHS) == [1.0, 0.75, 0.25]
 
 
+def test_the_regression_sums_over_the_history_what_is_left_of_the_interest_in_it():
+    # Cup was chosen 8 days ago and tea 31; an interest halves in 180 days.
+    cup, tea = 0.5 ** (8 / 180), 0.5 ** (31 / 180)
+    assert row_of(JAM)["regression_score"] == pytest.approx(2 * cup - tea)
+    assert row_of(TEA)["regression_score"] == pytest.approx(4 * cup)
+
+
 def test_an_item_that_nobody_chose_fits_nobody_and_has_no_neighbours():
     found = row_of(NEW)
     assert np.isnan(values_of(found, "value_fit", "value_z")).all()
-    assert values_of(found, *STRENGTHS) == [0, 0, 0]
+    assert values_of(found, *STRENGTHS, "regression_score") == [0] * 4
 
 
 def test_a_user_never_seen_chose_nothing():
     found = row_of(TEA, user=NOBODY)
-    assert values_of(found, "times_chosen", "in_last_occasion", *STRENGTHS) == [0] * 5
+    assert values_of(found, "times_chosen", "in_last_occasion", *STRENGTHS, "regression_score") == [0] * 6
     assert np.isnan(values_of(found, "share_of_occasions", "value_fit", "days_since_chosen", "user_gap_fit")).all()
 
 

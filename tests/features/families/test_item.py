@@ -5,12 +5,16 @@ from tests.features.families.cases import NEW, NOBODY, TEA, TEA_BEHAVIOUR, famil
 
 MADE_OF_IT = {
     "repeat_share": 0.25,  # 10 of 40 users
+    "again_28d": pytest.approx(4.5 / 42),  # of 32 earlier users 4
+    "new_share_28d": pytest.approx(8 / 13),
     "value_mean": 6,  # 300 / 50
     "age_days": 89,  # from day 11 to day 100
     "idle_days": 2,
     "trend": 1.0,  # (3 + 1) / (12 / 4 + 1)
 }
-HELD = {name: value for name, value in TEA_BEHAVIOUR.items() if name.startswith(("users", "count", "occ", "weight"))}
+HELD = {
+    name: value for name, value in TEA_BEHAVIOUR.items() if name.startswith(("users", "count", "occ", "weight", "new"))
+}
 
 
 @pytest.mark.parametrize("user", [None, NOBODY], ids=["a known user", "a user never seen"])

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from recsys.interest import SIGNALS
 from recsys.retrieval import Query
 from recsys.state import ItemState, UserState
+from tests.neighbours import no_neighbours
 
 NOW = 1e9
 A_DAY = 86_400.0
@@ -17,12 +18,16 @@ UNKNOWN = np.nan
 def items(
     popularity: Sequence[float], *, age_days: Sequence[float] | None = None, neighbours: Sequence | None = None
 ) -> ItemState:
-    """As many items as popularities, users of the last 28 days; nothing is known of their age or neighbours."""
+    """As many items as popularities, users of the last 28 days; nothing is known of their age or neighbours.
+
+    neighbours  of those that the same users chose
+    """
     n = len(popularity)
     age = np.full(n, UNKNOWN) if age_days is None else np.array(age_days)
     behaviour = np.column_stack([np.array(popularity, dtype=np.float64), NOW - age * A_DAY])
     matrix = np.zeros((n, n)) if neighbours is None else np.array(neighbours)
-    return ItemState(NOW, ("users_28d", "first_at"), behaviour, sp.csr_array(matrix.astype(np.float32)))
+    of_items = no_neighbours(n)._replace(users=sp.csr_array(matrix.astype(np.float32)))
+    return ItemState(NOW, ("users_28d", "first_at"), behaviour, of_items)
 
 
 def user(history: Sequence[int] = (), occasions: Sequence[float] | None = None) -> UserState:
