@@ -7,7 +7,6 @@ W = I − G⁻¹ diag(1 / diag(G⁻¹)). X holds a user's interest in each item,
 """
 
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,12 +15,11 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from recsys.catalogue import Catalogue
+from recsys.retrieval.regression import HALF_LIFE_DAYS
 from recsys.schema import ITEM_ID, TIMESTAMP, USER_ID
 
 PENALTY = 150.0
 """λ."""
-
-HALF_LIFE_DAYS = 180.0
 
 MAX_ITEMS = 5_000
 """Those chosen most take part: the inverse of a dense matrix over all of them grows with the cube of their number."""
@@ -36,7 +34,7 @@ def regression(interactions: pl.DataFrame, catalogue: Catalogue, as_of: datetime
     pairs = (
         interactions.filter(pl.col(TIMESTAMP) < as_of)
         .group_by(USER_ID, ITEM_ID)
-        .agg(interest=interest(age_days))
+        .agg(interest=0.5 ** (age_days / HALF_LIFE_DAYS))
         .with_columns(
             column=pl.col(ITEM_ID).replace_strict(catalogue.index, default=None, return_dtype=pl.Int32),
             row=pl.col(USER_ID).rank("dense") - 1,
@@ -53,11 +51,6 @@ def regression(interactions: pl.DataFrame, catalogue: Catalogue, as_of: datetime
     weights = sp.coo_array(_largest(ease(chosen[:, among], PENALTY)))
     found = (weights.data.astype(np.float32), (among[weights.row], among[weights.col]))
     return sp.csr_array(found, shape=(len(catalogue), len(catalogue)))
-
-
-def interest(age_days: Any) -> Any:
-    """What is left of the interest in an item that was chosen so many days ago."""
-    return 0.5 ** (age_days / HALF_LIFE_DAYS)
 
 
 def ease(chosen: sp.csr_array, penalty: float) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from features.families.family import EVER, NOW, Feature, Project, Request
 from features.families.user import value_deviation, value_mean
-from features.regression import interest
+from recsys.retrieval.regression import regression_scores
 from recsys.state import SECONDS_A_DAY, Floats
 
 SOURCE: Final = "history"
@@ -59,15 +59,6 @@ def values(request: Request) -> Floats:
         of_history(user.in_last_occasion.astype(np.float64), 0.0),
         np.where(request.place >= 0, request.place, np.nan),
         *(strength[request.candidates] for strength in request.cooccurrence),
-        _regression_score(request),
+        regression_scores(user, request.items)[request.candidates],
     ]
     return np.stack(columns, axis=1)
-
-
-def _regression_score(request: Request) -> Floats:
-    """Of each candidate."""
-    user = request.user
-    left = interest((request.now - user.last_at) / SECONDS_A_DAY)
-    rows = request.items.neighbours.regression[user.history]
-    rows.data = rows.data * np.repeat(left, np.diff(rows.indptr)).astype(np.float32)
-    return np.asarray(rows.sum(axis=0), dtype=np.float64)[request.candidates]

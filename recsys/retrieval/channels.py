@@ -8,6 +8,7 @@ from recsys.retrieval.fresh import fresh
 from recsys.retrieval.interest import interest, interest_popular
 from recsys.retrieval.popular import popular
 from recsys.retrieval.query import Query
+from recsys.retrieval.regression import regression
 from recsys.retrieval.repeat import repeat
 from recsys.state import Floats
 
@@ -16,6 +17,7 @@ Channel = Callable[[Query], Floats]
 CHANNELS: Final[dict[str, Channel]] = {
     "repeat": repeat,
     "interest_popular": interest_popular,
+    "regression": regression,
     "cooccurrence": cooccurrence,
     "interest": interest,
     "popular": popular,

@@ -1,4 +1,9 @@
-"""Merge the channels' lists: an item's place is its best rank in any channel; who brought it is kept."""
+"""Merge the channels' lists by reciprocal rank fusion; who brought an item is kept.
+
+An item has 1 / (60 + rank) of every channel that brought it, rank from 0: what several channels agree on comes first.
+Cormack, Clarke and Büttcher, "Reciprocal rank fusion outperforms Condorcet and individual rank learning methods", 2009.
+But the first of each channel are always among the candidates: what is new is brought by a single one.
+"""
 
 from dataclasses import dataclass
 
@@ -8,7 +13,10 @@ from recsys.retrieval.channels import CHANNELS
 from recsys.retrieval.query import Query
 from recsys.state import Floats, Mask, Positions
 
-UNRANKED = np.iinfo(np.int64).max
+FUSION_RANKS = 60.0
+
+ITEMS_A_SURE_ONE = 20
+"""Of so many candidates each channel has one for sure, its first."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +40,21 @@ class CandidateSet:
 
 
 def retrieve(query: Query, *, limit: int) -> CandidateSet:
-    """At most `limit` candidates; equal best ranks in the order of CHANNELS."""
-    ranks = np.full((len(query.items), len(CHANNELS)), UNRANKED)
+    """At most `limit` candidates; equal ones in the order of CHANNELS."""
+    ranks = np.full((len(query.items), len(CHANNELS)), np.inf)
     for at, channel in enumerate(CHANNELS.values()):
         top = best(np.where(query.exclude, -np.inf, channel(query)), limit)
-        ranks[top, at] = np.arange(len(top)) * len(CHANNELS) + at
-    first = ranks.min(axis=1)
-    positions = np.flatnonzero(first < UNRANKED)
-    positions = positions[np.argsort(first[positions])][:limit]
-    return CandidateSet(positions, ranks[positions] < UNRANKED, tuple(CHANNELS))
+        ranks[top, at] = np.arange(len(top))
+    positions = np.flatnonzero((ranks < np.inf).any(axis=1))
+    found = ranks[positions]
+    fused = (1.0 / (FUSION_RANKS + found)).sum(axis=1)
+    order = np.lexsort((np.argmin(found, axis=1), -fused))
+    if len(order) > limit:
+        is_sure = (found[order] < limit // ITEMS_A_SURE_ONE).any(axis=1)
+        # Stable: those that are sure, then the others, each in their order.
+        kept = np.argsort(~is_sure, kind="stable")[:limit]
+        order = order[np.sort(kept)]
+    return CandidateSet(positions[order], found[order] < np.inf, tuple(CHANNELS))
 
 
 def best(scores: Floats, limit: int) -> Positions:

@@ -7,8 +7,7 @@ import scipy.sparse as sp
 
 from recsys.interest import SIGNALS
 from recsys.retrieval import Query
-from recsys.state import ItemState, UserState
-from tests.neighbours import no_neighbours
+from recsys.state import ItemState, Neighbours, UserState
 
 NOW = 1e9
 A_DAY = 86_400.0
@@ -16,17 +15,21 @@ UNKNOWN = np.nan
 
 
 def items(
-    popularity: Sequence[float], *, age_days: Sequence[float] | None = None, neighbours: Sequence | None = None
+    popularity: Sequence[float],
+    *,
+    age_days: Sequence[float] | None = None,
+    neighbours: Sequence | None = None,
+    regression: Sequence | None = None,
 ) -> ItemState:
-    """As many items as popularities, users of the last 28 days; nothing is known of their age or neighbours.
+    """As many items as popularities, users of the last 28 days; nothing is known of their age or of what goes together.
 
-    neighbours  of those that the same users chose
+    neighbours  those that the same users chose
     """
     n = len(popularity)
     age = np.full(n, UNKNOWN) if age_days is None else np.array(age_days)
     behaviour = np.column_stack([np.array(popularity, dtype=np.float64), NOW - age * A_DAY])
-    matrix = np.zeros((n, n)) if neighbours is None else np.array(neighbours)
-    of_items = no_neighbours(n)._replace(users=sp.csr_array(matrix.astype(np.float32)))
+    matrices = [np.zeros((n, n)) if given is None else np.array(given) for given in (neighbours, regression)]
+    of_items = Neighbours(*(sp.csr_array(matrix.astype(np.float32)) for matrix in matrices))
     return ItemState(NOW, ("users_28d", "first_at"), behaviour, of_items)
 
 

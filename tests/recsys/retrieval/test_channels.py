@@ -6,6 +6,7 @@ from recsys.retrieval.cooccurrence import cooccurrence
 from recsys.retrieval.fresh import fresh
 from recsys.retrieval.interest import INTEREST_WEIGHT, interest, interest_popular
 from recsys.retrieval.popular import popular
+from recsys.retrieval.regression import HALF_LIFE_DAYS, regression, regression_scores
 from recsys.retrieval.repeat import repeat
 from tests.recsys.retrieval.states import UNKNOWN, items, query, user
 
@@ -16,6 +17,7 @@ def test_each_channel_stands_under_its_name_in_the_order_in_which_equal_ranks_ar
     assert [(name, channel) for name, channel in CHANNELS.items()] == [
         ("repeat", repeat),
         ("interest_popular", interest_popular),
+        ("regression", regression),
         ("cooccurrence", cooccurrence),
         ("interest", interest),
         ("popular", popular),
@@ -92,3 +94,14 @@ def test_popularity_is_zero_where_none_is_known():
 
 def test_excluded_items_are_the_merge_s_to_leave_out():
     assert popular(query(user(), items([3, 1]), exclude=[0])).tolist() == [3, 1]
+
+
+def test_the_regression_sums_what_is_left_of_the_interest_in_the_history_and_brings_what_it_speaks_for():
+    shop = items([1] * 4, regression=[[0, 2, -1, 0], [4, 0, 3, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    # Item 0 was chosen a day ago, item 1 two days ago.
+    first, second = 0.5 ** (1 / HALF_LIFE_DAYS), 0.5 ** (2 / HALF_LIFE_DAYS)
+    expected = [4 * second, 2 * first, 3 * second - first, 0]
+    assert regression_scores(user([0, 1]), shop) == pytest.approx(expected)
+    assert regression(query(user([0, 1]), shop)) == pytest.approx([*expected[:3], NEVER])
+    assert regression(query(user([0]), shop)).tolist() == [NEVER, 2 * first, NEVER, NEVER]
+    assert regression(query(user(), shop)).tolist() == [NEVER] * 4

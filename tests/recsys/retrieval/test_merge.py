@@ -29,10 +29,18 @@ def channels(monkeypatch):
 REQUEST = query(user(), items([0.0] * 8))
 
 
-def test_the_place_of_an_item_is_its_best_rank_in_any_channel(channels):
+def test_an_item_has_one_over_60_and_its_rank_of_every_channel_that_brought_it(channels):
     channels(one=[5, 0, 1, 2], other=[3, 1, 2, 0])
-    # First ranks 5 and 3, second ranks 0 and 1, then 2, which is third in the other.
-    assert retrieve(REQUEST, limit=8).positions.tolist() == [5, 3, 0, 1, 2]
+    # 1: 1/62 + 1/61. 0: 1/61 + 1/63. 2: 1/63 + 1/62. 5 and 3: 1/60.
+    assert retrieve(REQUEST, limit=8).positions.tolist() == [1, 0, 2, 5, 3]
+
+
+def test_the_first_of_each_channel_are_sure(channels):
+    agreed = list(range(1, 41))
+    channels(one=agreed, other=agreed, third=[0])
+    assert 0 not in retrieve(query(user(), items([0.0] * 41)), limit=19).positions
+    # Of 20 candidates each channel has one for sure; it stands where its rank puts it.
+    assert retrieve(query(user(), items([0.0] * 41)), limit=20).positions.tolist() == [*range(1, 20), 0]
 
 
 def test_equal_ranks_go_in_the_order_of_the_channels(channels):
@@ -50,9 +58,9 @@ def test_at_most_limit_items_are_kept_the_best_of_all_channels(channels):
 def test_provenance_names_every_channel_that_brought_an_item(channels):
     channels(one=[5, 0], other=[0, 3], third=[])
     found = retrieve(REQUEST, limit=8)
-    assert found.positions.tolist() == [5, 0, 3]
-    assert [found.provenance(at) for at in range(len(found))] == [("one",), ("one", "other"), ("other",)]
-    assert found.brought.tolist() == [[True, False, False], [True, True, False], [False, True, False]]
+    assert found.positions.tolist() == [0, 5, 3]
+    assert [found.provenance(at) for at in range(len(found))] == [("one", "other"), ("one",), ("other",)]
+    assert found.brought.tolist() == [[True, True, False], [True, False, False], [False, True, False]]
     assert found.channels == ("one", "other", "third")
 
 
@@ -100,16 +108,16 @@ def test_each_channel_of_the_engine_brings_what_it_knows():
 def test_for_a_user_never_seen_there_are_popular_and_fresh_items():
     shop = items([9, 8, UNKNOWN, 1], age_days=[300, 300, UNKNOWN, 3])
     found = retrieve(query(user(), shop, interest=[0.0] * 4), limit=4)
-    assert found.positions.tolist() == [0, 3, 1]
-    assert [found.provenance(at) for at in range(3)] == [("popular",), ("popular", "fresh"), ("popular",)]
+    assert found.positions.tolist() == [3, 0, 1]
+    assert [found.provenance(at) for at in range(3)] == [("popular", "fresh"), ("popular",), ("popular",)]
 
 
 def test_retrieving_again_gives_the_same_whatever_the_ties():
     shop = items([1.0] * 50, age_days=[1.0] * 50)
     first, second = (retrieve(query(user([7, 3]), shop, interest=[0.5] * 50), limit=20) for _ in range(2))
     assert first.positions.tolist() == second.positions.tolist()
-    # Repeat has 3 and 7, every other channel ties: the items by position.
-    assert first.positions.tolist() == [3, 0, 7, 1, 2, *range(4, 7), *range(8, 20)]
+    # Every channel but repeat ties: the items by position. Repeat puts 3 and 7 first.
+    assert first.positions.tolist() == [3, 7, 0, 1, 2, *range(4, 7), *range(8, 20)]
 
 
 scores = st.lists(st.sampled_from([-np.inf, -1.0, 0.0, 0.5, 1.0, 2.0]) | st.floats(-9, 9), max_size=40)
