@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from features.fields import SPEND_DAYS, WINDOWS_DAYS, count_of, windowed
+from features.fields import NEW_USERS_DAYS, SPEND_DAYS, WINDOWS_DAYS, count_of, windowed
 from features.history import MAX_HISTORY_ITEMS, RECENT_DAYS, RECENT_EVENTS
 
 
@@ -27,12 +27,17 @@ def _items(events: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     by_item = events.groupby("item_id")
     times = events.drop_duplicates(["user_id", "item_id", "timestamp"])
     returned = times.groupby(["item_id", "user_id"]).size() > 1
+    firsts = events.groupby(["item_id", "user_id"])["timestamp"].min()
     month = _last(events, 28, as_of)
     found = {
         **_distinct(events, "users", "item_id", "user_id", as_of),
         **_counts(events, "item_id", as_of),
         "occasions_28d": _last(times, 28, as_of).groupby("item_id").size(),
         "weight_28d": month.groupby("item_id")["weight"].sum(),
+        **{
+            windowed("new_users", days): (firsts >= as_of - timedelta(days=days)).groupby("item_id").sum()
+            for days in NEW_USERS_DAYS
+        },
         "returned": returned.groupby("item_id").sum(),
         "value_sum": by_item["value"].sum(),
         "value_count": by_item["value"].count(),

@@ -44,10 +44,10 @@ def test_the_protocol_is_implemented_as_written(demo: tuple[Path, str, dict[str,
 
 def test_the_models_reach_their_targets(demo: tuple[Path, str, dict[str, Any]]):
     models = demo[2]["models"]
-    assert models["recsys"]["all"]["ndcg@10"] >= 0.37
-    assert models["recsys"]["all"]["recall@100"] >= 0.51
-    assert models["recsys"]["new"]["ndcg@10"] >= 0.095
-    assert models["text_model"]["cold"]["ndcg@10"] >= 0.115
+    assert models["recsys"]["all"]["ndcg@10"] >= 0.38
+    assert models["recsys"]["all"]["recall@100"] >= 0.53
+    assert models["recsys"]["new"]["ndcg@10"] >= 0.115
+    assert models["text_model"]["cold"]["ndcg@10"] >= 0.13
     assert models["text_model"]["cold"]["ndcg@10"] > models["zero_shot_text"]["cold"]["ndcg@10"]
 
 
@@ -56,9 +56,10 @@ def test_no_row_of_the_demo_saw_the_future(demo: tuple[Path, str, dict[str, Any]
     assert "leak: " not in done.stderr
     windows = json.loads((tmp_path / "audit.json").read_text())["windows"]
     assert [window["start"][:10] for window in windows] == [
+        "2011-07-08", "2011-07-22", "2011-08-05", "2011-08-19",
         "2011-09-02", "2011-09-16", "2011-09-30", "2011-10-14", "2011-10-28", "2011-11-11", "2011-11-25"
     ]  # fmt: skip
-    assert [window["rows"] for window in windows] == [30] * 7
+    assert [window["rows"] for window in windows] == [30] * 11
     assert windows[-1]["users"] == demo[2]["users"]["all"]
 
 
