@@ -59,7 +59,7 @@ def test_no_row_of_the_demo_saw_the_future(demo: tuple[Path, str, dict[str, Any]
         "2011-07-08", "2011-07-22", "2011-08-05", "2011-08-19",
         "2011-09-02", "2011-09-16", "2011-09-30", "2011-10-14", "2011-10-28", "2011-11-11", "2011-11-25"
     ]  # fmt: skip
-    assert [window["rows"] for window in windows] == [30] * 11
+    assert [window["rows"] for window in windows] == [20, *[19] * 10]
     assert windows[-1]["users"] == demo[2]["users"]["all"]
 
 
