@@ -12,9 +12,9 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
-from features.views import WEIGHT, before
+from features.chosen import chosen_matrix
+from features.views import WEIGHT
 from recsys.catalogue import Catalogue
-from recsys.schema import ITEM_ID, TIMESTAMP, USER_ID
 
 NEIGHBOURS = 200
 HALF_LIFE_DAYS = 180.0
@@ -31,22 +31,8 @@ def cooccurrence(
     half_life_days: float = HALF_LIFE_DAYS,
 ) -> sp.csr_array:
     """float32 (n_items, n_items), at most NEIGHBOURS a row, diagonal zero, from interactions before `as_of`."""
-    age_days = (pl.lit(as_of) - pl.col(TIMESTAMP).max()).dt.total_seconds() / 86_400
-    pairs = (
-        before(interactions, as_of)
-        .group_by(USER_ID, ITEM_ID)
-        .agg(interest=pl.col(WEIGHT).max() * 0.5 ** (age_days / half_life_days))
-        .with_columns(
-            column=pl.col(ITEM_ID).replace_strict(catalogue.index, default=None, return_dtype=pl.Int32),
-            row=pl.col(USER_ID).rank("dense") - 1,
-        )
-        .drop_nulls("column")
-    )
-    n_users = int(pairs["row"].max() or 0) + 1  # type: ignore[arg-type]
-    shape = (n_users, len(catalogue))
-    chosen = sp.csr_array(
-        (pairs["interest"].to_numpy().astype(np.float32), (pairs["row"].to_numpy(), pairs["column"].to_numpy())), shape
-    )
+    strongest = pl.col(WEIGHT).max()
+    chosen = chosen_matrix(interactions, catalogue, as_of, strongest, half_life_days=half_life_days).astype(np.float32)
     size = np.maximum(np.diff(chosen.indptr), 1).astype(np.float32)
     popularity = np.maximum(np.asarray(chosen.sum(axis=0)).ravel(), 1.0) ** -damping
     weighted = sp.csr_array(chosen.multiply((1 / size)[:, None]))

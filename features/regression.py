@@ -14,9 +14,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
+from features.chosen import chosen_matrix
 from recsys.catalogue import Catalogue
 from recsys.retrieval.regression import HALF_LIFE_DAYS
-from recsys.schema import ITEM_ID, TIMESTAMP, USER_ID
 
 PENALTY = 150.0
 """λ."""
@@ -30,21 +30,7 @@ WEIGHTS_KEPT = 400
 
 def regression(interactions: pl.DataFrame, catalogue: Catalogue, as_of: datetime) -> sp.csr_array:
     """float32 (n_items, n_items), diagonal zero, from interactions before `as_of`: what a row's item says of others."""
-    age_days = (pl.lit(as_of) - pl.col(TIMESTAMP).max()).dt.total_seconds() / 86_400
-    pairs = (
-        interactions.filter(pl.col(TIMESTAMP) < as_of)
-        .group_by(USER_ID, ITEM_ID)
-        .agg(interest=0.5 ** (age_days / HALF_LIFE_DAYS))
-        .with_columns(
-            column=pl.col(ITEM_ID).replace_strict(catalogue.index, default=None, return_dtype=pl.Int32),
-            row=pl.col(USER_ID).rank("dense") - 1,
-        )
-        .drop_nulls("column")
-        # The order of a sum decides its last bits.
-        .sort("row", "column")
-    )
-    shape = (int(pairs["row"].max() or 0) + 1, len(catalogue))  # type: ignore[arg-type]
-    chosen = sp.csr_array((pairs["interest"].to_numpy(), (pairs["row"].to_numpy(), pairs["column"].to_numpy())), shape)
+    chosen = chosen_matrix(interactions, catalogue, as_of, pl.lit(1.0), half_life_days=HALF_LIFE_DAYS)
     popularity = np.asarray(chosen.sum(axis=0)).ravel()
     among = np.sort(np.argsort(-popularity, kind="stable")[:MAX_ITEMS])
     among = among[popularity[among] > 0]

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from features.families.family import EVER, INTERACTIONS, NOW, Feature, Project, Request, in_windows, of_types
-from features.fields import NEW_USERS_DAYS
+from features.fields import NEW_USERS_DAYS, windowed
 from recsys.state import SECONDS_A_DAY, Floats
 
 PRIOR_USERS: Final = 10.0
@@ -20,7 +20,7 @@ def features(project: Project) -> tuple[Feature, ...]:
         Feature("item_occasions_28d", "moments at which a user chose it", "occasions", "28 days", INTERACTIONS),
         Feature("item_weight_28d", "sum of the weights of the interactions", "weight", "28 days", INTERACTIONS),
         *(
-            Feature(f"item_new_users_{days}d", "users to whom it was new", "users", f"{days} days", INTERACTIONS)
+            Feature(windowed("item_new_users", days), "users to whom it was new", "users", f"{days} days", INTERACTIONS)
             for days in NEW_USERS_DAYS
         ),
         Feature("item_repeat_share", "users who came back to it on another occasion", "share", EVER, INTERACTIONS),
