@@ -20,11 +20,10 @@ def chosen_matrix(
         .agg(interest=interest * 0.5 ** (age_days / half_life_days))
         .with_columns(
             column=pl.col(ITEM_ID).replace_strict(catalogue.index, default=None, return_dtype=pl.Int32),
+            # By id: the order in which users are added up decides the last bits of a sum.
             row=pl.col(USER_ID).rank("dense") - 1,
         )
         .drop_nulls("column")
-        # The order of a sum decides its last bits.
-        .sort("row", "column")
     )
     n_users = int(pairs["row"].max() or 0) + 1  # type: ignore[arg-type]
     place = (pairs["row"].to_numpy(), pairs["column"].to_numpy())

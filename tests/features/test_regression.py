@@ -50,6 +50,7 @@ def test_only_the_items_chosen_most_take_part(monkeypatch):
 
 
 def test_the_largest_weights_are_kept_whatever_their_sign(monkeypatch):
+    monkeypatch.setattr("features.regression.PENALTY", 1.0)
     whole = regression(log(*random_log()), catalogue_of(ITEMS), AS_OF).toarray()
     monkeypatch.setattr("features.regression.WEIGHTS_KEPT", 3)
     found = regression(log(*random_log()), catalogue_of(ITEMS), AS_OF).toarray()
@@ -57,6 +58,8 @@ def test_the_largest_weights_are_kept_whatever_their_sign(monkeypatch):
         kept = np.argsort(-np.abs(all_of_row))[:3]
         assert sorted(np.flatnonzero(row)) == sorted(kept)
         assert row[kept].tolist() == all_of_row[kept].tolist()
+    assert (found < 0).any()
+    assert (found > 0).any()
 
 
 def test_without_interactions_nothing_says_anything_of_anything():
