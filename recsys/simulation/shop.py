@@ -18,6 +18,9 @@ from recsys.state import Floats, Mask, Positions
 PERSONAL_SHARE: Final = 0.5
 """Of a list: what is found by the user's taste; the rest is found by popularity."""
 
+PREFERENCE: Final = 0.5
+"""Of the popular when items are found; with 1, hardly any other would be shown."""
+
 MOOD: Final = 0.5
 """Standard deviation, in log odds, of what is taken for popular from one list to the next."""
 
@@ -46,7 +49,7 @@ class Shop:
         limits = np.empty(len(order))
         for topic in np.unique(topics):
             own = topics[order] == topic
-            limits[own] = topic + shares(popularity[order][own])
+            limits[own] = topic + shares(PREFERENCE * popularity[order][own])
         return cls(truth, popularity, order, limits)
 
     def candidates(self, users: Positions, at: Floats, random: np.random.Generator) -> Positions:
@@ -80,7 +83,7 @@ class Shop:
         return found
 
     def _by_popularity(self, count: int, random: np.random.Generator) -> Positions:
-        found: Positions = np.searchsorted(shares(self.popularity), random.random(count))
+        found: Positions = np.searchsorted(shares(PREFERENCE * self.popularity), random.random(count))
         return found
 
 
