@@ -32,6 +32,8 @@ PROPENSITIES: Final = "propensities"
 MOST_IMPRESSIONS: Final = 10_000
 """Drawn at random where there are more: scoring takes some milliseconds each."""
 
+ESTIMATES: Final = {"logged": "as shown", "ips": "ours, IPS", "snips": "ours, SNIPS", "dr": "ours, DR"}
+
 TOP: Final = 10
 """Positions whose rewards count."""
 
@@ -143,27 +145,19 @@ def write_off_policy(report: Mapping[str, Any], folder: Path) -> Path:
 
 
 def print_off_policy(report: Mapping[str, Any]) -> None:
-    """One table for the terminal."""
-    table = Table(title=f"{report['dataset']}: what was shown from {report['test_start'][:10]} on, in our order")
-    for column in (
-        "per impression",
-        "as logged",
-        "IPS",
-        "SNIPS",
-        "DR",
-        "effective sample",
-        "largest weight",
-        "support",
-    ):
+    """One table for the terminal, and below it how far it can be trusted."""
+    console = Console()
+    table = Table(title=f"{report['dataset']}: lists shown from {report['test_start'][:10]} on, per impression")
+    for column in ("label", "estimate", "value", "95 % interval"):
         table.add_column(column, no_wrap=True)
     for label, found in report["labels"].items():
+        for name, title in ESTIMATES.items():
+            one = found[name]
+            table.add_row(label, title, f"{one['value']:.4f}", f"{one['low']:.4f} – {one['high']:.4f}")
+    console.print(table)
+    for label, found in report["labels"].items():
         told = found["diagnostics"]
-        estimates = [_cell(found[name]) for name in ("logged", "ips", "snips", "dr")]
-        support = f"{told['support']['value']:.0%}"
-        size = f"{told['effective_sample_size']:,.0f} of {told['requests']:,}"
-        table.add_row(label, *estimates, size, f"{told['largest_weight']:.1f}", support)
-    Console().print(table)
-
-
-def _cell(estimate: Mapping[str, float]) -> str:
-    return f"{estimate['value']:.3f} ({estimate['low']:.3f}–{estimate['high']:.3f})"
+        console.print(
+            f"{label}: {told['requests']:,} impressions, worth {told['effective_sample_size']:,.0f} shown in our order; "
+            f"largest weight {told['largest_weight']:.1f}; {told['support']['value']:.0%} of our choices supported"
+        )

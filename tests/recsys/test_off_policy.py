@@ -65,6 +65,20 @@ def test_the_interval_of_a_mean_is_1_96_standard_errors_on_either_side():
     assert (found.value - found.low, found.high - found.value) == pytest.approx((1.96 * 0.025,) * 2, abs=1e-3)
 
 
+def test_the_interval_of_skewed_rewards_reaches_farther_to_the_side_of_the_few_large_ones():
+    rows = logged(*((f"{nth}", 1, 1.0, float(nth < 10), 1.0) for nth in range(400)))
+    found = estimate(rows).ips
+    assert found.value == 0.025
+    assert found.high - found.value > 1.2 * (found.value - found.low)
+    # The exact interval of 10 of 400 (Clopper and Pearson) is .012 to .0455.
+    assert (found.low, found.high) == pytest.approx((0.012, 0.0455), abs=0.002)
+
+
+def test_rewards_that_are_all_the_same_leave_no_doubt():
+    found = estimate(logged(*((f"{nth}", 1, 1.0, 0.5, 1.0) for nth in range(4)))).ips
+    assert (found.low, found.value, found.high) == (0.5, 0.5, 0.5)
+
+
 def test_the_requests_of_a_user_who_always_does_the_same_are_no_more_than_one():
     rows = logged(*((f"{nth}", 1, 1.0, nth % 2, 1.0) for nth in range(40)))
     apart = estimate(rows).ips

@@ -127,7 +127,9 @@ def test_lists_in_random_order_say_what_our_order_would_have_earned(pipeline: Pi
     assert purchase["dr"]["low"] < 0.5 < purchase["dr"]["high"]
     assert purchase["diagnostics"]["largest_weight"] == 4
     print_off_policy(found)
-    assert "0.500 (" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "ours, SNIPS" in said
+    assert "purchase: 300 impressions, worth" in said
     assert json.loads(write_off_policy(found, tmp_path).read_bytes()) == found
 
 
