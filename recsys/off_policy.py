@@ -14,34 +14,21 @@ the positions that are given, had the target policy filled them. Two assumptions
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import polars as pl
-import scipy.stats
 from numpy.typing import NDArray
 
 from recsys.errors import DataError
+from recsys.mean_interval import Estimate, GroupedRows
 from recsys.schema import REQUEST_ID
 
 POSITION, PROPENSITY, REWARD, TARGET = "position", "propensity", "reward", "target"
 PREDICTED, EXPECTED = "predicted", "expected"
-CONFIDENCE: Final = 0.95
-
-NO_SKEW: Final = 1e-9
-"""Below it the transformation is the identity, and dividing by it would not be accurate."""
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.integer[Any]]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -101,14 +88,13 @@ def estimate(logged: pl.DataFrame, *, by: str = REQUEST_ID, max_weight: float | 
     max_weight  weights above it are cut down to it: less variance, and an estimate that is too low. Ionides,
                 "Truncated importance sampling", 2008
 
-    Intervals are those of a mean, corrected for skewness (see limits), with the ratio of SNIPS linearised. They are too
-    narrow where the effective sample size is some dozens or less.
+    Intervals are those of recsys.mean_interval, with the ratio of SNIPS linearised. They are too narrow where the effective sample size is some dozens or less.
 
     Raises DataError when propensities are missing or zero, or nothing that was shown is what the target would show.
     """
     _check(logged, by)
     rewards, target, propensities = (_floats(logged, name) for name in (REWARD, TARGET, PROPENSITY))
-    log = _Log(_codes(logged, REQUEST_ID), _codes(logged, by))
+    log = GroupedRows(_codes(logged, REQUEST_ID), _codes(logged, by))
     positions = _codes(logged, POSITION)
     raw = target / propensities
     weights = raw if max_weight is None else np.minimum(raw, max_weight)
@@ -139,48 +125,6 @@ def estimate(logged: pl.DataFrame, *, by: str = REQUEST_ID, max_weight: float | 
             support=log.mean(raw / np.bincount(log.requests)[log.requests]),
         ),
     )
-
-
-@dataclass(frozen=True)
-class _Log:
-    """Which rows go together: int64 (n_rows,) each, numbered from 0."""
-
-    requests: Codes
-    independent: Codes
-
-    @property
-    def count(self) -> int:
-        return int(self.requests.max()) + 1
-
-    def mean(self, rows: Floats) -> Estimate:
-        """The mean over requests of the sums of their rows, with an interval that knows which go together."""
-        value = float(rows.sum() / self.count)
-        # Each request once, however many rows it has.
-        first = np.unique(self.requests, return_index=True)[1]
-        errors = np.bincount(self.independent[first], np.bincount(self.requests, rows) - value)
-        low, high = limits(errors)
-        return Estimate(value, value + low / self.count, value + high / self.count)
-
-
-def limits(errors: Floats) -> tuple[float, float]:
-    """How far below and above its estimate a sum lies, at 95 %, from the errors of its independent parts.
-
-    Weighted rewards are skewed: hardly any is large, and where those few are missing, the estimate and its variance are
-    both too low. Hall's transformation takes the skewness away: "On the removal of skewness by transformation", 1992.
-    Without skewness these are 1.96 standard errors.
-    """
-    count = len(errors)
-    variance = float((errors**2).mean())
-    if variance == 0:
-        return 0.0, 0.0
-    skew = float((errors**3).mean()) / variance**1.5 / np.sqrt(count)
-    quantile = float(scipy.stats.norm.ppf((1 + CONFIDENCE) / 2))
-    low, high = (
-        -y if abs(skew) < NO_SKEW else -3 / skew * (np.cbrt(1 + skew * (y - skew / 6)) - 1)
-        for y in (quantile, -quantile)
-    )
-    spread = np.sqrt(variance * count * count / (count - 1))
-    return float(low * spread), float(high * spread)
 
 
 def _check(logged: pl.DataFrame, by: str) -> None:

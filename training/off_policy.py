@@ -22,7 +22,7 @@ from features.recommender import Recommender
 from recsys.errors import DataError
 from recsys.off_policy import POSITION, PROPENSITY, REWARD
 from recsys.progress import progress
-from recsys.schema import EVENT_TYPE, ITEM_ID, ITEMS, REQUEST_ID, TIMESTAMP, USER_ID
+from recsys.schema import EVENT_TYPE, ITEM_ID, ITEMS, QUERY, REQUEST_ID, TIMESTAMP, USER_ID
 from recsys.state import Floats, Positions, UserState
 from training.pipeline import Pipeline
 from training.reranked import SCORE, estimate_reranked
@@ -67,16 +67,19 @@ def measure_off_policy(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def impressions_to_judge(pipeline: Pipeline) -> tuple[pl.DataFrame, int]:
-    """Impressions from the cut on that have propensities, and how many have none."""
+    """Impressions from the cut on that have propensities, and how many have none.
+
+    Answers to a query are not among either: the ranker's score without what was asked says nothing of them.
+    """
     logged = pipeline.impressions
     if logged is None:
         raise DataError("off-policy: the project has no impressions; log what is shown, name it under [source]")
-    after = logged.filter(pl.col(TIMESTAMP) >= pipeline.cut)
+    after = logged.filter((pl.col(TIMESTAMP) >= pipeline.cut) & pl.col(QUERY).is_null())
     judged = after.drop_nulls(PROPENSITIES)
     if judged.is_empty():
         raise DataError(
-            f"off-policy: {len(after):,} impressions from {pipeline.cut} on, none with propensities; expected the "
-            "probability of each shown item's place, which a server that explores can log"
+            f"off-policy: {len(after):,} impressions without a query from {pipeline.cut} on, none with propensities; "
+            "expected the probability of each shown item's place, which a server that explores can log"
         )
     if len(judged) > MOST_IMPRESSIONS:
         at = np.random.default_rng(SEED).choice(len(judged), MOST_IMPRESSIONS, replace=False)
@@ -158,6 +161,6 @@ def print_off_policy(report: Mapping[str, Any]) -> None:
     for label, found in report["labels"].items():
         told = found["diagnostics"]
         console.print(
-            f"{label}: {told['requests']:,} impressions, worth {told['effective_sample_size']:,.0f} shown in our order; "
+            f"{label}: {told['requests']:,} impressions, worth {told['effective_sample_size']:,.0f} in our order; "
             f"largest weight {told['largest_weight']:.1f}; {told['support']['value']:.0%} of our choices supported"
         )

@@ -38,6 +38,7 @@ def pipeline(evaluated: Evaluated) -> Pipeline:
             "timestamp": [found.cut + timedelta(minutes=nth) for nth in range(LISTS)],
             "items": lists,
             "propensities": [[0.25] * 4] * LISTS,
+            "query": [None] * LISTS,
         },
         schema_overrides=columns_of("impressions"),
     )
@@ -70,20 +71,23 @@ def test_what_an_interaction_names_is_rewarded_once():
     assert with_rewards(rows, chosen)["reward"].to_list() == [1.0, 0.0, 0.0]
 
 
-def test_only_impressions_from_the_cut_on_with_propensities_are_judged(pipeline: Pipeline):
+def test_only_impressions_from_the_cut_on_with_propensities_and_without_a_query_are_judged(pipeline: Pipeline):
     logged = pipeline.impressions
     assert logged is not None
     early = logged.head(1).with_columns(pl.col("timestamp") - timedelta(hours=1))
     bare = logged[1:3].with_columns(propensities=pl.lit(None, pl.List(pl.Float64)))
-    pipeline.impressions = pl.concat([early, bare, logged[3:]])
+    asked = logged[3:4].with_columns(query=pl.lit("gloves"))
+    pipeline.impressions = pl.concat([early, bare, asked, logged[4:]])
     judged, left_out = impressions_to_judge(pipeline)
-    assert (judged["request_id"][0], len(judged), left_out) == ("r3", LISTS - 3, 2)
+    assert (judged["request_id"][0], len(judged), left_out) == ("r4", LISTS - 4, 2)
 
 
 def test_without_impressions_or_propensities_the_error_says_what_to_log(pipeline: Pipeline):
     assert pipeline.impressions is not None
     pipeline.impressions = pipeline.impressions.with_columns(propensities=pl.lit(None, pl.List(pl.Float64)))
-    with pytest.raises(DataError, match=f"{LISTS} impressions from .*, none with propensities; expected the prob"):
+    with pytest.raises(
+        DataError, match=f"{LISTS} impressions without a query from .*, none with propensities; expected the"
+    ):
         impressions_to_judge(pipeline)
     pipeline.impressions = None
     with pytest.raises(DataError, match="has no impressions; log what is shown"):
