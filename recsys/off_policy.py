@@ -88,7 +88,8 @@ def estimate(logged: pl.DataFrame, *, by: str = REQUEST_ID, max_weight: float | 
     max_weight  weights above it are cut down to it: less variance, and an estimate that is too low. Ionides,
                 "Truncated importance sampling", 2008
 
-    Intervals are those of recsys.mean_interval, with the ratio of SNIPS linearised. They are too narrow where the effective sample size is some dozens or less.
+    Intervals are those of recsys.mean_interval, with the ratio of SNIPS linearised. They are too narrow where the
+    effective sample size is some dozens or less.
 
     Raises DataError when propensities are missing or zero, or nothing that was shown is what the target would show.
     """
