@@ -70,7 +70,13 @@ def tune(config_path: Path, trials: int, timeout_minutes: float | None) -> None:
 @CONFIG_OPTION
 @click.option("--test-start", help="ISO date from which to measure, instead of split.test_start; UTC without a zone")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Where to write; report.json of the project")
-def evaluate(config_path: Path, test_start: str | None, json_path: Path | None) -> None:
+@click.option(
+    "--off-policy",
+    "off_policy",
+    is_flag=True,
+    help="What our order of the lists that were shown would have earned, from logged propensities; off_policy.json",
+)
+def evaluate(config_path: Path, test_start: str | None, json_path: Path | None, off_policy: bool) -> None:
     """Measure models that know nothing of what happened from test_start on; writes report.json and report.html."""
     from recsys.errors import ConfigError
     from recsys.workspace import Workspace
@@ -85,6 +91,14 @@ def evaluate(config_path: Path, test_start: str | None, json_path: Path | None) 
     from training.report import print_table, write_report
 
     pipeline = Pipeline(workspace, cut=cut)
+    if off_policy:
+        from training.off_policy import measure_off_policy, print_off_policy, write_off_policy
+
+        estimates = measure_off_policy(pipeline)
+        written = write_off_policy(estimates, (json_path or workspace.root / "report.json").parent)
+        print_off_policy(estimates)
+        print(f"off-policy estimates: {written}")
+        return
     report = evaluate_models(pipeline, bundle=bundle_id(pipeline))
     path = json_path or workspace.root / "report.json"
     write_report(report, path, path.with_suffix(".html"))
