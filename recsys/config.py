@@ -139,6 +139,8 @@ class Ranker(Stage, frozen=True):
     """At most; the latest window says how many serve best."""
     leaves: Positive = 15
     """Leaves of a tree."""
+    learning_rate: PositiveFloat = 0.05
+    """Share of each tree."""
     rows_in_leaf: Positive | None = None
     """At least so many rows in a leaf; not set: one row in 500, and from 20 to 200."""
     feature_share: Annotated[float, Meta(gt=0, le=1)] = 0.7
@@ -148,8 +150,8 @@ class Ranker(Stage, frozen=True):
     truncation: Positive = 30
     """So many places at the top of a list are what is learned to get right."""
     learn_from: Literal["auto", "retrieved", "impressions", "both"] = "auto"
-    """What a list to learn from is: candidates as they are retrieved, what logged impressions showed, or lists of both
-    kinds; auto: both where there are impressions that were answered, else retrieved."""
+    """The lists to learn from: candidates as they are retrieved, what logged impressions showed, or both; auto:
+    impressions where a thousand or more were answered, both where fewer were, retrieved where there are none."""
     debias_positions: bool = True
     """Whether what was chosen out of an impression counts as if all places of a list were looked at alike. Without it,
     what stood at the top passes for good."""

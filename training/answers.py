@@ -26,17 +26,17 @@ DAY: Final = pl.duration(days=1)
 
 
 def shown_items(
-    impressions: pl.DataFrame, catalogue: Catalogue, *, most: int, without: Mask | None = None
+    impressions: pl.DataFrame, catalogue: Catalogue, *, most: int | None = None, without: Mask | None = None
 ) -> pl.DataFrame:
     """A row for each item that was shown: the columns of impressions, AT, ITEM_ID, POSITION and PLACE.
 
-    most     items of an impression that are looked at, from the top
+    most     items of an impression that are looked at, from the top; None: all
     without  bool (n_items,): items that are left out, as are those that the catalogue does not have
 
     An item that an impression shows twice has the first place.
     """
     position = pl.col(ITEM_ID).replace_strict(catalogue.index, default=None, return_dtype=pl.Int64)
-    items = pl.col(ITEMS).list.head(most)
+    items = pl.col(ITEMS) if most is None else pl.col(ITEMS).list.head(most)
     shown = (
         impressions.with_row_index(AT)
         .with_columns(**{ITEM_ID: items, PLACE: pl.int_ranges(items.list.len())})
@@ -60,7 +60,7 @@ def answers(shown: pl.DataFrame, interactions: pl.DataFrame, labels: Sequence[st
         given = given.with_columns(pl.lit(None, pl.String).alias(REQUEST_ID))
     given = given.select(REQUEST_ID, USER_ID, ITEM_ID, TIMESTAMP, EVENT_TYPE)
     named = shown.join(given.drop_nulls(REQUEST_ID), on=[REQUEST_ID, ITEM_ID])
-    following = shown.join(
-        given.filter(pl.col(REQUEST_ID).is_null()), on=[USER_ID, ITEM_ID], suffix="_answer"
-    ).filter(pl.col(f"{TIMESTAMP}_answer").is_between(pl.col(TIMESTAMP), pl.col(TIMESTAMP) + DAY))
+    following = shown.join(given.filter(pl.col(REQUEST_ID).is_null()), on=[USER_ID, ITEM_ID], suffix="_answer").filter(
+        pl.col(f"{TIMESTAMP}_answer").is_between(pl.col(TIMESTAMP), pl.col(TIMESTAMP) + DAY)
+    )
     return pl.concat([rows.select(AT, POSITION, EVENT_TYPE) for rows in (named, following)]).unique()

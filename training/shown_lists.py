@@ -1,6 +1,6 @@
 """Logged impressions as lists to learn to rank from, or to be measured on.
 
-What is known of a user and of items is that of a moment before all of them, so that nothing of a list says what followed.
+What is known of a user and of items is that of a moment before all of them: nothing of a list says what followed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,6 @@ from recsys.catalogue import Catalogue
 from recsys.schema import EVENT_TYPE, QUERY, REQUEST_ID, SURFACE, TIMESTAMP, USER_ID
 from recsys.state import Floats, ItemState, Mask, Positions, UserState
 from training.answers import AT, PLACE, POSITION, answers, shown_items
-
-MOST_PLACES: Final = 100
-"""Items of an impression that are looked at, from the top: few look further."""
 
 WEIGHT: Final = "weight"
 
@@ -67,14 +64,20 @@ class ShownWindow:
 
 
 def shown_lists(
-    impressions: pl.DataFrame, interactions: pl.DataFrame, catalogue: Catalogue, label_weights: Mapping[str, float]
+    impressions: pl.DataFrame,
+    interactions: pl.DataFrame,
+    catalogue: Catalogue,
+    label_weights: Mapping[str, float],
+    *,
+    most: int | None = None,
 ) -> list[ShownList]:
     """The impressions of which the catalogue has an item, in the order of time.
 
     interactions  all that may be known of what was chosen; those of the types in `label_weights` count
+    most          items of an impression that are looked at, from the top; None: all
     """
     ordered = impressions.sort(TIMESTAMP, REQUEST_ID)
-    shown = shown_items(ordered, catalogue, most=MOST_PLACES)
+    shown = shown_items(ordered, catalogue, most=most)
     for name in (SURFACE, QUERY):
         if name not in shown.columns:
             shown = shown.with_columns(pl.lit(None, pl.String).alias(name))
