@@ -48,19 +48,25 @@ def train(config_path: Path, all_data: bool, trackers: tuple[str, ...]) -> None:
 
 @click.command()
 @CONFIG_OPTION
+@click.option(
+    "--stage", type=click.Choice(["finetune", "ranker"]), default="finetune", show_default=True, help="Whose settings"
+)
 @click.option("--trials", type=click.IntRange(min=1), default=20, show_default=True, help="Those of earlier runs count")
 @click.option("--timeout-minutes", type=click.FloatRange(min=0), help="No trial begins later than this")
-def tune(config_path: Path, trials: int, timeout_minutes: float | None) -> None:
-    """Search for the [finetune] settings that serve best before split.test_start; goes on where it was stopped."""
+def tune(config_path: Path, stage: str, trials: int, timeout_minutes: float | None) -> None:
+    """Search for the settings of a stage that serve best before split.test_start; goes on where it was stopped."""
     from recsys.workspace import Workspace
 
     workspace = Workspace.open(config_path).with_tables()
     from training.pipeline import Pipeline
     from training.tune import search
+    from training.tune_finetune import TunedFinetune
     from training.tune_page import print_found, write_page
+    from training.tune_ranker import TunedRanker
 
     pipeline = Pipeline(workspace, cut=workspace.config.split.test_start)
-    found = search(pipeline, trials=trials, timeout_minutes=timeout_minutes)
+    tuned = TunedFinetune(pipeline) if stage == "finetune" else TunedRanker(pipeline)
+    found = search(pipeline, tuned, trials=trials, timeout_minutes=timeout_minutes)
     write_page(found, workspace.root / "tuning.html")
     print_found(found)
     print(f"trials: {workspace.root / 'tuning.html'}")

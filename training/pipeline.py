@@ -21,6 +21,7 @@ from features.weights import weigh
 from recsys.bundle_files import RANKER_FILE
 from recsys.catalogue import Catalogue
 from recsys.config import Finetune
+from recsys.config import Ranker as RankerConfig
 from recsys.errors import DataError
 from recsys.interest import InterestScorer, signal_names
 from recsys.progress import progress
@@ -101,13 +102,21 @@ class Pipeline:
     @cached_property
     def ranker_key(self) -> str:
         """A hash of all that a ranker without the text model depends on."""
+        return self.ranker_key_with(self.config.ranker)
+
+    def ranker_key_with(self, ranker: RankerConfig) -> str:
+        """The ranker_key under other settings of the ranker."""
         attributes = self.config.features.item_attributes, self.config.features.user_attributes
-        return key_of([self.data_key, attributes, self.config.retrieval, self.config.ranker, self.cut])
+        return key_of([self.data_key, attributes, self.config.retrieval, ranker, self.cut])
 
     @cached_property
     def key(self) -> str:
         """A hash of all that the models together depend on."""
-        return key_of([self.text_key, self.ranker_key])
+        return self.key_with(self.config.ranker)
+
+    def key_with(self, ranker: RankerConfig) -> str:
+        """The key under other settings of the ranker."""
+        return key_of([self.text_key, self.ranker_key_with(ranker)])
 
     @cached_property
     def encoder(self) -> Path:
