@@ -85,9 +85,10 @@ def two_sided_p(resampled: Floats) -> Floats:
     """How likely so clear a difference would be were there none: float64 (n_columns,), of resampled mean differences.
 
     Twice the share of the resamples on the rarer side of zero, itself counted: the level at which the percentile
-    interval would just reach zero. Never below 2 / (resamples + 1).
+    interval would just reach zero. Never below 2 / (resamples + 1). A draw without a value, NaN, does not count.
     """
     at_most = (resampled <= 0).sum(axis=0)
     at_least = (resampled >= 0).sum(axis=0)
-    found: Floats = np.minimum(1.0, 2 * (1 + np.minimum(at_most, at_least)) / (len(resampled) + 1))
+    draws = (~np.isnan(resampled)).sum(axis=0)
+    found: Floats = np.minimum(1.0, 2 * (1 + np.minimum(at_most, at_least)) / (draws + 1))
     return found

@@ -148,8 +148,8 @@ class Ranker(Stage, frozen=True):
 
 
 class Evaluation(Stage, frozen=True):
-    """What `recsys evaluate` reports: each metric at one or several k, the number of items that it looks at from the top
-    of a list. An empty list leaves a metric out."""
+    """What `recsys evaluate` reports: each metric at one or several k, the number of items that it looks at from the
+    top of a list. An empty list leaves a metric out."""
 
     recall_at: SomeCutoffs = (10, 20, 100)
     """Of what a user chose, the share that stands in the top k."""

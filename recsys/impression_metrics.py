@@ -9,14 +9,14 @@ metric, and counted.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.bootstrap import Floats, ratio_intervals
 from recsys.config import Evaluation
-from recsys.metrics import PROTOCOL, Hits, cutoffs_of, METRIC_OF
+from recsys.metrics import PROTOCOL, Hits, metrics_of
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -48,8 +48,8 @@ def per_request_metrics(
     chosen    bool (n_rows,)
 
     For AUC a tie counts half. For the others what was not chosen stands before what was chosen at the same score, so
-    that no model gains by not telling them apart. recall@k, ndcg@k and the others mean what they mean in recsys.metrics,
-    with what was shown in place of the catalogue.
+    that no model gains by not telling them apart. They mean what they mean in recsys.metrics, with what was shown in
+    place of the catalogue.
 
     Raises ValueError when a score is NaN or when the lengths differ.
     """
@@ -67,9 +67,7 @@ def per_request_metrics(
     groups = np.unique(groups[keep], return_inverse=True)[1].astype(np.int64)
     scores, chosen = scores[keep], chosen[keep]
     values = {"auc": auc_of_groups(groups, scores, chosen)}
-    wanted = cutoffs_of(at)
-    hits = hits_of_groups(groups, scores, chosen, depth=max(k for _, k in wanted.values()))
-    values |= {name: METRIC_OF[metric](hits, k) for name, (metric, k) in wanted.items()}
+    values |= metrics_of(hits_of_groups(groups, scores, chosen, depth=at.deepest), at)
     pooled = auc_of_groups(np.zeros_like(groups), scores, chosen)
     return RequestMetrics(
         values,
@@ -100,8 +98,9 @@ def auc_of_groups(groups: Ints, scores: Floats, chosen: Mask) -> Floats:
     rank = (firsts + lasts)[run] / 2 - before + 1
     positives = np.bincount(group, is_chosen)
     negatives = np.bincount(group, ~is_chosen)
-    ranks: Floats = np.bincount(group, rank * is_chosen)
-    return (ranks - positives * (positives + 1) / 2) / (positives * negatives)
+    ranks = np.bincount(group, rank * is_chosen)
+    found: Floats = (ranks - positives * (positives + 1) / 2) / (positives * negatives)
+    return found
 
 
 def hits_of_groups(groups: Ints, scores: Floats, chosen: Mask, *, depth: int) -> Hits:

@@ -69,4 +69,5 @@ def diversity(top: Positions, vectors: NDArray[np.floating[Any]], *, k: int) -> 
 
 def _where(known: NDArray[np.bool_], sums: Floats, counts: NDArray[np.integer[Any]]) -> Floats:
     """sums / counts where `known`, else NaN."""
-    return np.divide(sums, counts, out=np.full(len(sums), np.nan), where=known)
+    found: Floats = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=known)
+    return found

@@ -40,15 +40,15 @@ class Hits:
     relevant: NDArray[np.int64]
 
     @classmethod
-    def of(cls, top: Positions | Sequence[Positions], relevant: Sequence[Set[int]], *, depth: int) -> "Hits":
-        """See per_user_metrics; `depth` is how far down the lists are looked at."""
+    def of(cls, top: Positions, relevant: Sequence[Set[int]]) -> "Hits":
+        """Of lists as as_matrix makes them; raises as per_user_metrics."""
         if len(top) != len(relevant):
             raise ValueError(f"top has {len(top)} users and relevant {len(relevant)}; expected the same users in both")
         counts = np.array([len(items) for items in relevant], dtype=np.int64)
         if np.any(counts == 0):
             users = np.flatnonzero(counts == 0)[:5].tolist()
             raise ValueError(f"the users in rows {users} have no relevant items; leave them out before measuring")
-        return cls(find_hits(as_matrix(top, depth=depth), relevant), counts)
+        return cls(find_hits(top, relevant), counts)
 
     def recall(self, k: int) -> Floats:
         """Hits in the top k / all relevant items, also when these are more than k."""
@@ -64,12 +64,14 @@ class Hits:
         ideal = np.cumsum(discounts)[np.minimum(self.relevant, k) - 1]
         found = self.found[:, :k]
         # Two orders of the same sum may differ in the last bit, and no list is better than the ideal one.
-        return np.minimum(1.0, found @ discounts[: found.shape[1]] / ideal)
+        gained: Floats = np.minimum(1.0, found @ discounts[: found.shape[1]] / ideal)
+        return gained
 
     def mrr(self, k: int) -> Floats:
         """1 / rank of the first hit, 0 where there is none in the top k."""
         found = self.found[:, :k]
-        return np.where(found.any(axis=1), 1.0 / (found.argmax(axis=1) + 1), 0.0)
+        reciprocal: Floats = np.where(found.any(axis=1), 1.0 / (found.argmax(axis=1) + 1), 0.0)
+        return reciprocal
 
     def map(self, k: int) -> Floats:
         """Average precision: Σ over the hits in the top k of the precision down to each / all relevant items.
@@ -83,7 +85,8 @@ class Hits:
 
     def hit_rate(self, k: int) -> Floats:
         """1 where there is any hit in the top k, else 0."""
-        return self.found[:, :k].any(axis=1).astype(np.float64)
+        found: Floats = np.asarray(self.found[:, :k].any(axis=1), dtype=np.float64)
+        return found
 
 
 METRIC_OF: Final[Mapping[str, Callable[[Hits, int], Floats]]] = {
@@ -122,9 +125,12 @@ def per_user_metrics(
     Raises ValueError when a user has no relevant items (leave the user out: there is nothing to measure) or when an
     item stands twice in one list.
     """
-    wanted = cutoffs_of(at)
-    hits = Hits.of(top, relevant, depth=max(k for _, k in wanted.values()))
-    return {name: METRIC_OF[metric](hits, k) for name, (metric, k) in wanted.items()}
+    return metrics_of(Hits.of(as_matrix(top, depth=at.deepest), relevant), at)
+
+
+def metrics_of(hits: Hits, at: Evaluation) -> dict[str, Floats]:
+    """Every metric of cutoffs_of(at): float64 (n_users,) each."""
+    return {name: METRIC_OF[metric](hits, k) for name, (metric, k) in cutoffs_of(at).items()}
 
 
 def as_matrix(top: Positions | Sequence[Positions], *, depth: int) -> Positions:
