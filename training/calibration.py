@@ -20,7 +20,7 @@ SHARES: Final = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
 def calibration(
     candidates: Sequence[Positions], scores: Sequence[Floats], relevant: Sequence[frozenset[int]]
 ) -> list[dict[str, Any]]:
-    """Bins of candidates from the highest scores on, see Bin in training.report; one without candidates is left out.
+    """Bins of candidates from the highest scores on: see Bin in training.report_schema. An empty one is left out.
 
     candidates  for each user the positions of the candidates
     scores      beside each its score

@@ -46,7 +46,7 @@ def measure_newcomers(
     rank: Callable[[Sequence[Case]], list[Positions]],
     popularity: Floats,
 ) -> list[dict[str, Any]]:
-    """The slice of the newcomers, against popularity: see SliceFigures in training.report; empty without newcomers.
+    """The slice of the newcomers, against popularity; empty without newcomers. See training.report_schema.SliceFigures.
 
     known       the interactions before the cut
     chosen      those after it that are to be predicted

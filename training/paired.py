@@ -18,6 +18,9 @@ from recsys.errors import DataError
 from recsys.schema import USER_ID
 from recsys.state import Floats
 
+OURS: Final = ("recsys", "text_model")
+"""The first of these that does a task stands for us."""
+
 TASK: Final = "task"
 MODEL: Final = "model"
 TO_FIND: Final = "to_find"
@@ -71,18 +74,12 @@ def read_users(report: Path) -> pl.DataFrame:
 
 
 def compare(
-    report: Mapping[str, Any],
-    users: pl.DataFrame,
-    other: Mapping[str, Any],
-    others: pl.DataFrame,
-    models: tuple[str, ...],
+    report: Mapping[str, Any], users: pl.DataFrame, other: Mapping[str, Any], others: pl.DataFrame
 ) -> dict[str, Any]:
-    """What has changed from another report to this one, on the users that both measured: see Comparison in report.
+    """What has changed from another report to this one, on the users in both: see training.report_schema.Comparison.
 
-    models  of these, the first that did a task in both stands for the engine
-
-    A user counts when as many items were to be found in both. Raises DataError when the reports do not measure from the
-    same moment on, or have no user in common.
+    Of each task ours is compared, see OURS. A user counts when as many items were to be found in both. Raises DataError
+    when the reports do not measure from the same moment on, or have no user in common.
     """
     if report["test_start"] != other["test_start"]:
         raise DataError(
@@ -90,22 +87,18 @@ def compare(
             "moment, evaluate one of them again with --test-start"
         )
     tasks = {}
-    for task in report["models"]["recsys"]:
-        model = next((name for name in models if all(has(side, task, name) for side in (users, others))), None)
-        if model is not None:
-            found = _compare_task(_of(users, task, model), _of(others, task, model))
-            tasks[task] = {"model": model, **found}
+    for task in report["users"]:
+        sides = [(_of(users, task, name), _of(others, task, name), name) for name in OURS]
+        both = [side for side in sides if len(side[0]) and len(side[1])]
+        if both:
+            here, there, model = both[0]
+            tasks[task] = {"model": model, **_compare_task(here, there)}
     if not any(found["users"] for found in tasks.values()):
         raise DataError(
             f"the reports of {report['dataset']} and {other['dataset']} have no user in common; expected two "
             "evaluations of the same data"
         )
     return {"bundle": other["bundle"], "dataset": other["dataset"], "tasks": tasks}
-
-
-def has(users: pl.DataFrame, task: str, model: str) -> bool:
-    """Whether a model did a task."""
-    return not _of(users, task, model).is_empty()
 
 
 def _of(users: pl.DataFrame, task: str, model: str) -> pl.DataFrame:

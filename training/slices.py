@@ -115,7 +115,7 @@ def by_month(cases: Sequence[Case], catalogue: Catalogue, chosen: pl.DataFrame) 
 
 
 def measure_slice(part: Slice, tops: Mapping[str, Sequence[Positions]], at: Evaluation) -> dict[str, Any] | None:
-    """The figures of a slice, see SliceFigures in training.report; None when no user is in it.
+    """The figures of a slice, see SliceFigures in training.report_schema; None when no user is in it.
 
     tops  of our model and of the baseline, in this order, the lists of all cases
     """

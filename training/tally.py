@@ -8,12 +8,10 @@ import polars as pl
 
 from recsys.schema import USER_ID
 from recsys.state import Positions
-from training.paired import MODEL, TASK, TO_FIND, paired_differences
+from training.paired import MODEL, OURS, TASK, TO_FIND, paired_differences
 from training.yardstick import Case, Measured, Yardstick
 
 BASELINES: Final = ("popularity", "personal_frequency", "ease", "zero_shot_text")
-OURS: Final = ("recsys", "text_model")
-"""The first of these that does a task stands for us."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class Tally:
         return None if found[0] is None or found[1] is None else (found[0], found[1])
 
     def paired(self) -> dict[str, Any]:
-        """Ours against the best baseline of each task: see Paired in training.report."""
+        """Ours against the best baseline of each task: see Paired in training.report_schema."""
         found = {}
         for task in self.tasks:
             rivals = self.rivals(task)
@@ -75,7 +73,7 @@ class Tally:
         return found
 
     def by_k(self) -> dict[str, Any]:
-        """The curves of every model: see ByK in training.report."""
+        """The curves of every model: see ByK in training.report_schema."""
         return {"k": self.yardstick.curve_at, "models": self.curves}
 
     def users(self) -> pl.DataFrame:
