@@ -7,8 +7,7 @@ time, with a history that never held them.
 
 import resource
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,41 +16,26 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from features.recommender import Ranker, Recommender, UntrainedRanker, by_score
+from features.recommender import UntrainedRanker
 from recsys.errors import DataError
 from recsys.list_quality import self_information
-from recsys.progress import progress
-from recsys.retrieval import CHANNELS, CandidateSet
-from recsys.retrieval.merge import best
+from recsys.retrieval import CHANNELS
 from recsys.schema import EVENT_TYPE, USER_ID
 from recsys.split import split_by_time
-from recsys.state import Floats, Mask, Positions, UserState
+from recsys.state import Mask, Positions
 from training import baselines
 from training.calibration import calibration
 from training.newcomers import measure_newcomers
 from training.pipeline import Pipeline
-from training.ranker import score_all
+from training.ranked_lists import Ranked, lists_by_scores, rank_cases
 from training.slices import slices_of
 from training.tally import Tally
 from training.waterfall import waterfall
 from training.windows import Window
 from training.yardstick import Case, Yardstick, users_of_items
 
-USERS_AT_ONCE = 64
 REPORT_FILE = "measured.json"
 USERS_FILE = "users.parquet"
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """The candidates of a user and beside each its score."""
-
-    candidates: CandidateSet
-    scores: Floats
-
-    def first(self, depth: int) -> Positions:
-        """The items of the highest scores, best first: int64 (at most `depth`,)."""
-        return self.candidates.positions[by_score(self.scores)][:depth]
 
 
 def cases_of(window: Window, hidden: Mask) -> dict[str, list[Case]]:
@@ -105,14 +89,16 @@ def measure(pipeline: Pipeline, folder: Path | None = None) -> dict[str, Any]:
     tally = Tally(Yardstick(at, rarity, text.pretrained), tasks)
     for name, (scores, can_do) in simple.items():
         for task, cases in tasks.items():
-            tally.add(name, task, _by_scores(name, task, scores, cases, at.deepest) if task in can_do else None)
+            is_done = task in can_do
+            top = lists_by_scores(f"{name} on {task}", scores, cases, at.deepest) if is_done else None
+            tally.add(name, task, top)
     explained: dict[str, Any] = {}
     slices: dict[str, list[dict[str, Any]]] = {}
     for name, scorer in (("recsys_no_text", None), ("recsys", finetuned)):
         booster = pipeline.ranker(with_text=scorer is not None)
         recommender = pipeline.recommender(window.items, scorer)
         for task in ("all", "new"):
-            ranked = _by_ranker(f"{name} on {task}", recommender, booster, tasks[task])
+            ranked = rank_cases(f"{name} on {task}", recommender, booster, tasks[task])
             tally.add(name, task, [one.first(at.deepest) for one in ranked])
             if name == "recsys":
                 slices[task] = slices_of(tally, task, pipeline.catalogue, had, chosen)
@@ -121,7 +107,7 @@ def measure(pipeline: Pipeline, folder: Path | None = None) -> dict[str, Any]:
         tally.add(name, "cold", None)
 
     def rank(cases: Sequence[Case]) -> list[Positions]:
-        return [one.first(at.deepest) for one in _by_ranker("recsys on new users", recommender, booster, cases)]
+        return [one.first(at.deepest) for one in rank_cases("recsys on new users", recommender, booster, cases)]
 
     strangers = measure_newcomers(pipeline, known, chosen, rank, window.items.popularity)
     slices["all"] = strangers + slices["all"]
@@ -178,31 +164,6 @@ def peak_memory_mb() -> float:
     """The most memory that this process has held so far, in MiB."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most / 1024**2 if sys.platform == "darwin" else most / 1024  # bytes on macOS, else KiB
-
-
-def _by_scores(
-    name: str, task: str, scores: Callable[[UserState], Floats], cases: Sequence[Case], depth: int
-) -> list[Positions]:
-    top = []
-    with progress(f"measuring {name} on {task}", len(cases)) as advance:
-        for case in cases:
-            top.append(best(np.where(case.exclude, -np.inf, scores(case.user)), depth))
-            advance()
-    return top
-
-
-def _by_ranker(what: str, recommender: Recommender, booster: Ranker, cases: Sequence[Case]) -> list[Ranked]:
-    ranked: list[Ranked] = []
-    with progress(f"measuring {what}", len(cases)) as advance:
-        for start in range(0, len(cases), USERS_AT_ONCE):
-            part = [
-                recommender.prepare(case.user, case.exclude, recommender.signals(case.user))
-                for case in cases[start : start + USERS_AT_ONCE]
-            ]
-            for one, scores in zip(part, score_all(booster, part), strict=True):
-                ranked.append(Ranked(one.candidates, scores))
-            advance(len(part))
-    return ranked
 
 
 def _of_candidates(ranked: Sequence[Ranked], cases: Sequence[Case]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def by_history(cases: Sequence[Case]) -> Iterator[Slice]:
         is_in = third_of == third
         if is_in.any():
             low, high = lengths[is_in].min(), lengths[is_in].max()
-            detail = f"{low:,} to {high:,} items in the history" if low < high else f"{low:,} items in the history"
+            detail = f"items in the history: {low:,}" + (f" to {high:,}" if low < high else "")
             relevant = [case.relevant if inside else frozenset() for case, inside in zip(cases, is_in, strict=True)]
             yield Slice("history", name, detail, relevant)
 
