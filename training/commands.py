@@ -76,7 +76,12 @@ def tune(config_path: Path, stage: str, trials: int, timeout_minutes: float | No
 @CONFIG_OPTION
 @click.option("--test-start", help="ISO date from which to measure, instead of split.test_start; UTC without a zone")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Where to write; report.json of the project")
-def evaluate(config_path: Path, test_start: str | None, json_path: Path | None) -> None:
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    help="An earlier report.json of the same test start: say what has changed since, user by user, and how surely",
+)
+def evaluate(config_path: Path, test_start: str | None, json_path: Path | None, against: Path | None) -> None:
     """Measure models that know nothing of what happened from test_start on; writes report.json and report.html."""
     from recsys.errors import ConfigError
     from recsys.workspace import Workspace
@@ -85,16 +90,28 @@ def evaluate(config_path: Path, test_start: str | None, json_path: Path | None) 
     cut = _parsed(test_start) if test_start else workspace.config.split.test_start
     if cut is None:
         raise ConfigError(f"{config_path}: split.test_start is not set; set it, or give --test-start ISO-DATE")
+    import polars as pl
+
     from training.evaluate import evaluate as evaluate_models
+    from training.evaluate import users_file
+    from training.paired import compare, read_users, users_path
     from training.pipeline import Pipeline
     from training.publishing import bundle_id
-    from training.report import print_table, write_report
+    from training.report import print_comparison, print_table, read_report, write_report
 
+    # Before hours of training are spent, and before it is written over.
+    earlier = None if against is None else (read_report(against), read_users(against))
     pipeline = Pipeline(workspace, cut=cut)
     report = evaluate_models(pipeline, bundle=bundle_id(pipeline))
+    users = pl.read_parquet(users_file(pipeline))
+    if earlier is not None:
+        report["comparison"] = compare(report, users, *earlier)
     path = json_path or workspace.root / "report.json"
     write_report(report, path, path.with_suffix(".html"))
+    users.write_parquet(users_path(path))
     print_table(report)
+    if earlier is not None:
+        print_comparison(report)
     print(f"report: {path} and {path.with_suffix('.html')}")
 
 
