@@ -2,10 +2,14 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from recsys.cli import CONFIG_OPTION
+
+if TYPE_CHECKING:
+    from recsys.workspace import Workspace
 
 
 @click.command()
@@ -75,13 +79,23 @@ def tune(config_path: Path, stage: str, trials: int, timeout_minutes: float | No
 @click.command()
 @CONFIG_OPTION
 @click.option("--test-start", help="ISO date from which to measure, instead of split.test_start; UTC without a zone")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Where to write; report.json of the project")
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(path_type=Path),
+    help="Where to write; report.json or replay.json of the project",
+)
 @click.option(
     "--against",
     type=click.Path(path_type=Path),
     help="An earlier report.json of the same test start: say what has changed since, user by user, and how surely",
 )
-def evaluate(config_path: Path, test_start: str | None, json_path: Path | None, against: Path | None) -> None:
+@click.option(
+    "--replay", type=click.Choice(["impressions"]), help="Order only what logged impressions showed; writes replay.json"
+)
+def evaluate(
+    config_path: Path, test_start: str | None, json_path: Path | None, against: Path | None, replay: str | None
+) -> None:
     """Measure models that know nothing of what happened from test_start on; writes report.json and report.html."""
     from recsys.errors import ConfigError
     from recsys.workspace import Workspace
@@ -90,6 +104,13 @@ def evaluate(config_path: Path, test_start: str | None, json_path: Path | None, 
     cut = _parsed(test_start) if test_start else workspace.config.split.test_start
     if cut is None:
         raise ConfigError(f"{config_path}: split.test_start is not set; set it, or give --test-start ISO-DATE")
+    if replay and against:
+        raise click.UsageError(
+            "--against compares reports of `recsys evaluate` without --replay; leave one of them out"
+        )
+    if replay:
+        _replay(workspace, cut, json_path or workspace.root / "replay.json")
+        return
     import polars as pl
 
     from training.evaluate import evaluate as evaluate_models
@@ -113,6 +134,19 @@ def evaluate(config_path: Path, test_start: str | None, json_path: Path | None, 
     if earlier is not None:
         print_comparison(report)
     print(f"report: {path} and {path.with_suffix('.html')}")
+
+
+def _replay(workspace: "Workspace", cut: datetime, path: Path) -> None:
+    from training.pipeline import Pipeline
+    from training.publishing import bundle_id
+    from training.replay import replay
+    from training.replay_page import print_replay, write_replay
+
+    pipeline = Pipeline(workspace, cut=cut)
+    report = replay(pipeline, bundle=bundle_id(pipeline))
+    write_replay(report, path)
+    print_replay(report)
+    print(f"report: {path}")
 
 
 def _parsed(date: str) -> datetime:
