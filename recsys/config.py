@@ -19,6 +19,8 @@ Positive = Annotated[int, Meta(gt=0)]
 PositiveFloat = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Precision = Literal["auto", "fp32", "fp16", "int8"]
+Cutoffs = tuple[Positive, ...]
+SomeCutoffs = Annotated[Cutoffs, Meta(min_length=1)]
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -141,8 +143,53 @@ class Ranker(Stage, frozen=True):
     """Leaves of a tree."""
     learning_rate: PositiveFloat = 0.05
     """Share of each tree."""
+    rows_in_leaf: Positive | None = None
+    """At least so many rows in a leaf; not set: one row in 500, and from 20 to 200."""
+    feature_share: Annotated[float, Meta(gt=0, le=1)] = 0.7
+    """Share of the features that a tree may look at."""
+    l2: Annotated[float, Meta(ge=0)] = 20.0
+    """How strongly leaves of few rows are held near 0."""
+    truncation: Positive = 30
+    """So many places at the top of a list are what is learned to get right."""
+    learn_from: Literal["auto", "retrieved", "impressions", "both"] = "auto"
+    """The lists to learn from: candidates as they are retrieved, what logged impressions showed, or both; auto:
+    impressions where a thousand or more were answered, both where fewer were, retrieved where there are none."""
+    debias_positions: bool = True
+    """Whether what was chosen out of an impression counts as if all places of a list were looked at alike. Without it,
+    what stood at the top passes for good."""
+    monotone: dict[str, Literal["increasing", "decreasing"]] = {}
+    """Features, by their names in docs/features.md, that may move the score in one direction only, as in
+    { item_price = "decreasing" }."""
     seed: int = 0
     """The same seed gives the same model."""
+
+
+class Evaluation(Stage, frozen=True):
+    """What `recsys evaluate` reports: each metric at one or several k, the number of items that it looks at from the
+    top of a list. An empty list leaves a metric out."""
+
+    recall_at: SomeCutoffs = (10, 20, 100)
+    """Of what a user chose, the share that stands in the top k."""
+    ndcg_at: SomeCutoffs = (10,)
+    """The same, where a find counts more the higher it stands. The smallest k is what models are compared by."""
+    mrr_at: Cutoffs = (10,)
+    """1 / rank of the first find."""
+    map_at: Cutoffs = (10,)
+    """Mean over the finds of the share of finds down to each."""
+    hit_rate_at: Cutoffs = (10,)
+    """Share of the users for whom anything is found."""
+    coverage_at: Cutoffs = (10,)
+    """Share of the catalogue that is recommended to anybody."""
+    novelty_at: Cutoffs = (10,)
+    """How rare the recommended items are, in bits: 1 more for half as many users."""
+    diversity_at: tuple[Annotated[int, Meta(ge=2)], ...] = (10,)
+    """How different the items of a list are by their texts: 0 for the same text, 1 for nothing in common."""
+
+    @property
+    def deepest(self) -> int:
+        """The longest list that any metric looks at."""
+        finds = (*self.recall_at, *self.ndcg_at, *self.mrr_at, *self.map_at, *self.hit_rate_at)
+        return max(*finds, *self.coverage_at, *self.novelty_at, *self.diversity_at)
 
 
 class Features(Stage, frozen=True):
@@ -196,6 +243,7 @@ class Config(Stage, frozen=True):
     finetune: Finetune = field(default_factory=Finetune)
     retrieval: Retrieval = field(default_factory=Retrieval)
     ranker: Ranker = field(default_factory=Ranker)
+    evaluation: Evaluation = field(default_factory=Evaluation)
     features: Features = field(default_factory=Features)
     serving: Serving = field(default_factory=Serving)
 

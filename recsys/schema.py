@@ -26,6 +26,9 @@ QUERY: Final = "query"
 ITEMS: Final = "items"
 """Of an impression, in the order shown."""
 
+SURFACE: Final = "surface"
+"""Of an impression: where it was shown."""
+
 TITLE: Final = "title"
 CATEGORY: Final = "category"
 PRICE: Final = "price"
@@ -63,7 +66,7 @@ OPTIONAL: Final[dict[str, dict[str, pl.DataType]]] = {
     "interactions": {EVENT_ID: pl.String(), REQUEST_ID: pl.String(), VALUE: pl.Float64(), QUERY: pl.String()},
     "impressions": {
         "propensities": pl.List(pl.Float64()),
-        "surface": pl.String(),
+        SURFACE: pl.String(),
         "bundle": pl.String(),
         QUERY: pl.String(),
     },

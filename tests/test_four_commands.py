@@ -36,6 +36,12 @@ def test_evaluate_measures_what_train_made_and_trains_nothing_again(trained_shop
     assert report["bundle"] == champion
     assert report["models"]["recsys"]["all"]["ndcg@10"] > report["models"]["popularity"]["all"]["ndcg@10"]
     assert (tmp_path / "out.html").exists()
+    again = tmp_path / "again.json"
+    done = recsys("evaluate", "--config", trained_shop.config, "--json", again, "--against", tmp_path / "out.json")
+    assert f"recsys on all, since {champion}" in done.stdout
+    compared = read_report(again)["comparison"]["tasks"]["all"]
+    assert compared["users"] == report["users"]["all"]
+    assert {one["difference"] for one in compared["metrics"].values()} == {0.0}
 
 
 @ONCE

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess  # the server that the demo starts is our own command
 import sys
 import time
@@ -49,7 +50,8 @@ def demo(folder: Path) -> None:
     from recsys.errors import DataError
     from recsys.importing import import_tables
     from recsys.workspace import Workspace
-    from training.evaluate import evaluate
+    from training.evaluate import evaluate, users_file
+    from training.paired import users_path
     from training.pipeline import Pipeline
     from training.publishing import bundle_id, publish_models
     from training.report import print_table, write_report
@@ -72,6 +74,7 @@ def demo(folder: Path) -> None:
     bundle = publish_models(pipeline, report)
     report["seconds"]["publish"] = time.monotonic() - started
     write_report(report, folder / "report.json", folder / "report.html")
+    shutil.copyfile(users_file(pipeline), users_path(folder / "report.json"))
 
     state = pipeline.window(pipeline.cut, None)
     user = state.users[0]

@@ -7,46 +7,41 @@ time, with a history that never held them.
 
 import resource
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightgbm as lgb
 import msgspec
 import numpy as np
+import polars as pl
 
-from features.recommender import Prepared, Ranker, Recommender, UntrainedRanker, by_score
+from features.recommender import UntrainedRanker
 from recsys.errors import DataError
-from recsys.metrics import RECALL_AT, per_user_metrics, summarise
-from recsys.progress import progress
+from recsys.list_quality import self_information
 from recsys.retrieval import CHANNELS
-from recsys.retrieval.merge import best
+from recsys.schema import EVENT_TYPE, USER_ID
 from recsys.split import split_by_time
-from recsys.state import Floats, Mask, Positions, UserState
+from recsys.state import Mask, Positions
 from training import baselines
+from training.calibration import calibration
+from training.newcomers import measure_newcomers
 from training.pipeline import Pipeline
-from training.ranker import score_all
+from training.ranked_lists import Ranked, lists_by_scores, rank_cases
+from training.slices import slices_of
+from training.tally import Tally
+from training.waterfall import waterfall
 from training.windows import Window
+from training.yardstick import Case, Yardstick, users_of_items
 
-TOP = max(RECALL_AT)
-USERS_AT_ONCE = 64
 REPORT_FILE = "measured.json"
-
-
-@dataclass(frozen=True)
-class Case:
-    """A user in a task: what is known, what may not be ranked, and what was then chosen."""
-
-    user: UserState
-    exclude: Mask
-    relevant: frozenset[int]
+USERS_FILE = "users.parquet"
 
 
 def cases_of(window: Window, hidden: Mask) -> dict[str, list[Case]]:
     """The cases of each task; a user with nothing to find is left out of the task."""
     tasks: dict[str, list[Case]] = {"all": [], "new": [], "cold": []}
-    for user, labels in zip(window.states, window.labels, strict=True):
+    for user_id, user, labels in zip(window.users, window.states, window.labels, strict=True):
         seen = np.zeros(len(hidden), dtype=np.bool_)
         seen[user.history] = True
         nothing = np.zeros(len(hidden), dtype=np.bool_)
@@ -57,12 +52,14 @@ def cases_of(window: Window, hidden: Mask) -> dict[str, list[Case]]:
         ):
             relevant = frozenset(item for item in labels if not exclude[item])
             if relevant:
-                tasks[task].append(Case(state, exclude, relevant))
+                tasks[task].append(Case(state, exclude, relevant, user_id))
     return tasks
 
 
-def measure(pipeline: Pipeline) -> dict[str, Any]:
+def measure(pipeline: Pipeline, folder: Path | None = None) -> dict[str, Any]:
     """Every model on every task that it can do, and what explains the figures: the report but for its frame.
+
+    folder  where to leave USERS_FILE, the values of each user: see training.paired
 
     Raises DataError when nobody who is known before the cut chose anything after it.
     """
@@ -73,7 +70,9 @@ def measure(pipeline: Pipeline) -> dict[str, Any]:
             f"no user with a past before {pipeline.cut} has a label after it, so nothing can be measured; "
             "set split.test_start or --test-start earlier"
         )
-    known, _ = split_by_time(pipeline.interactions, pipeline.cut)
+    known, later = split_by_time(pipeline.interactions, pipeline.cut)
+    chosen = later.filter(pl.col(EVENT_TYPE).is_in(pipeline.config.label_types))
+    had = users_of_items(known, pipeline.catalogue)
     text = pipeline.text
     finetuned = text.scorer(pipeline.cut)
     simple: dict[str, tuple[baselines.Scores, Sequence[str]]] = {
@@ -85,22 +84,35 @@ def measure(pipeline: Pipeline) -> dict[str, Any]:
     simple["zero_shot_text"] = (baselines.zero_shot_text(text.pretrained), ("all", "new", "cold"))
     simple["text_model"] = (baselines.by_text(finetuned, window.items.now), ("all", "new", "cold"))
     simple["text_and_popularity"] = (baselines.by_text_and_popularity(finetuned, window.items), ("all", "new"))
-    models: dict[str, dict[str, Any]] = {}
+    at = pipeline.config.evaluation
+    rarity = self_information(had, of=known[USER_ID].n_unique())
+    tally = Tally(Yardstick(at, rarity, text.pretrained), tasks)
     for name, (scores, can_do) in simple.items():
-        models[name] = {
-            task: _measure_scores(name, task, scores, cases) if task in can_do else None
-            for task, cases in tasks.items()
-        }
-    ours: dict[str, Any] = {}
+        for task, cases in tasks.items():
+            is_done = task in can_do
+            top = lists_by_scores(f"{name} on {task}", scores, cases, at.deepest) if is_done else None
+            tally.add(name, task, top)
+    explained: dict[str, Any] = {}
+    slices: dict[str, list[dict[str, Any]]] = {}
     for name, scorer in (("recsys_no_text", None), ("recsys", finetuned)):
         booster = pipeline.ranker(with_text=scorer is not None)
         recommender = pipeline.recommender(window.items, scorer)
-        models[name] = {"cold": None}
         for task in ("all", "new"):
-            measured, prepared = _measure_recommender(name, task, recommender, booster, tasks[task])
-            models[name][task] = measured
+            ranked = rank_cases(f"{name} on {task}", recommender, booster, tasks[task])
+            tally.add(name, task, [one.first(at.deepest) for one in ranked])
+            if name == "recsys":
+                slices[task] = slices_of(tally, task, pipeline.catalogue, had, chosen)
             if name == "recsys" and task == "all":
-                ours = {"importance": _importance(booster), "channels": _channels(prepared, tasks["all"])}
+                explained = {"importance": _importance(booster), **_of_candidates(ranked, tasks[task])}
+        tally.add(name, "cold", None)
+
+    def rank(cases: Sequence[Case]) -> list[Positions]:
+        return [one.first(at.deepest) for one in rank_cases("recsys on new users", recommender, booster, cases)]
+
+    strangers = measure_newcomers(pipeline, known, chosen, rank, window.items.popularity)
+    slices["all"] = strangers + slices["all"]
+    if folder is not None:
+        tally.users().write_parquet(folder / USERS_FILE)
     curve = [
         {
             "step": point["step"],
@@ -113,8 +125,11 @@ def measure(pipeline: Pipeline) -> dict[str, Any]:
     ]
     return {
         "users": {task: len(cases) for task, cases in tasks.items()},
-        "models": models,
-        **ours,
+        "models": tally.models,
+        "paired": tally.paired(),
+        "by_k": tally.by_k(),
+        "slices": slices,
+        **explained,
         **({"curves": {"text": curve}} if curve else {}),
         "text": {key: text.about[key] for key in ("uses_pretrained", "validation", "texts", "tower", "encoders")},
     }
@@ -127,15 +142,22 @@ def evaluate(pipeline: Pipeline, *, bundle: str) -> dict[str, Any]:
     _ = pipeline.text
     for with_text in (True, False):
         pipeline.ranker(with_text=with_text)
-
-    def build(folder: Path) -> None:
-        measured = {**measure(pipeline), "peak_memory_mb": peak_memory_mb()}
-        (folder / REPORT_FILE).write_bytes(msgspec.json.encode(measured))
-
-    folder = pipeline.stages.run("evaluate", pipeline.key, build)
-    measured: dict[str, Any] = msgspec.json.decode((folder / REPORT_FILE).read_bytes())
+    measured: dict[str, Any] = msgspec.json.decode((_folder(pipeline) / REPORT_FILE).read_bytes())
     frame = {"dataset": pipeline.config.name, "test_start": pipeline.cut.isoformat(), "bundle": bundle}
     return {**frame, **measured, "seconds": dict(pipeline.stages.seconds)}
+
+
+def users_file(pipeline: Pipeline) -> Path:
+    """Where `evaluate` left the values of each user: see training.paired."""
+    return _folder(pipeline) / USERS_FILE
+
+
+def _folder(pipeline: Pipeline) -> Path:
+    def build(folder: Path) -> None:
+        measured = {**measure(pipeline, folder), "peak_memory_mb": peak_memory_mb()}
+        (folder / REPORT_FILE).write_bytes(msgspec.json.encode(measured))
+
+    return pipeline.stages.run("evaluate", [pipeline.key, pipeline.config.evaluation], build)
 
 
 def peak_memory_mb() -> float:
@@ -144,35 +166,13 @@ def peak_memory_mb() -> float:
     return most / 1024**2 if sys.platform == "darwin" else most / 1024  # bytes on macOS, else KiB
 
 
-def _measure_scores(name: str, task: str, scores: Callable[[UserState], Floats], cases: list[Case]) -> Any:
-    top = []
-    with progress(f"measuring {name} on {task}", len(cases)) as advance:
-        for case in cases:
-            top.append(best(np.where(case.exclude, -np.inf, scores(case.user)), TOP))
-            advance()
-    return _summary(top, cases)
-
-
-def _measure_recommender(
-    name: str, task: str, recommender: Recommender, booster: Ranker, cases: list[Case]
-) -> tuple[Any, list[Prepared]]:
-    top: list[Positions] = []
-    prepared: list[Prepared] = []
-    with progress(f"measuring {name} on {task}", len(cases)) as advance:
-        for start in range(0, len(cases), USERS_AT_ONCE):
-            part = [
-                recommender.prepare(case.user, case.exclude, recommender.signals(case.user))
-                for case in cases[start : start + USERS_AT_ONCE]
-            ]
-            for one, scores in zip(part, score_all(booster, part), strict=True):
-                top.append(one.candidates.positions[by_score(scores)][:TOP])
-            prepared += part
-            advance(len(part))
-    return _summary(top, cases), prepared
-
-
-def _summary(top: list[Positions], cases: list[Case]) -> Any:
-    return summarise(per_user_metrics(top, [case.relevant for case in cases])) if cases else None
+def _of_candidates(ranked: Sequence[Ranked], cases: Sequence[Case]) -> dict[str, Any]:
+    candidates, relevant = [one.candidates for one in ranked], [case.relevant for case in cases]
+    return {
+        "channels": _channels(ranked, cases),
+        "waterfall": waterfall(candidates, relevant),
+        "calibration": calibration([one.positions for one in candidates], [one.scores for one in ranked], relevant),
+    }
 
 
 def _importance(booster: lgb.Booster | UntrainedRanker) -> dict[str, float]:
@@ -182,10 +182,10 @@ def _importance(booster: lgb.Booster | UntrainedRanker) -> dict[str, float]:
     return dict(sorted(zip(booster.feature_name(), gains, strict=True), key=lambda pair: -pair[1]))
 
 
-def _channels(prepared: list[Prepared], cases: list[Case]) -> dict[str, dict[str, float]]:
+def _channels(ranked: Sequence[Ranked], cases: Sequence[Case]) -> dict[str, dict[str, float]]:
     """For each channel the mean share of the relevant items that it brought, and that nobody else brought."""
     shares = np.zeros((len(cases), len(CHANNELS), 2))
-    for row, (one, case) in enumerate(zip(prepared, cases, strict=True)):
+    for row, (one, case) in enumerate(zip(ranked, cases, strict=True)):
         found = one.candidates.brought[np.isin(one.candidates.positions, list(case.relevant))]
         shares[row, :, 0] = found.sum(axis=0)
         shares[row, :, 1] = found[found.sum(axis=1) == 1].sum(axis=0)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
+import polars as pl
 
 from features.recommender import Recommender, TextSide, UntrainedRanker
 from features.store import BehaviourStore
@@ -20,10 +21,11 @@ from features.weights import weigh
 from recsys.bundle_files import RANKER_FILE
 from recsys.catalogue import Catalogue
 from recsys.config import Finetune
+from recsys.config import Ranker as RankerConfig
 from recsys.errors import DataError
-from recsys.interest import InterestScorer
+from recsys.interest import InterestScorer, signal_names
 from recsys.progress import progress
-from recsys.schema import TABLES, TIMESTAMP
+from recsys.schema import SURFACE, TABLES, TIMESTAMP
 from recsys.split import cold_items, earlier_windows
 from recsys.state import ItemState, Mask
 from recsys.workspace import Workspace
@@ -31,7 +33,10 @@ from training.encoder import TextEncoder
 from training.finetune import finetune
 from training.lessons import Tables
 from training.pretrained import encoder_files, encoder_folder
-from training.ranker import RankerRows, ranker_rows, train_ranker
+from training.ranker import RankerRows, gains_of, ranker_rows, train_ranker
+from training.ranker_settings import check_monotone
+from training.shown_lists import ShownList, open_shown, shown_lists
+from training.shown_rows import ENOUGH_LISTS, MOST_PLACES, drawn, shown_rows, surfaces_of
 from training.stages import Stages, hash_of_file, key_of
 from training.text_stage import TextModel, save_text_model
 from training.walk import Measured, forget_walk, unwatched
@@ -66,6 +71,7 @@ class Pipeline:
             )
         self.store = BehaviourStore.of(workspace)
         self.features = self.store.features
+        check_monotone(self.config.ranker, self.features.names(signal_names(self.config.label_types)))
         known = Catalogue.load(workspace, as_of=self.cut)
         project = self.features.project
         self.users = workspace.read_table("users") if project.user_attributes else None
@@ -96,13 +102,21 @@ class Pipeline:
     @cached_property
     def ranker_key(self) -> str:
         """A hash of all that a ranker without the text model depends on."""
+        return self.ranker_key_with(self.config.ranker)
+
+    def ranker_key_with(self, ranker: RankerConfig) -> str:
+        """The ranker_key under other settings of the ranker."""
         attributes = self.config.features.item_attributes, self.config.features.user_attributes
-        return key_of([self.data_key, attributes, self.config.retrieval, self.config.ranker, self.cut])
+        return key_of([self.data_key, attributes, self.config.retrieval, ranker, self.cut])
 
     @cached_property
     def key(self) -> str:
         """A hash of all that the models together depend on."""
-        return key_of([self.text_key, self.ranker_key])
+        return self.key_with(self.config.ranker)
+
+    def key_with(self, ranker: RankerConfig) -> str:
+        """The key under other settings of the ranker."""
+        return key_of([self.text_key, self.ranker_key_with(ranker)])
 
     @cached_property
     def encoder(self) -> Path:
@@ -175,8 +189,7 @@ class Pipeline:
         features = self.features.names(self.text.signals if with_text else ())
 
         def build(folder: Path) -> None:
-            found = [self._rows(at, with_text=with_text) for at in range(len(self.windows))]
-            parts = [rows for rows in found if rows is not None]
+            parts = self.ranker_parts(with_text=with_text)
             if not parts:
                 print(f"{name}: nothing to learn from yet, items go by text and popularity", file=sys.stderr)
                 return
@@ -198,12 +211,54 @@ class Pipeline:
             label_weights=self.label_weights,
         )
 
-    def _rows(self, at: int, *, with_text: bool) -> RankerRows | None:
-        """The rows of a window, with interest scores of a text model that saw nothing of it."""
-        start, end = self.spans[at]
-        scorer = self.text.scorer(start) if with_text else None
-        window = self.window(start, end)
-        return ranker_rows(self.recommender(window.items, scorer), window, seed=self.config.ranker.seed + at)
+    def shown_lists(self, start: datetime, end: datetime | None, *, most: int | None = None) -> list[ShownList]:
+        """The impressions of a time, with what was chosen of them: before the cut, if they begin before it.
+
+        most  items of an impression that are looked at, from the top; None: all
+        """
+        if self.impressions is None:
+            return []
+        inside = pl.col(TIMESTAMP) >= start
+        if end is not None:
+            inside &= pl.col(TIMESTAMP) < end
+        known = self.interactions
+        if start < self.cut:
+            known = known.filter(pl.col(TIMESTAMP) < self.cut)
+        return shown_lists(self.impressions.filter(inside), known, self.catalogue, self.label_weights, most=most)
+
+    def ranker_parts(self, *, with_text: bool) -> list[RankerRows]:
+        """What the ranker learns from: the rows of each window that has any, oldest first."""
+        learn_from = self.config.ranker.learn_from
+        lists = [self._drawn(at) if learn_from != "retrieved" else [] for at in range(len(self.windows))]
+        if learn_from == "auto":
+            learn_from = "impressions" if sum(map(len, lists)) >= ENOUGH_LISTS else "both"
+        found = []
+        for at, own in enumerate(lists):
+            start, end = self.spans[at]
+            # A text model that saw nothing of the window.
+            scorer = self.text.scorer(start) if with_text else None
+            seed, gain_of = self.config.ranker.seed + at, gains_of(self.label_weights.values())
+            parts = []
+            if learn_from != "impressions":
+                window = self.window(start, end)
+                parts.append(ranker_rows(self.recommender(window.items, scorer), window, gain_of=gain_of, seed=seed))
+            if own:
+                shown = open_shown(self.store, self.catalogue, own, start=start)
+                recommender = self.recommender(shown.items, scorer)
+                parts.append(shown_rows(recommender, shown, gain_of=gain_of, surfaces=self._surfaces))
+            found += [RankerRows.joined(some)] if (some := [rows for rows in parts if rows is not None]) else []
+        return found
+
+    def _drawn(self, at: int) -> list[ShownList]:
+        """The impressions of a window that are learned from."""
+        return drawn(self.shown_lists(*self.spans[at], most=MOST_PLACES), seed=self.config.ranker.seed + at)
+
+    @cached_property
+    def _surfaces(self) -> list[str]:
+        """Every surface that something was shown on before the cut."""
+        if self.impressions is None or SURFACE not in self.impressions.columns:
+            return surfaces_of([None])
+        return surfaces_of(self.impressions.filter(pl.col(TIMESTAMP) < self.cut)[SURFACE].unique())
 
     def _span(self) -> tuple[datetime, datetime]:
         first, last = self.interactions[TIMESTAMP].min(), self.interactions[TIMESTAMP].max()

@@ -1,13 +1,18 @@
-"""The ranker: LightGBM lambdarank on the candidates of several windows before the cut.
+"""The ranker: LightGBM lambdarank on lists of several windows before the cut.
 
-Each user of a window gives two groups: every item may be recommended, and only items that are new to the user. Without
-the second, what users buy again would be nearly all that the ranker learns from.
+Each user of a window gives two groups of candidates as they are retrieved: every item may be recommended, and only
+items that are new to the user. Without the second, what users buy again would be nearly all that the ranker learns
+from. Logged impressions give further groups: training.shown_rows.
+
+Where an item of an impression stood is no feature. LightGBM adds to each score, while it learns, a term of its own for
+that place, so that the trees need not explain what the place does: https://github.com/microsoft/LightGBM/pull/5929.
 
 Burges, "From RankNet to LambdaRank to LambdaMART: an overview", 2010.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import lightgbm as lgb
 import numpy as np
@@ -17,6 +22,8 @@ from features.recommender import Prepared, Ranker, Recommender
 from recsys.config import Ranker as RankerConfig
 from recsys.progress import progress
 from recsys.state import UserState
+from training.place_bias import PlaceBias
+from training.ranker_settings import parameters
 from training.windows import Window
 
 NEGATIVES = 50
@@ -24,11 +31,7 @@ NEGATIVES = 50
 
 EARLY_STOPPING_TREES = 40
 
-ROWS_IN_LEAF = (20, 200)
-"""At least so many: large leaves keep a tree from learning single users by heart. Fewer where there are few rows."""
-
-ROWS_A_LEAF = 500
-"""One row in so many is the least of a leaf, within ROWS_IN_LEAF."""
+NDCG: Final = "ndcg@10"
 
 
 @dataclass(frozen=True)
@@ -36,23 +39,36 @@ class RankerRows:
     """Training rows, group after group.
 
     matrix  float32 (n, n_features); gains int32 (n,), 0 = not chosen; groups int64 (n_groups,) sizes
+    places  int32 (n,), a number for each surface and place that an item was shown at, 0 for candidates that were not
+            shown; None: none was
     """
 
     matrix: NDArray[np.float32]
     gains: NDArray[np.int32]
     groups: NDArray[np.int64]
+    places: NDArray[np.int32] | None = None
 
     @classmethod
     def joined(cls, parts: Sequence["RankerRows"]) -> "RankerRows":
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("matrix", "gains", "groups")))
+        matrix, gains, groups = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("matrix", "gains", "groups")
+        )
+        if all(part.places is None for part in parts):
+            return cls(matrix, gains, groups)
+        places = [np.zeros(len(part.gains), np.int32) if part.places is None else part.places for part in parts]
+        return cls(matrix, gains, groups, np.concatenate(places))
 
 
-def ranker_rows(recommender: Recommender, window: Window, *, seed: int) -> RankerRows | None:
+def gains_of(weights: Iterable[float]) -> dict[float, int]:
+    """The gain of each weight of the labels: its rank among them, 1 = lowest."""
+    return {weight: gain for gain, weight in enumerate(sorted(set(weights)), 1)}
+
+
+def ranker_rows(
+    recommender: Recommender, window: Window, *, gain_of: Mapping[float, int], seed: int
+) -> RankerRows | None:
     """The rows of a window: candidates as at serving, labelled with what was then chosen; None when none was."""
     random = np.random.default_rng(seed)
-    gain_of = {
-        weight: gain for gain, weight in enumerate(sorted({w for own in window.labels for w in own.values()}), 1)
-    }
     matrices, gains = [], []
     with progress(f"ranker rows from {window.start:%Y-%m-%d}", len(window.users)) as advance:
         for user, labels in zip(window.states, window.labels, strict=True):
@@ -84,6 +100,14 @@ def _sample(gains: NDArray[np.int64], random: np.random.Generator) -> NDArray[np
     return np.sort(np.concatenate([chosen, random.permutation(others)[:NEGATIVES]]))
 
 
+@dataclass(frozen=True)
+class Probe:
+    """So many trees order the latest window best, and the ndcg@10 of its groups that they reach."""
+
+    trees: int
+    ndcg: float
+
+
 def train_ranker(
     earlier: RankerRows, latest: RankerRows | None, features: Sequence[str], config: RankerConfig
 ) -> lgb.Booster:
@@ -91,50 +115,58 @@ def train_ranker(
 
     latest  None when there is one window only: then config.trees are learned, without early stopping.
     """
-    parameters = {
-        "objective": "lambdarank",
-        "metric": "ndcg",
-        "eval_at": [10],
-        "lambdarank_truncation_level": 30,
-        "num_leaves": config.leaves,
-        "learning_rate": config.learning_rate,
-        "min_data_in_leaf": int(np.clip(len(earlier.gains) // ROWS_A_LEAF, *ROWS_IN_LEAF)),
-        "feature_fraction": 0.7,
-        "bagging_fraction": 0.8,
-        "bagging_freq": 1,
-        "lambda_l2": 20.0,
-        "max_bin": 63,
-        "seed": config.seed,
-        "deterministic": True,
-        "force_row_wise": True,
-        "verbosity": -1,
-    }
+    settings = parameters(config, features, len(earlier.gains))
     trees = config.trees
     if latest is not None:
-        train = _dataset(earlier, features)
-        with progress("choosing the number of trees", config.trees) as advance:
-            probe = lgb.train(
-                parameters,
-                train,
-                config.trees,
-                valid_sets=[_dataset(latest, features, reference=train)],
-                callbacks=[
-                    lgb.early_stopping(EARLY_STOPPING_TREES, verbose=False),
-                    lambda env: advance(note=_ndcg(env)),
-                ],
-            )
-        trees = probe.best_iteration
+        trees = probe(earlier, latest, features, config).trees
         earlier = RankerRows.joined([earlier, latest])
     with progress("training the ranker", trees) as advance:
-        return lgb.train(parameters, _dataset(earlier, features), trees, callbacks=[lambda env: advance()])
+        return lgb.train(settings, _dataset(earlier, features, config), trees, callbacks=[lambda env: advance()])
 
 
-def _dataset(rows: RankerRows, features: Sequence[str], reference: lgb.Dataset | None = None) -> lgb.Dataset:
-    return lgb.Dataset(rows.matrix, rows.gains, group=rows.groups, feature_name=list(features), reference=reference)
+def probe(earlier: RankerRows, latest: RankerRows, features: Sequence[str], config: RankerConfig) -> Probe:
+    """Learn from the earlier windows until the latest is no longer ordered better.
+
+    Where places are debiased, better is what explains the choices better together with the places: by scores alone the
+    log is ordered best by a ranker that has learned the places after all.
+    """
+    settings = parameters(config, features, len(earlier.gains))
+    bias = None
+    if config.debias_positions and latest.places is not None:
+        bias = PlaceBias(latest.places, latest.gains, latest.groups)
+        settings["metric"] = "None"
+
+    def with_places(scores: NDArray[np.float64], _: lgb.Dataset) -> tuple[str, float, bool]:
+        assert bias is not None
+        return NDCG, bias.ndcg(scores), True
+
+    train = _dataset(earlier, features, config)
+    with progress("choosing the number of trees", config.trees) as advance:
+        found = lgb.train(
+            settings,
+            train,
+            config.trees,
+            valid_sets=[_dataset(latest, features, config, reference=train)],
+            feval=None if bias is None else with_places,
+            callbacks=[
+                lgb.early_stopping(EARLY_STOPPING_TREES, verbose=False),
+                lambda env: advance(note=_ndcg(env)),
+            ],
+        )
+    return Probe(found.best_iteration, float(found.best_score["valid_0"][NDCG]))
+
+
+def _dataset(
+    rows: RankerRows, features: Sequence[str], config: RankerConfig, reference: lgb.Dataset | None = None
+) -> lgb.Dataset:
+    places = rows.places if config.debias_positions else None
+    return lgb.Dataset(
+        rows.matrix, rows.gains, group=rows.groups, feature_name=list(features), reference=reference, position=places
+    )
 
 
 def _ndcg(env: lgb.callback.CallbackEnv) -> str:
-    return f"ndcg@10 {env.evaluation_result_list[0][2]:.4f}" if env.evaluation_result_list else ""
+    return f"{NDCG} {env.evaluation_result_list[0][2]:.4f}" if env.evaluation_result_list else ""
 
 
 def score_all(ranker: Ranker, prepared: Sequence[Prepared]) -> list[NDArray[np.float64]]:

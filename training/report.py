@@ -1,6 +1,6 @@
 """The report of an evaluation: report.json for machines, report.html for people, one table for the terminal.
 
-Reads   a report (see Report), made by training.evaluate
+Reads   a report (see training.report_schema), made by training.evaluate
 Writes  report.json and report.html beside each other; the page needs no other file and no network
 
 Protocol and metrics are those of recsys.metrics and recsys.split; this module only checks and shows numbers.
@@ -8,133 +8,17 @@ Protocol and metrics are those of recsys.metrics and recsys.split; this module o
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, NotRequired, TypedDict
+from typing import Any
 
 import msgspec
-from msgspec import Meta
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from recsys.errors import DataError
+from training.report_check import main_metrics, validate_report
 from training.report_page import best_values, render_page
-
-Share = Annotated[float, Meta(ge=0, le=1)]
-Interval = tuple[Share, Share]
-AtLeastZero = Annotated[float, Meta(ge=0)]
-Count = Annotated[int, Meta(ge=0)]
-
-Metrics = TypedDict(
-    "Metrics",
-    {
-        "recall@10": Share,
-        "recall@10_ci": Interval,
-        "recall@20": Share,
-        "recall@20_ci": Interval,
-        "recall@100": Share,
-        "recall@100_ci": Interval,
-        "ndcg@10": Share,
-        "ndcg@10_ci": Interval,
-    },
-)
-"""What recsys.metrics.summarise returns: each mean over users, and its 95 % interval beside it."""
-
-
-class Tasks(TypedDict):
-    """One model on each task; None where the model cannot do it (a popularity has nothing to say on cold items)."""
-
-    all: Metrics | None
-    new: Metrics | None
-    cold: Metrics | None
-
-
-class Users(TypedDict):
-    """How many users each task is measured on."""
-
-    all: Count
-    new: Count
-    cold: Count
-
-
-CurvePoint = TypedDict(
-    "CurvePoint",
-    {
-        "step": Count,
-        "loss": AtLeastZero | None,
-        "validation_ndcg@10": Share | None,
-        "held_out_ndcg@10": Share | None,
-        "asked_ndcg@10": NotRequired[Share | None],
-    },
-)
-"""Training so far: validation_ndcg@10 on what users chose after the training cut, held_out_ndcg@10 on items kept from
-it, asked_ndcg@10 on what they chose after typing a query."""
-
-
-class Tower(TypedDict):
-    """What the user tower learned for one label: see training.user_tower."""
-
-    age_power: float
-    occasions_power: float
-    type_weight: dict[str, AtLeastZero]
-    query_share: Share
-
-
-class TextCounts(TypedDict):
-    """Items; those without a text; those whose text was cut off."""
-
-    items: Count
-    empty: Count
-    cut: Count
-
-
-class TextFigures(TypedDict):
-    """The text model: which one serves, and why. Of each encoder at least {"kept"} or, in float32, {"difference"}."""
-
-    uses_pretrained: bool
-    validation: dict[str, dict[str, Share]]
-    texts: TextCounts
-    tower: dict[str, Tower]
-    encoders: dict[str, dict[str, Any]]
-
-
-class Channel(TypedDict):
-    """recall: share of the relevant items among its candidates; alone: share that no other channel found."""
-
-    recall: Share
-    alone: Share
-
-
-class Report(TypedDict):
-    """report.json. Further keys are kept as they are."""
-
-    dataset: str
-    test_start: str
-    users: Users
-    models: Annotated[dict[str, Tasks], Meta(min_length=1)]
-    bundle: str
-    seconds: dict[str, AtLeastZero]
-    peak_memory_mb: AtLeastZero
-    curves: NotRequired[dict[str, list[CurvePoint]]]
-    importance: NotRequired[dict[str, AtLeastZero]]
-    channels: NotRequired[dict[str, Channel]]
-    text: NotRequired[TextFigures]
-
-
-TABLE_COLUMNS: Final = (
-    ("all", "ndcg@10"),
-    ("all", "recall@100"),
-    ("new", "ndcg@10"),
-    ("new", "recall@100"),
-    ("cold", "ndcg@10"),
-)
-
-
-def validate_report(report: Mapping[str, Any]) -> None:
-    """Raises DataError with the place in the report and what was expected there."""
-    try:
-        msgspec.convert(report, Report)
-    except msgspec.ValidationError as error:
-        raise DataError(f"report: {error}; training.report.Report lists every key") from error
+from training.report_text import is_clear
 
 
 def read_report(path: Path) -> dict[str, Any]:
@@ -162,6 +46,9 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
     """One table of models and tasks that fits 80 columns; best in bold, – where a model cannot do a task."""
     validate_report(report)
     best = best_values(report)
+    main = main_metrics(report)
+    columns = [(task, metric) for task in ("all", "new") for metric in (main.ndcg, main.deep_recall)]
+    columns.append(("cold", main.ndcg))
     users = report["users"]
     table = Table(
         title=f"{report['dataset']}, what {users['all']} users took from {report['test_start'][:10]} on",
@@ -170,13 +57,36 @@ def print_table(report: Mapping[str, Any], *, console: Console | None = None) ->
         caption_justify="left",
     )
     table.add_column("model", no_wrap=True)
-    for task, metric in TABLE_COLUMNS:
+    for task, metric in columns:
         table.add_column(f"{task}\n{metric}", justify="right", no_wrap=True)
     for name, tasks in report["models"].items():
         cells = [Text(name)]
-        for task, metric in TABLE_COLUMNS:
+        for task, metric in columns:
             value = None if tasks[task] is None else tasks[task][metric]
             text = "–" if value is None else f"{value:.3f}"
             cells.append(Text(text, style="bold" if value is not None and value == best[task, metric] else ""))
         table.add_row(*cells)
     (console or Console()).print(table)
+
+
+def print_comparison(report: Mapping[str, Any], *, console: Console | None = None) -> None:
+    """What has changed since an earlier report, a table a task that fits 80 columns; what is clear in bold."""
+    found = report["comparison"]
+    console = console or Console()
+    for task, compared in found["tasks"].items():
+        counts = {"only now": "only_here", "only then": "only_there", "left out, as their data changed": "changed"}
+        others = "".join(f"; {compared[key]} {words}" for words, key in counts.items() if compared[key])
+        table = Table(
+            title=f"{compared['model']} on {task}, since {found['bundle']}",
+            caption=f"{compared['users']} users in both{others}",
+            title_justify="left",
+            caption_justify="left",
+        )
+        table.add_column("metric", no_wrap=True)
+        for heading in ("then", "now", "difference", "95 % interval", "p"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for metric, one in compared["metrics"].items():
+            numbers = [f"{one['theirs']:.4f}", f"{one['ours']:.4f}", f"{one['difference']:+.4f}"]
+            numbers += ["{:+.4f} to {:+.4f}".format(*one["ci"]), f"{one['p']:.4f}"]
+            table.add_row(metric, *numbers, style="bold" if is_clear(one) else "")
+        console.print(table)

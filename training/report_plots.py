@@ -13,15 +13,14 @@ COLOURS_OF_MODELS: Final = {
     "text_model": OURS_SOFT,
     "text_and_popularity": OURS_SOFT,
 }
-PLOTTED_METRICS: Final = ("ndcg@10", "recall@100")
 
 
-def model_bars(models: Mapping[str, Any], task: str) -> Markup:
+def model_bars(models: Mapping[str, Any], task: str, metrics: Sequence[str]) -> Markup:
     """A bar for each model that does the task, with its 95 % interval, one panel a metric."""
     rows = {name: tasks[task] for name, tasks in models.items() if tasks[task] is not None}
     colours = [COLOURS_OF_MODELS.get(name, BASELINE) for name in rows]
-    with panels(len(PLOTTED_METRICS), rows=len(rows)) as (figure, axes):
-        for panel, metric in zip(axes, PLOTTED_METRICS, strict=True):
+    with panels(len(metrics), rows=len(rows)) as (figure, axes):
+        for panel, metric in zip(axes, metrics, strict=True):
             means = [row[metric] for row in rows.values()]
             lows, highs = zip(*(row[f"{metric}_ci"] for row in rows.values()), strict=True)
             draw_bars(panel, list(rows), means, colours=colours)
@@ -29,9 +28,11 @@ def model_bars(models: Mapping[str, Any], task: str) -> Markup:
             panel.hlines(range(len(rows)), lows, highs, color=MUTED, linewidth=1.5)
             label_bars(panel, [max(pair) for pair in zip(means, highs, strict=True)], [f"{mean:.3f}" for mean in means])
             panel.set_title(metric)
-        axes[1].tick_params(labelleft=False)
-        numbers = "; ".join(f"{name} {row['ndcg@10']:.3f}, {row['recall@100']:.3f}" for name, row in rows.items())
-        return as_svg(figure, f"ndcg@10 and recall@100 of each model: {numbers}")
+        for panel in axes[1:]:
+            panel.tick_params(labelleft=False)
+        values = {name: ", ".join(f"{row[metric]:.3f}" for metric in metrics) for name, row in rows.items()}
+        numbers = "; ".join(f"{name} {found}" for name, found in values.items())
+        return as_svg(figure, f"{' and '.join(metrics)} of each model: {numbers}")
 
 
 def training_curves(points: Sequence[Mapping[str, Any]]) -> Markup:

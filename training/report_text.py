@@ -6,6 +6,21 @@ from typing import Any, Final
 
 from training.user_tower import AGE_UNIT_DAYS
 
+METRICS: Final = {
+    "recall": "the share of what a user took that stands among the first {k}",
+    "ndcg": "the same for the first {k}, where a find counts more the higher it stands",
+    "mrr": "1 divided by the rank of the first find, 0 when there is none among the first {k}",
+    "map": "how pure the list is down to each find among the first {k}, over all that the user took",
+    "hit_rate": "the share of users for whom at least one of the first {k} was right",
+    "coverage": "the share of the catalogue that is among anybody's first {k}",
+    "novelty": "how rare the first {k} are, in bits: one more means half as many earlier users",
+    "diversity": "how different the first {k} are by their texts, 0 for the same and 1 for nothing in common",
+}
+TASTES: Final = ("novelty", "diversity")
+"""Metrics of which more is not always better."""
+
+LEVEL: Final = 0.05
+
 KINDS: Final = {
     "unseen": "for the first time",
     "held_out": "of items kept from training",
@@ -25,7 +40,7 @@ class TextInWords:
 
 
 def text_in_words(text: Mapping[str, Any]) -> TextInWords:
-    """Of the text section of a report (training.report.TextFigures)."""
+    """Of the text section of a report (training.report_schema.TextFigures)."""
     found = text["validation"]
     rows = []
     if found:
@@ -47,6 +62,25 @@ def text_in_words(text: Mapping[str, Any]) -> TextInWords:
     facts += [_tower(label, figures) for label, figures in text["tower"].items()]
     facts += [_export(precision, figures) for precision, figures in text["encoders"].items()]
     return TextInWords(choice, why, rows, facts)
+
+
+def metric_in_words(name: str) -> str:
+    """What a metric such as "mrr@10" is; nothing for one that is not known."""
+    metric, _, k = name.partition("@")
+    return METRICS.get(metric, "").format(k=k)
+
+
+def is_clear(found: Mapping[str, Any]) -> bool:
+    """Whether a training.report_schema.Difference can hardly be chance."""
+    return bool(found["p"] < LEVEL)
+
+
+def difference_in_words(found: Mapping[str, Any]) -> str:
+    """How sure a difference is: of a training.report_schema.Difference."""
+    low, high = found["ci"]
+    range_of_it = f"{found['difference']:+.3f} on the same users, 95 % interval {low:+.3f} to {high:+.3f}"
+    p = "p < 0.001" if found["p"] < 0.001 else f"p = {found['p']:.3f}"
+    return f"{range_of_it} ({p})" + ("" if is_clear(found) else ": it may be chance")
 
 
 def _tower(label: str, figures: Mapping[str, Any]) -> str:

@@ -1,8 +1,4 @@
-"""What users chose of what they were shown: what was passed over counts as refused.
-
-An interaction answers the impression that its request_id names; one without answers every impression of the same user
-that showed the item within a day before.
-"""
+"""What users chose of what they were shown (training.answers): what was passed over counts as refused."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,16 +8,15 @@ import polars as pl
 import torch
 
 from recsys.catalogue import Catalogue
-from recsys.schema import EVENT_TYPE, ITEM_ID, QUERY, REQUEST_ID, TIMESTAMP, USER_ID
+from recsys.schema import QUERY, TIMESTAMP, USER_ID
 from recsys.state import Mask
+from training.answers import AT, POSITION, answers, shown_items
 from training.histories import Log, PaddedPasts, Past
 from training.next_choices import Choices
 
 IMPRESSIONS_A_STEP = 16
 MOST_SHOWN = 50
 """Items of an impression that are looked at, from the top."""
-
-DAY = pl.duration(days=1)
 
 
 @dataclass(frozen=True)
@@ -79,30 +74,15 @@ def _answered(
     impressions: pl.DataFrame, interactions: pl.DataFrame, catalogue: Catalogue, labels: Sequence[str], without: Mask
 ) -> list[Shown]:
     """The impressions of which something was chosen and something was not."""
-    position = pl.col(ITEM_ID).replace_strict(catalogue.index, default=None, return_dtype=pl.Int64)
-    shown = (
-        impressions.with_row_index("at")
-        .with_columns(**{ITEM_ID: pl.col("items").list.head(MOST_SHOWN)})
-        .explode(ITEM_ID)
-        .with_columns(position=position)
-        .drop_nulls("position")
-    )
-    shown = shown.filter(~pl.Series(without)[shown["position"].to_numpy()]).unique(["at", ITEM_ID], keep="first")
-    answers = interactions.filter(pl.col(EVENT_TYPE).is_in(labels))
-    if REQUEST_ID not in answers.columns:
-        answers = answers.with_columns(pl.lit(None, pl.String).alias(REQUEST_ID))
-    named = shown.join(answers.drop_nulls(REQUEST_ID), on=[REQUEST_ID, ITEM_ID])
-    following = shown.join(
-        answers.filter(pl.col(REQUEST_ID).is_null()), on=[USER_ID, ITEM_ID], suffix="_answer"
-    ).filter(pl.col(f"{TIMESTAMP}_answer").is_between(pl.col(TIMESTAMP), pl.col(TIMESTAMP) + DAY))
-    chosen = pl.concat([rows.select("at", "position", EVENT_TYPE) for rows in (named, following)]).unique()
+    shown = shown_items(impressions, catalogue, most=MOST_SHOWN, without=without)
+    chosen = answers(shown, interactions, labels)
     by_impression: dict[int, list[tuple[int, str]]] = {}
     for at, item, event_type in chosen.iter_rows():
         by_impression.setdefault(at, []).append((item, event_type))
-    listed = shown.filter(pl.col("at").is_in(list(by_impression))).sort("at", "position")
+    listed = shown.filter(pl.col(AT).is_in(list(by_impression))).sort(AT, POSITION)
     found = []
-    for (at,), rows in listed.group_by("at", maintain_order=True):
-        items = rows["position"].to_list()
+    for (at,), rows in listed.group_by(AT, maintain_order=True):
+        items = rows[POSITION].to_list()
         places = {item: place for place, item in enumerate(items)}
         of_labels: list[set[int]] = [set() for _ in labels]
         for item, event_type in by_impression[int(at)]:

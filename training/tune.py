@@ -1,34 +1,26 @@
-"""Search for settings of fine-tuning: each trial learns with some, up to the first window of the ranker.
+"""Search for settings of a stage: each trial learns with some, and counts by what it reaches before the cut.
 
-Nothing that `recsys evaluate` measures on is looked at: a trial counts by the validation before the first window, as
-the best ratio to the pretrained model that it reaches. A trial that is worse than half of the others at the same step
-is ended there. A search that was killed goes on; the same data, settings and seed give the same trials either way.
+Nothing that `recsys evaluate` measures on is looked at. What is searched, and what a trial counts by, is said by
+training.tune_finetune and training.tune_ranker. A search that was killed goes on; the same data, settings and seed give
+the same trials either way.
 
 Reads   tables/
 Writes  tuning.db
 
-    recsys tune --config recsys.toml --trials 20
+    recsys tune --config recsys.toml --stage finetune --trials 20
 """
 
-import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 from msgspec.structs import replace
-from transformers import AutoConfig
 
-from recsys.config import Finetune
-from recsys.errors import DataError
-from training.encoder import TextEncoder
-from training.finetune import finetune
-from training.lessons import Tables
+from recsys.config import Finetune, Ranker
 from training.pipeline import Pipeline
-from training.walk import relative_gain
 
 if TYPE_CHECKING:
     import optuna
@@ -37,47 +29,110 @@ TUNING_FILE = "tuning.db"
 RANDOM_TRIALS: Final = 6
 """Before the search follows what it has found, and before it ends a trial early."""
 
-MAX_TRAINED_LAYERS: Final = 6
-SEARCHED: Final = ("learning_rate", "trained_layers", "temperature", "history_items", "anchor")
+Section = Finetune | Ranker
+Settings = dict[str, float | int]
+Report = Callable[[int, float], None]
+"""Told of a step and what was reached there. Ends a trial that is worse than half of the others at the same step."""
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What is searched: keys of a section of recsys.toml, and what a trial counts by; more is better.
+
+    explained  what it counts by, for the page
+    column     the same as the heading of a table, with _ where a line may end
+    """
+
+    section: str
+    keys: tuple[str, ...]
+    measure: str
+    explained: str
+    column: str
+    digits: int
+
+    def figure(self, reached: float) -> str:
+        """What was reached, with as many digits as matter."""
+        return f"{reached:.{self.digits}f}"
+
+
+class Tuned(Protocol):
+    """A stage whose settings are searched for."""
+
+    searched: Searched
+
+    @property
+    def config(self) -> Section:
+        """The section of recsys.toml."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """All that a trial depends on, but for what is searched: other data or code, another study."""
+        ...
+
+    def first(self) -> Settings:
+        """The values of recsys.toml, which are tried first."""
+        ...
+
+    def suggested(self, trial: "optuna.Trial") -> Section:
+        """Values to try; the ranges reach as far as those of recsys.toml."""
+        ...
+
+    def learn(self, settings: Any, report: Report, label: str) -> float:
+        """Learn with a section such as `suggested` gives, and say what it reaches.
+
+        Raises DataError when there is too little to learn from.
+        """
+        ...
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial: its keys of [finetune], and the best ratio to the pretrained model; `ended` before its last step."""
+    """One trial: its keys of the section, and the most that it reached; `ended` before its last step."""
 
     number: int
-    settings: dict[str, float | int]
-    gain: float
+    settings: Settings
+    reached: float
     ended: bool
 
 
-def in_words(value: str | float) -> str:
+def in_words(value: Any) -> str:
     """A setting as TOML, a number with as many digits as matter."""
-    return f'"{value}"' if isinstance(value, str) else f"{value:.4g}" if isinstance(value, float) else str(value)
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            return f'"{value}"'
+        case float():
+            return f"{value:.4g}"
+        case dict():
+            return "{ " + ", ".join(f"{name} = {in_words(one)}" for name, one in value.items()) + " }"
+    return str(value)
 
 
 @dataclass(frozen=True)
 class Found:
-    """The trials in their order. The first one has the settings of recsys.toml."""
+    """The trials in their order. The first one has the settings of recsys.toml, which are `config`."""
 
     project: str
-    config: Finetune
-    """That of recsys.toml."""
+    searched: Searched
+    config: Section
     trials: list[Trial]
 
     @property
     def best(self) -> Trial:
-        return max(self.trials, key=lambda trial: trial.gain)
+        return max(self.trials, key=lambda trial: trial.reached)
 
     @property
     def section(self) -> str:
-        """The [finetune] section of recsys.toml with the best settings: every key that differs from its default."""
+        """The section of recsys.toml with the best settings: every key that differs from its default."""
         values = msgspec.to_builtins(replace(self.config, **self.best.settings))
-        lines = [f"{name} = {in_words(value)}" for name, value in values.items() if value != getattr(Finetune(), name)]
-        return "\n".join(["[finetune]", *lines])
+        usual = type(self.config)()
+        lines = [f"{name} = {in_words(value)}" for name, value in values.items() if value != getattr(usual, name)]
+        return "\n".join([f"[{self.searched.section}]", *lines])
 
 
-def search(pipeline: Pipeline, *, trials: int, timeout_minutes: float | None = None) -> Found:
+def search(pipeline: Pipeline, tuned: Tuned, *, trials: int, timeout_minutes: float | None = None) -> Found:
     """Trials until there are as many, those of earlier searches of the same among them, or the time is over.
 
     Raises DataError when there is too little to learn from.
@@ -85,26 +140,25 @@ def search(pipeline: Pipeline, *, trials: int, timeout_minutes: float | None = N
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    config = pipeline.config
     ends = time.monotonic() + 60 * timeout_minutes if timeout_minutes is not None else float("inf")
     storage = optuna.storages.RDBStorage(f"sqlite:///{pipeline.workspace.root / TUNING_FILE}")
     with closing(_Disposed(storage)):
         pruner = optuna.pruners.MedianPruner(n_startup_trials=RANDOM_TRIALS)
         study = optuna.create_study(
-            storage=storage, study_name=_key(pipeline), load_if_exists=True, direction="maximize", pruner=pruner
+            storage=storage, study_name=tuned.key, load_if_exists=True, direction="maximize", pruner=pruner
         )
         for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)  # that of a search that was killed
         while len(found := _finished(study)) < trials and (not found or time.monotonic() < ends):
             # A sampler of its own for each trial: what was drawn before a kill need not be drawn again.
             study.sampler = optuna.samplers.TPESampler(
-                seed=config.finetune.seed + len(found), n_startup_trials=RANDOM_TRIALS
+                seed=tuned.config.seed + len(found), n_startup_trials=RANDOM_TRIALS
             )
             if not found and not study.get_trials(states=[optuna.trial.TrialState.WAITING]):
-                study.enqueue_trial({name: getattr(config.finetune, name) for name in SEARCHED})  # those of recsys.toml
-            best = f", best {max(trial.gain for trial in found):.3f}" if found else ""
-            _try(study, pipeline, f"trial {len(found) + 1} of {trials}{best}")
-        return Found(config.name, config.finetune, found)
+                study.enqueue_trial(tuned.first())
+            best = f", best {tuned.searched.figure(max(trial.reached for trial in found))}" if found else ""
+            _try(study, tuned, f"trial {len(found) + 1} of {trials}{best}")
+        return Found(pipeline.config.name, tuned.searched, tuned.config, found)
 
 
 class _Disposed:
@@ -118,14 +172,6 @@ class _Disposed:
         self._storage.engine.dispose()
 
 
-def _key(pipeline: Pipeline) -> str:
-    """All that a trial depends on, but for what is searched: other data or code, another study."""
-    usual = Finetune()
-    return pipeline.text_key_with(
-        replace(pipeline.config.finetune, **{name: getattr(usual, name) for name in SEARCHED})
-    )
-
-
 def _finished(study: "optuna.Study") -> list[Trial]:
     import optuna
 
@@ -133,66 +179,26 @@ def _finished(study: "optuna.Study") -> list[Trial]:
     found: list[Trial] = []
     for trial in study.get_trials(states=done):
         ended = trial.state == optuna.trial.TrialState.PRUNED
-        gain = max(trial.intermediate_values.values())
-        found.append(Trial(len(found) + 1, dict(trial.params), gain, ended))
+        # Of a trial that was ended Optuna keeps the last value, not the best.
+        reached = max(trial.intermediate_values.values()) if ended or trial.value is None else trial.value
+        found.append(Trial(len(found) + 1, dict(trial.params), reached, ended))
     return found
 
 
-def _suggested(trial: "optuna.Trial", now: Finetune, layers: int) -> Finetune:
-    """Settings to try; the ranges reach as far as those of recsys.toml."""
-    rate, temperature, history = now.learning_rate, now.temperature, now.history_items
-    found = replace(
-        now,
-        learning_rate=trial.suggest_float("learning_rate", min(2e-5, rate), max(5e-3, rate), log=True),
-        temperature=trial.suggest_float("temperature", min(5.0, temperature), max(50.0, temperature), log=True),
-        history_items=trial.suggest_int("history_items", min(5, history), max(200, history), log=True),
-        anchor=trial.suggest_float("anchor", 0.0, max(2.0, now.anchor)),
-    )
-    if now.method == "last_layers":
-        layers = max(min(layers, MAX_TRAINED_LAYERS), now.trained_layers)
-        found = replace(found, trained_layers=trial.suggest_int("trained_layers", 1, layers))
-    return found
-
-
-def _try(study: "optuna.Study", pipeline: Pipeline, label: str) -> None:
+def _try(study: "optuna.Study", tuned: Tuned, label: str) -> None:
     """Learn with the settings of one more trial, and tell the study what they reached."""
     import optuna
 
-    config = pipeline.config
     trial = study.ask()
-    tune = _suggested(trial, config.finetune, AutoConfig.from_pretrained(pipeline.encoder).num_hidden_layers)
-    zero_shot: Mapping[str, float] = {}
 
-    def measured(step: int, values: Mapping[str, float]) -> None:
-        nonlocal zero_shot
-        if step == 0:
-            zero_shot = values
-            return
-        trial.report(relative_gain(values, zero_shot), step)
+    def report(step: int, reached: float) -> None:
+        trial.report(reached, step)
         if trial.should_prune():
             raise optuna.TrialPruned
 
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            finetune(
-                TextEncoder(pipeline.encoder, config.text, tune),
-                Tables(pipeline.interactions, pipeline.impressions),
-                pipeline.catalogue,
-                replace(config, finetune=tune),
-                cut=pipeline.cut,
-                windows=pipeline.windows,
-                hidden=pipeline.hidden,
-                folder=Path(folder),
-                measured=measured,
-                trial=label,
-            )
+        reached = tuned.learn(tuned.suggested(trial), report, label)
     except optuna.TrialPruned:
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         return
-    reached = study.trials[trial.number].intermediate_values
-    if not reached:
-        raise DataError(
-            f"interactions: too little before {pipeline.cut:%Y-%m-%d} to learn from: nothing to tune; "
-            "import more, or set finetune.max_steps above 0"
-        )
-    study.tell(trial, max(reached.values()))
+    study.tell(trial, reached)

@@ -16,17 +16,20 @@ from rich.console import Console
 from rich.table import Table
 
 from training.report_svg import MUTED, OURS, PALETTE, as_svg, panels
-from training.tune import SEARCHED, Found, Trial, in_words
+from training.tune import Found, Trial, in_words
 
 SHOWN: Final = 5
-LOGARITHMIC: Final = ("learning_rate", "temperature", "history_items")
+LOGARITHMIC: Final = (
+    *("learning_rate", "temperature", "history_items"),
+    *("leaves", "rows_in_leaf", "l2", "truncation"),
+)
 
 
 def print_found(found: Found, *, console: Console | None = None) -> None:
     """The best trials that fit, and the section of the best one."""
     console = console or Console()
     table = Table(title=f"the best of {len(found.trials)} trials", title_justify="left")
-    for name in ("trial", "×_pretrained", *_searched(found)):
+    for name in ("trial", found.searched.column, *_searched(found)):
         table.add_column(name.replace("_", "\n"), justify="right")
     for row in _rows(found)[:SHOWN]:
         table.add_row(*row)
@@ -43,22 +46,23 @@ def write_page(found: Found, path: Path) -> None:
         palette=PALETTE,
         searched=_searched(found),
         rows=_rows(found),
-        gains=gain_plot(found.trials),
+        gains=gain_plot(found),
         settings=settings_plot(found),
     )
     path.write_text(page, encoding="utf-8")
 
 
-def gain_plot(trials: list[Trial]) -> Markup:
+def gain_plot(found: Found) -> Markup:
     """What each trial reached, and the best until then."""
+    trials, searched = found.trials, found.searched
     with panels(1, rows=8) as (figure, (panel,)):
         numbers = [trial.number for trial in trials]
-        panel.plot(numbers, list(accumulate((trial.gain for trial in trials), max)), color=MUTED, linewidth=1.5)
+        panel.plot(numbers, list(accumulate((trial.reached for trial in trials), max)), color=MUTED, linewidth=1.5)
         _points(panel, numbers, trials)
-        panel.set_title("× the pretrained model, by trial")
+        panel.set_title(f"{searched.measure}, by trial")
         panel.grid(axis="y")
-        spoken = "; ".join(f"trial {trial.number} {trial.gain:.3f}" for trial in trials)
-        return as_svg(figure, f"What each trial reached, as a ratio to the pretrained model: {spoken}")
+        spoken = "; ".join(f"trial {trial.number} {searched.figure(trial.reached)}" for trial in trials)
+        return as_svg(figure, f"What each trial reached, {searched.measure}: {spoken}")
 
 
 def settings_plot(found: Found) -> Markup:
@@ -78,20 +82,20 @@ def settings_plot(found: Found) -> Markup:
 
 def _points(panel: Axes, places: Sequence[float], trials: Sequence[Trial]) -> None:
     filled = [OURS if not trial.ended else "none" for trial in trials]
-    panel.scatter(places, [trial.gain for trial in trials], s=22, facecolors=filled, edgecolors=OURS)
+    panel.scatter(places, [trial.reached for trial in trials], s=22, facecolors=filled, edgecolors=OURS)
 
 
 def _searched(found: Found) -> list[str]:
-    return [name for name in SEARCHED if name in found.best.settings]
+    return [name for name in found.searched.keys if name in found.best.settings]
 
 
 def _rows(found: Found) -> list[list[str]]:
-    """The trials, best first: number, ratio and settings."""
-    ranked = sorted(found.trials, key=lambda trial: -trial.gain)
+    """The trials, best first: number, what was reached, and settings."""
+    ranked = sorted(found.trials, key=lambda trial: -trial.reached)
     return [
         [
             str(trial.number),
-            f"{trial.gain:.3f}" + (" (ended)" if trial.ended else ""),
+            found.searched.figure(trial.reached) + (" (ended)" if trial.ended else ""),
             *(in_words(trial.settings[name]) for name in _searched(found)),
         ]
         for trial in ranked

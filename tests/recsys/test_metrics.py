@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.metrics import METRICS, NO_ITEM, mean_with_interval, per_user_metrics, summarise
+from recsys.config import Evaluation
+from recsys.metrics import METRICS, NO_ITEM, per_user_metrics, summarise
 
 
 def test_recall_counts_every_relevant_item_in_the_denominator():
@@ -64,12 +65,51 @@ def test_different_numbers_of_users_are_refused():
         per_user_metrics(np.array([[1], [1]]), [{1}])
 
 
+def test_mrr_is_1_over_the_rank_of_the_first_hit_and_nothing_below_k():
+    found = per_user_metrics([np.arange(20)] * 2, [{3, 5}, {10}])
+    assert found["mrr@10"].tolist() == [1 / 4, 0.0]
+
+
+def test_map_averages_the_precision_at_each_hit_over_all_relevant_items():
+    # Hits at ranks 1 and 3, where 1 of 1 and 2 of 3 are hits; two more relevant items are not found.
+    found = per_user_metrics([np.array([5, 6, 7])], [{5, 7, 90, 91}])
+    assert found["map@10"][0] == pytest.approx((1 + 2 / 3) / 4)
+
+
+def test_map_divides_by_all_relevant_items_even_when_they_are_more_than_k():
+    assert per_user_metrics([np.arange(10)], [set(range(20))])["map@10"].tolist() == [0.5]
+
+
+def test_the_hit_rate_counts_users_for_whom_anything_is_found_in_the_top_k():
+    found = per_user_metrics([np.arange(20)] * 3, [{0, 1, 2}, {9}, {10}])
+    assert found["hit_rate@10"].tolist() == [1.0, 1.0, 0.0]
+
+
+def test_the_configured_k_are_measured_in_rising_order_and_no_others():
+    at = Evaluation(recall_at=(3, 1), ndcg_at=(2,), mrr_at=(), map_at=(), hit_rate_at=(1, 1))
+    found = per_user_metrics([np.array([8, 9, 7])], [{9, 7}], at)
+    assert list(found) == ["recall@1", "recall@3", "ndcg@2", "hit_rate@1"]
+    assert [values[0] for values in found.values()] == pytest.approx([0, 1, (1 / log2(3)) / (1 + 1 / log2(3)), 0])
+
+
+def test_no_list_is_better_than_the_ideal_one_by_a_rounding_error():
+    for relevant in range(1, 60):
+        found = per_user_metrics([np.arange(60)], [set(range(relevant))], Evaluation(ndcg_at=(7, 33, 60)))
+        assert max(values[0] for values in found.values()) <= 1.0
+
+
 def literal_metrics(ranked: list[int], relevant: set[int]) -> dict[str, float]:
     """The definitions word by word."""
     metrics = {f"recall@{k}": sum(item in relevant for item in ranked[:k]) / len(relevant) for k in (10, 20, 100)}
-    gained = sum(1 / log2(rank + 1) for rank, item in enumerate(ranked[:10], start=1) if item in relevant)
+    ranks = [rank for rank, item in enumerate(ranked[:10], start=1) if item in relevant]
     ideal = sum(1 / log2(rank + 1) for rank in range(1, min(10, len(relevant)) + 1))
-    return metrics | {"ndcg@10": gained / ideal}
+    precisions = [number / rank for number, rank in enumerate(ranks, start=1)]
+    return metrics | {
+        "ndcg@10": sum(1 / log2(rank + 1) for rank in ranks) / ideal,
+        "mrr@10": 1 / ranks[0] if ranks else 0,
+        "map@10": sum(precisions) / len(relevant),
+        "hit_rate@10": 1 if ranks else 0,
+    }
 
 
 positions = st.integers(min_value=0, max_value=150)
@@ -86,33 +126,15 @@ def test_the_metrics_are_their_definitions_word_by_word(population: list[tuple[l
         assert {metric: found[metric][user] for metric in METRICS} == pytest.approx(expected)
 
 
-def test_the_interval_of_a_mean_is_about_two_standard_errors_on_either_side():
-    values = np.tile([0.0, 1.0], 200)  # mean 0.5, standard error 0.5 / sqrt(400) = 0.025
-    mean, low, high = mean_with_interval(values)
-    assert mean == 0.5
-    assert low == pytest.approx(0.5 - 1.96 * 0.025, abs=0.006)
-    assert high == pytest.approx(0.5 + 1.96 * 0.025, abs=0.006)
-
-
-def test_users_who_all_score_the_same_leave_no_doubt():
-    assert mean_with_interval(np.full(7, 0.25)) == (0.25, 0.25, 0.25)
-
-
-def test_the_interval_is_the_same_each_time_and_does_not_depend_on_how_many_draws_fit_in_memory(monkeypatch):
-    values = np.linspace(0.0, 1.0, 50)
-    whole = mean_with_interval(values)
-    monkeypatch.setattr("recsys.metrics.DRAWS_AT_ONCE", 100)
-    assert mean_with_interval(values) == whole
-
-
-def test_the_mean_over_no_users_is_refused():
-    with pytest.raises(ValueError, match="no users"):
-        mean_with_interval(np.array([]))
-
-
 def test_a_summary_holds_plain_numbers_with_the_interval_beside_them():
     summary = summarise({"recall@10": np.array([0.0, 1.0, 0.5])})
     assert summary["recall@10"] == 0.5
     low, high = summary["recall@10_ci"]
     assert 0.0 <= low <= 0.5 <= high <= 1.0
     assert all(type(number) is float for number in (summary["recall@10"], low, high))
+
+
+def test_a_user_without_a_value_does_not_count_and_a_metric_that_nobody_has_is_left_out():
+    summary = summarise({"novelty@10": np.array([2.0, np.nan, 4.0]), "diversity@10": np.full(3, np.nan)})
+    assert summary["novelty@10"] == 3.0
+    assert set(summary) == {"novelty@10", "novelty@10_ci"}

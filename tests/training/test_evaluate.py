@@ -1,15 +1,20 @@
 import re
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from recsys.errors import DataError, LeakError
+from recsys.metrics import METRICS
 from recsys.retrieval import CHANNELS
-from tests.training.conftest import Evaluated
+from recsys.workspace import Workspace
+from tests.training.conftest import Evaluated, copy_of
 from tests.training.project import at, items_state, user_of
 from training import baselines
 from training import evaluate as module
-from training.evaluate import cases_of, measure
+from training.evaluate import cases_of, evaluate, measure
+from training.pipeline import Pipeline
 from training.report import validate_report
 from training.windows import Window
 
@@ -94,6 +99,65 @@ def test_channels_are_the_shares_of_the_relevant_items_that_each_brought_and_bro
     for name, shares in expected.items():
         assert evaluated.report["channels"][name] == pytest.approx(shares)
     assert evaluated.report["channels"]["popular"]["recall"] > 0.5
+
+
+def test_the_channels_add_up_to_the_recall_of_the_candidates(evaluated: Evaluated):
+    steps = evaluated.report["waterfall"]
+    assert [step["channel"] for step in steps] == list(CHANNELS)
+    # What only one channel brought is at least added by it; the first adds all that it has.
+    assert all(step["adds"] >= evaluated.report["channels"][step["channel"]]["alone"] - 1e-12 for step in steps)
+    assert steps[0]["adds"] == pytest.approx(evaluated.report["channels"][steps[0]["channel"]]["recall"])
+
+
+def test_of_the_candidates_with_the_highest_scores_the_most_were_chosen(evaluated: Evaluated):
+    rates = [one["rate"] for one in evaluated.report["calibration"]]
+    assert rates[0] > 3 * rates[-1]
+
+
+def test_the_slices_by_history_are_all_users_of_the_task_and_newcomers_are_none_of_them(evaluated: Evaluated):
+    for task in ("all", "new"):
+        parts = [part for part in evaluated.report["slices"][task] if part["by"] == "history"]
+        known = [part for part in parts if part["name"] != "new users"]
+        assert sum(part["users"] for part in known) == evaluated.report["users"][task]
+        sums = sum(part["users"] * part["models"]["recsys"]["ndcg@10"] for part in known)
+        assert sums / evaluated.report["users"][task] == pytest.approx(
+            evaluated.report["models"]["recsys"][task]["ndcg@10"]
+        )
+
+
+def test_the_curves_pass_through_the_metrics_of_the_report(evaluated: Evaluated):
+    by_k = evaluated.report["by_k"]
+    for model, tasks in evaluated.report["models"].items():
+        for task, found in tasks.items():
+            curves = by_k["models"][model][task]
+            assert (curves is None) == (found is None)
+            for metric, k in (("recall", 20), ("ndcg", 10)) if found else ():
+                assert curves[metric][by_k["k"].index(k)] == pytest.approx(found[f"{metric}@{k}"])
+
+
+def test_the_values_of_each_user_are_kept_and_their_means_are_the_report(evaluated: Evaluated):
+    users = pl.read_parquet(module.users_file(evaluated.pipeline))
+    assert not users.select("task", "model", "user_id").is_duplicated().any()
+    for (task, model), own in users.group_by("task", "model"):
+        assert len(own) == evaluated.report["users"][task]
+        for metric in (*METRICS, "novelty@10", "diversity@10"):
+            assert own[metric].mean() == pytest.approx(evaluated.report["models"][model][task][metric])
+
+
+def test_other_cutoffs_are_measured_anew_and_nothing_is_trained(evaluated: Evaluated, tmp_path: Path, monkeypatch):
+    copy_of(evaluated, tmp_path)
+    with (tmp_path / "recsys.toml").open("a") as file:
+        file.write("\n[evaluation]\nrecall_at = [3]\nndcg_at = [5]\nmap_at = []\n")
+    monkeypatch.setattr("training.pipeline.finetune", must_not_run)
+    monkeypatch.setattr("training.pipeline.train_ranker", must_not_run)
+    report = evaluate(Pipeline(Workspace.open(tmp_path / "recsys.toml"), cut=evaluated.pipeline.cut), bundle="b")
+    validate_report(report)
+    assert {"recall@3", "ndcg@5", "mrr@10"} <= set(report["models"]["recsys"]["all"])
+    assert not {"recall@10", "ndcg@10", "map@10"} & set(report["models"]["recsys"]["all"])
+
+
+def must_not_run(*args: object, **options: object) -> None:
+    raise AssertionError("trained again")
 
 
 def test_importance_names_the_features_of_the_ranker_the_weightiest_first(evaluated: Evaluated):

@@ -100,7 +100,7 @@ def test_each_window_of_the_ranker_is_scored_with_the_vectors_of_its_own_fold_an
         asked.append(moment)
         return scorer(text, moment)
 
-    def noted(recommender: Recommender, window: Window, *, seed: int) -> None:
+    def noted(recommender: Recommender, window: Window, *, gain_of: object, seed: int) -> None:
         assert recommender.text is not None
         assert recommender.items is window.items
         found.append((window, seed))

@@ -8,7 +8,7 @@ from features.recommender import Recommender
 from recsys.config import Ranker
 from tests.training.project import FEATURES, at, items_state, user_of
 from training import ranker
-from training.ranker import RankerRows, ranker_rows, score_all, train_ranker
+from training.ranker import RankerRows, gains_of, ranker_rows, score_all, train_ranker
 from training.windows import Window
 
 POPULARITY = [10, 9, 8, 7, 6, 5, 4, 3, 0, 0]
@@ -17,6 +17,10 @@ RECOMMENDER = Recommender(FEATURES, ITEMS, None, 10)
 TIMES_CHOSEN = FEATURES.behaviour.index("times_chosen")
 USERS_28D = FEATURES.behaviour.index("item_users_28d")
 VIEW, PURCHASE = 0.2, 1.0
+
+
+def rows_of(window: Window, *, seed: int) -> RankerRows | None:
+    return ranker_rows(RECOMMENDER, window, gain_of=gains_of([VIEW, PURCHASE]), seed=seed)
 
 
 def window_of(*labels: Mapping[int, float], history: Mapping[int, float] | None = None) -> Window:
@@ -35,7 +39,7 @@ def groups_of(rows: RankerRows) -> list[tuple[NDArray[np.float32], list[int]]]:
 
 
 def test_a_user_gives_a_group_of_all_candidates_and_one_of_those_that_are_new():
-    rows = ranker_rows(RECOMMENDER, window_of({0: PURCHASE, 3: PURCHASE}), seed=0)
+    rows = rows_of(window_of({0: PURCHASE, 3: PURCHASE}), seed=0)
     assert rows is not None
     (everything, gains), (new, new_gains) = groups_of(rows)
     # The eight items that anybody took lately; two of them are no news to the user.
@@ -43,13 +47,13 @@ def test_a_user_gives_a_group_of_all_candidates_and_one_of_those_that_are_new():
     assert sorted(new[:, USERS_28D]) == [3, 4, 5, 6, 7, 8]
     assert sorted(everything[:, TIMES_CHOSEN]) == [0] * 6 + [1, 3]
     assert dict(zip(everything[:, USERS_28D], gains, strict=True)) == {
-        10: 1, 7: 1, 9: 0, 8: 0, 6: 0, 5: 0, 4: 0, 3: 0
+        10: 2, 7: 2, 9: 0, 8: 0, 6: 0, 5: 0, 4: 0, 3: 0
     }  # fmt: skip
-    assert dict(zip(new[:, USERS_28D], new_gains, strict=True)) == {7: 1, 8: 0, 6: 0, 5: 0, 4: 0, 3: 0}
+    assert dict(zip(new[:, USERS_28D], new_gains, strict=True)) == {7: 2, 8: 0, 6: 0, 5: 0, 4: 0, 3: 0}
 
 
 def test_gains_are_in_the_order_of_the_weights_of_the_interactions():
-    rows = ranker_rows(RECOMMENDER, window_of({2: VIEW, 3: PURCHASE}), seed=0)
+    rows = rows_of(window_of({2: VIEW, 3: PURCHASE}), seed=0)
     assert rows is not None
     everything, gains = groups_of(rows)[0]
     found = dict(zip(everything[:, USERS_28D], gains, strict=True))
@@ -57,25 +61,25 @@ def test_gains_are_in_the_order_of_the_weights_of_the_interactions():
 
 
 def test_what_was_chosen_but_not_retrieved_is_no_row():
-    rows = ranker_rows(RECOMMENDER, window_of({3: PURCHASE, 9: PURCHASE}), seed=0)
+    rows = rows_of(window_of({3: PURCHASE, 9: PURCHASE}), seed=0)
     assert rows is not None
-    assert rows.gains.sum() == 2  # item 3, in both groups
+    assert rows.gains.sum() == 4  # item 3, in both groups
 
 
 def test_a_group_in_which_nothing_or_everything_was_chosen_is_left_out():
     # Only what the user had was chosen: there is nothing to order in the group of new items.
-    rows = ranker_rows(RECOMMENDER, window_of({0: PURCHASE}), seed=0)
+    rows = rows_of(window_of({0: PURCHASE}), seed=0)
     assert rows is not None
     assert rows.groups.tolist() == [8]
     everything = dict.fromkeys(range(10), PURCHASE)
-    assert ranker_rows(RECOMMENDER, window_of(everything, history={}), seed=0) is None
-    assert ranker_rows(RECOMMENDER, window_of({9: PURCHASE}), seed=0) is None
-    assert ranker_rows(RECOMMENDER, window_of(), seed=0) is None
+    assert rows_of(window_of(everything, history={}), seed=0) is None
+    assert rows_of(window_of({9: PURCHASE}), seed=0) is None
+    assert rows_of(window_of(), seed=0) is None
 
 
 def test_at_most_so_many_candidates_without_a_label_are_kept_and_every_one_with_a_label(monkeypatch):
     monkeypatch.setattr(ranker, "NEGATIVES", 3)
-    rows = ranker_rows(RECOMMENDER, window_of({3: PURCHASE, 4: VIEW}, {2: PURCHASE}), seed=0)
+    rows = rows_of(window_of({3: PURCHASE, 4: VIEW}, {2: PURCHASE}), seed=0)
     assert rows is not None
     assert [sorted(gains) for _, gains in groups_of(rows)] == [[0, 0, 0, 1, 2]] * 2 + [[0, 0, 0, 2]] * 2
     assert rows.matrix.shape == (18, len(FEATURES.behaviour))
@@ -84,7 +88,7 @@ def test_at_most_so_many_candidates_without_a_label_are_kept_and_every_one_with_
 def test_the_same_seed_draws_the_same_rows_and_another_one_others(monkeypatch):
     monkeypatch.setattr(ranker, "NEGATIVES", 3)
     window = window_of(*[{3: PURCHASE}] * 5)
-    one, again, other = (ranker_rows(RECOMMENDER, window, seed=seed) for seed in (1, 1, 2))
+    one, again, other = (rows_of(window, seed=seed) for seed in (1, 1, 2))
     assert one is not None
     assert again is not None
     assert other is not None

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from recsys.errors import DataError
-from training.report import print_table, read_report, write_report
+from training.report import print_comparison, print_table, read_report, write_report
 from training.report_page import render_page, verdicts
 
 
@@ -18,6 +18,23 @@ def metrics(ndcg: float) -> dict[str, Any]:
     """Made-up numbers: recall@100 is twice the ndcg@10, every interval 0.02 wide."""
     means = {"recall@10": ndcg / 2, "recall@20": ndcg, "recall@100": 2 * ndcg, "ndcg@10": ndcg}
     return means | {f"{name}_ci": [mean - 0.01, mean + 0.01] for name, mean in means.items()}
+
+
+def difference(ours: float, theirs: float, *, p: float) -> dict[str, Any]:
+    """Made-up numbers: the interval is 0.04 wide."""
+    middle = ours - theirs
+    return {"ours": ours, "theirs": theirs, "difference": middle, "ci": [middle - 0.02, middle + 0.02], "p": p}
+
+
+def curves(last: float) -> dict[str, list[float]]:
+    return {"recall": [last / 4, last / 2, last], "ndcg": [last, last / 2, last]}
+
+
+def slice_figures(by: str, name: str, users: int, *, ours: float, theirs: float, p: float) -> dict[str, Any]:
+    models = {"recsys": metrics(ours), "personal_frequency": metrics(theirs)}
+    same = {"by": by, "name": name, "detail": f"{name} in words", "model": "recsys", "baseline": "personal_frequency"}
+    figures = {"users": users, "few": users < 50, "models": models}
+    return {**same, **figures, "paired": {"ndcg@10": difference(ours, theirs, p=p)}}
 
 
 REPORT: dict[str, Any] = {
@@ -44,6 +61,39 @@ REPORT: dict[str, Any] = {
     },
     "importance": {f"feature_{number:02}": float(number) for number in range(25)},
     "channels": {"text": {"recall": 0.688, "alone": 0.06}, "ease": {"recall": 0.658, "alone": 0.02}},
+    "paired": {
+        "all": {
+            "model": "recsys",
+            "baseline": "personal_frequency",
+            "metrics": {"ndcg@10": difference(0.44, 0.4, p=0.0002)},
+        },
+        "cold": {
+            "model": "text_model",
+            "baseline": "zero_shot_text",
+            "metrics": {"ndcg@10": difference(0.15, 0.12, p=0.3)},
+        },
+    },
+    "by_k": {
+        "k": [1, 10, 100],
+        "models": {
+            "popularity": {"all": curves(0.1), "new": curves(0.06), "cold": None},
+            "recsys": {"all": curves(0.44), "new": curves(0.06), "cold": None},
+            "text_model": {"all": curves(0.44), "new": curves(0.06), "cold": curves(0.15)},
+        },
+    },
+    "slices": {
+        "all": [
+            slice_figures("history", "new users", 19, ours=0.06, theirs=0.09, p=0.01),
+            slice_figures("history", "light users", 270, ours=0.5, theirs=0.4, p=0.001),
+            slice_figures("category", "Lanterns", 90, ours=0.5, theirs=0.49, p=0.6),
+        ],
+        "new": [],
+    },
+    "calibration": [
+        {"from": 0.0, "to": 0.01, "candidates": 844, "scores": [2.0, 3.0], "rate": 0.46, "rate_ci": [0.41, 0.5]},
+        {"from": 0.01, "to": 1.0, "candidates": 83560, "scores": [-2.8, 2.0], "rate": 0.02, "rate_ci": [0.01, 0.03]},
+    ],
+    "waterfall": [{"channel": "text", "adds": 0.688}, {"channel": "ease", "adds": 0.02}],
     "note": "further keys are kept",
 }
 
@@ -116,7 +166,8 @@ def test_the_best_value_of_a_column_is_bold_and_its_interval_stands_below():
 def test_colours_come_from_the_page_so_that_plots_follow_light_and_dark():
     html = render_page(REPORT)
     svgs = re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)
-    assert len(svgs) == 6  # three tasks, curves, importance, channels
+    # Three tasks, three over k, slices of one, curves, importance, calibration, channels, waterfall.
+    assert len(svgs) == 12
     assert all(set(re.findall(r"#[0-9a-f]{6}\b", svg)) <= {"#ffffff"} for svg in svgs)
     assert all('role="img" aria-label=' in svg for svg in svgs)
 
@@ -126,8 +177,12 @@ def test_the_same_report_gives_the_same_page():
 
 
 def test_sections_without_numbers_are_left_out():
-    report = {key: value for key, value in REPORT.items() if key not in ("curves", "importance", "channels")}
+    parts = ("curves", "importance", "channels", "paired", "by_k", "slices", "calibration", "waterfall")
+    report = {key: value for key, value in REPORT.items() if key not in parts}
     html = render_page(report)
+    for heading in ("How far down the list", "For whom and for what", "Whether a higher score", "One after another"):
+        assert heading in Page(render_page(REPORT)).text
+        assert heading not in html
     assert "Training of the" not in html
     assert "What the ranker looks at" not in html
     assert "Where candidates come from" not in html
@@ -148,8 +203,48 @@ def test_the_headline_compares_with_the_best_baseline_of_each_task_and_says_when
     }
 
 
+def test_a_difference_that_may_be_chance_is_neither_green_nor_red():
+    html = render_page(REPORT)
+    assert re.search(r'<p class="better">10.% better than personal_frequency', html)
+    assert "+0.040 on the same users, 95 % interval +0.020 to +0.060 (p &lt; 0.001)</p>" in html
+    assert re.search(r'<p class="">25.% better than zero_shot_text', html)
+    assert "(p = 0.300): it may be chance" in html
+
+
+def test_a_slice_with_few_users_and_one_that_is_not_clear_say_so_instead_of_a_difference_in_colour():
+    html = render_page(REPORT)
+    found = re.findall(r'<th scope="row">([^<]+)</th>(<td class="words">.*?)</tr>', html, re.DOTALL)
+    rows = {name: " ".join(re.sub(r"<[^>]+>", " ", row).split()) for name, row in found}
+    assert "19 0.060 .050–.070 0.090 .080–.100 too few users against personal_frequency" in rows["new users"]
+    assert "+0.100 against personal_frequency" in rows["light users"]
+    assert "+0.010, not clear against personal_frequency" in rows["Lanterns"]
+    assert '<td class="words better">+0.100' in html
+
+
+def test_further_metrics_have_a_table_a_task_and_an_explanation():
+    report = copy.deepcopy(REPORT)
+    report["models"]["recsys"]["all"] |= {"mrr@5": 0.6, "mrr@5_ci": [0.5, 0.7], "coverage@5": 0.25}
+    text = Page(render_page(report)).text
+    assert "0.600 0.500–0.700" in text
+    assert "0.250" in text
+    assert "1 divided by the rank of the first find, 0 when there is none among the first 5" in text
+
+
+def test_another_configured_k_is_shown_in_place_of_the_usual_ones():
+    row = {"ndcg@5": 0.25, "ndcg@20": 0.3, "recall@3": 0.125, "recall@50": 0.75}
+    row |= {f"{name}_ci": [value, value] for name, value in row.items()}
+    report = changed("models", to={"recsys": {"all": row, "new": None, "cold": None}})
+    for part in ("paired", "slices"):
+        del report[part]
+    assert "looks at the first 5 places" in Page(render_page(report)).text
+    console = Console(width=80, record=True, file=io.StringIO())
+    print_table(report, console=console)
+    assert re.search(r"ndcg@5 . recall@50", console.export_text())
+
+
 def test_a_task_that_no_baseline_does_has_no_comparison():
     report = changed("models", to={"recsys": {"all": metrics(0.4), "new": None, "cold": None}})
+    del report["by_k"]
     assert [verdict.sentence for verdict in verdicts(report)] == ["no baseline does this task"]
     assert Page(render_page(report)).open == []
 
@@ -171,9 +266,17 @@ def test_the_table_fits_80_columns_and_shows_a_dash_where_a_model_cannot_do_a_ta
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("models", "ease", "all", "ndcg@10"), 1.2, r"<= 1.0 - at `\$.models\[...\].all.ndcg@10`"),
+        (("models", "ease", "all", "ndcg@10"), 1.2, r"<= 1.0 - at `\$.models.ease.all.ndcg@10`"),
         (("models", "ease", "all", "ndcg@10"), float("nan"), r"ndcg@10"),
-        (("models", "ease", "all", "ndcg@10_ci"), [0.1], r"ndcg@10_ci"),
+        (("models", "ease", "all", "ndcg@10_ci"), [0.1], r"of length 2, got 1 - at `\$.models.ease.all.ndcg@10_ci`"),
+        (("models", "ease", "all", "mrr@10"), -0.1, r">= 0.0 - at `\$.models.ease.all.mrr@10`"),
+        (("models", "ease", "all"), {"ndcg@10": 0.2}, r"\['ndcg@10_ci', 'recall@10'.* missing at `\$.models.ease.all`"),
+        (
+            ("models", "popularity", "all"),
+            {"mrr@10": 0.2},
+            r"no model has an ndcg@k and a recall@k, found \['mrr@10'\]",
+        ),
+        (("paired", "all", "metrics", "ndcg@10", "p"), 2.0, r"<= 1.0 - at `\$.paired"),
         (("models",), {}, r"length >= 1 - at `\$.models`"),
         (("seconds", "ranker"), None, r"seconds"),
     ],
@@ -190,3 +293,46 @@ def test_a_missing_or_broken_report_json_is_refused(tmp_path: Path):
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(DataError, match=r"broken.json: Input data was truncated"):
         read_report(tmp_path / "broken.json")
+
+
+COMPARISON: dict[str, Any] = {
+    "bundle": "20111125-earlier",
+    "dataset": "A shop & sons",
+    "tasks": {
+        "all": {
+            "model": "recsys",
+            "users": 800,
+            "only_here": 19,
+            "only_there": 3,
+            "changed": 2,
+            "metrics": {
+                "ndcg@10": difference(0.44, 0.4, p=0.0002),
+                "recall@100": difference(0.5, 0.51, p=0.2),
+                "novelty@10": difference(4.0, 3.0, p=0.001),
+            },
+        }
+    },
+}
+
+
+def test_a_comparison_is_a_section_that_says_what_is_clear_and_who_is_left_out():
+    html = render_page(REPORT | {"comparison": COMPARISON})
+    page = Page(html)
+    assert page.open == []
+    assert "What has changed from 20111125-earlier to 20111125-7f3a91" in page.text
+    assert "800 users in both; 19 only in this report; 3 only in the earlier one; 2 left out" in page.text
+    assert "ndcg@10 0.4000 0.4400 +0.0400 +0.0200 to +0.0600 0.0002 higher" in page.text
+    assert "recall@100 0.5100 0.5000 -0.0100 -0.0300 to +0.0100 0.2000 not clear" in page.text
+    assert '<td class="words better">higher' in html
+    assert '<td class="words">higher' in html  # more novelty is not always better
+    assert "Against an earlier report" not in render_page(REPORT)
+
+
+def test_the_comparison_in_the_terminal_fits_80_columns():
+    console = Console(width=80, record=True, file=io.StringIO())
+    print_comparison(REPORT | {"comparison": COMPARISON}, console=console)
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "recsys on all, since 20111125-earlier" in text
+    assert re.search(r"ndcg@10 +│ 0\.4000 │ 0\.4400 │ +\+0\.0400 │ \+0\.0200 to \+0\.0600 │ 0\.0002", text)
+    assert "800 users in both; 19 only now; 3 only then; 2 left out" in text

@@ -6,11 +6,13 @@ from rich.console import Console
 
 from recsys.config import Finetune
 from training.tune import Found, Trial
+from training.tune_finetune import SEARCHED
 from training.tune_page import print_found, write_page
 
 SETTINGS = {"learning_rate": 4e-4, "temperature": 15.0, "history_items": 40, "anchor": 0.5}
 FOUND = Found(
     "A shop & sons",
+    SEARCHED,
     Finetune(method="lora"),
     [
         Trial(1, SETTINGS, 1.1, False),
@@ -46,5 +48,5 @@ def test_the_page_has_every_trial_and_two_plots_and_fetches_nothing(tmp_path: Pa
 
 
 def test_one_trial_is_enough_for_a_page(tmp_path: Path):
-    write_page(Found("shop", Finetune(), FOUND.trials[:1]), tmp_path / "tuning.html")
+    write_page(Found("shop", SEARCHED, Finetune(), FOUND.trials[:1]), tmp_path / "tuning.html")
     assert "trial 1 of 1" in (tmp_path / "tuning.html").read_text("utf-8")
