@@ -122,10 +122,13 @@ class Finetune(Stage, frozen=True):
 
 
 class Retrieval(Stage, frozen=True):
-    """How many items the ranker gets to order."""
+    """How many items the ranker gets to order, and which channels bring them: docs/channels.md."""
 
     candidates: Positive = 400
     """Items of all channels together."""
+    budgets: dict[str, Annotated[int, Meta(ge=0)]] = {}
+    """Channel = most items of it among the candidates; 0 switches it off. A channel that is not named brings up to
+    `candidates`, but for trending, popular_in_category and those of popular_by, which need a budget."""
 
 
 class Ranker(Stage, frozen=True):

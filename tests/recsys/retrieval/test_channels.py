@@ -6,7 +6,8 @@ from recsys.retrieval.cooccurrence import cooccurrence
 from recsys.retrieval.fresh import fresh
 from recsys.retrieval.interest import INTEREST_WEIGHT, interest, interest_popular
 from recsys.retrieval.popular import popular
-from recsys.retrieval.regression import HALF_LIFE_DAYS, regression, regression_scores
+from recsys.retrieval.from_history import HALF_LIFE_DAYS, FromHistory
+from recsys.retrieval.regression import regression
 from recsys.retrieval.repeat import repeat
 from tests.recsys.retrieval.states import UNKNOWN, items, query, user
 
@@ -101,7 +102,7 @@ def test_the_regression_sums_what_is_left_of_the_interest_in_the_history_and_bri
     # Item 0 was chosen a day ago, item 1 two days ago.
     first, second = 0.5 ** (1 / HALF_LIFE_DAYS), 0.5 ** (2 / HALF_LIFE_DAYS)
     expected = [4 * second, 2 * first, 3 * second - first, 0]
-    assert regression_scores(user([0, 1]), shop) == pytest.approx(expected)
+    assert FromHistory(user([0, 1]), shop).regression == pytest.approx(expected)
     assert regression(query(user([0, 1]), shop)) == pytest.approx([*expected[:3], NEVER])
     assert regression(query(user([0]), shop)).tolist() == [NEVER, 2 * first, NEVER, NEVER]
     assert regression(query(user(), shop)).tolist() == [NEVER] * 4
