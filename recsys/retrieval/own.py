@@ -77,7 +77,7 @@ def load_own(entry: EntryPoint) -> Callable[[Query], Floats]:
 
 def source_of(entry: EntryPoint) -> str:
     """What a loaded channel is: where it is from, and a hash of the file of its module."""
-    file = sys.modules[entry.module].__file__
+    file = getattr(sys.modules[entry.module], "__file__", None)
     code = "" if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()
     return f"{entry.name} = {entry.value} {code}"
 

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.retrieval import CHANNELS, Channels, retrieve
+from recsys.retrieval import CHANNELS, Channels, Query, retrieve
 from recsys.retrieval.merge import best
 from tests.recsys.retrieval.states import UNKNOWN, items, query, user
 
@@ -73,6 +73,19 @@ def test_excluded_items_are_left_out_and_those_behind_them_move_up():
     assert found.provenance(0) == ("one",)
 
 
+def test_of_a_channel_no_more_than_its_budget_are_among_the_candidates():
+    free = from_lists(one=[5, 0, 3, 1], other=[3, 5, 0])
+    bound = Channels(free.named, budgets={"one": 2})
+    found = retrieve(REQUEST, limit=8, channels=bound)
+    # 5: 1/60 + 1/61. 0: 1/61 + 1/62. 3: 1/60, for `one` has it third; and 1 was brought by `one` alone.
+    assert found.positions.tolist() == [5, 0, 3]
+    assert [found.provenance(at) for at in range(3)] == [("one", "other"), ("one", "other"), ("other",)]
+    assert retrieve(REQUEST, limit=1, channels=bound).positions.tolist() == [5]
+    # With the budget of all candidates it is as if there was none.
+    ample = retrieve(REQUEST, limit=4, channels=Channels(free.named, budgets={"one": 4}))
+    assert ample.positions.tolist() == retrieve(REQUEST, limit=4, channels=free).positions.tolist() == [5, 3, 0, 1]
+
+
 def test_when_no_channel_has_anything_to_say_nothing_is_retrieved():
     channels = from_lists(one=[], other=[])
     found = retrieve(REQUEST, limit=5, channels=channels)
@@ -113,6 +126,30 @@ def test_retrieving_again_gives_the_same_whatever_the_ties():
     assert first.positions.tolist() == second.positions.tolist()
     # Every channel but repeat ties: the items by position. Repeat puts 3 and 7 first.
     assert first.positions.tolist() == [3, 7, 0, 1, 2, *range(4, 7), *range(8, 20)]
+
+
+def random_request() -> Query:
+    """Of thirty items, with something for every channel to say."""
+    random, n = np.random.default_rng(7), 30
+    together, weights = (random.random((n, n)) * (random.random((n, n)) < 0.2) for _ in range(2))
+    shop = items(
+        random.integers(0, 9, n).astype(float),
+        age_days=random.integers(1, 60, n),
+        neighbours=together,
+        regression=np.where(weights > 0, weights - 0.4, 0.0),
+    )
+    return query(user([3, 11, 25], [2, 1, 4]), shop, interest=random.random(n).round(2), exclude=[5, 11])
+
+
+def test_the_channels_of_every_project_are_merged_as_before_they_had_budgets():
+    # What the version before gave.
+    positions = {8: [25, 17, 7, 16, 2, 1, 8, 3], 20: [25, 17, 7, 0, 3, 14, 1, 4, 16, 2, 21, 8, 29, 12, 9, 6, 22, 19]}
+    positions[20] += [28, 24]
+    brought = {8: ["1011011", "0011011", "0100111", "0110100"], 20: ["1111011", "0111111", "0101111", "0110111"]}
+    for limit in (8, 20):
+        found = retrieve(random_request(), limit=limit)
+        assert found.positions.tolist() == positions[limit]
+        assert ["".join(map(str, row.astype(int))) for row in found.brought[:4]] == brought[limit]
 
 
 scores = st.lists(st.sampled_from([-np.inf, -1.0, 0.0, 0.5, 1.0, 2.0]) | st.floats(-9, 9), max_size=40)
