@@ -20,6 +20,7 @@ from recsys.catalogue import Catalogue
 from recsys.encoder import ItemEncoder
 from recsys.exposure import Exposure
 from recsys.interest import signal_names
+from recsys.retrieval import DEFAULT_CHANNELS, Channels
 from recsys.state import POPULARITY, ItemState
 from recsys.text_neighbours import TextNeighbours
 from serving.engine import BundleEngine
@@ -109,7 +110,9 @@ def publish_made_bundle(bundles: Path, scorer: Path, titles: dict[str, str] = TI
     return folder
 
 
-def made_engine(folder: Path, scorer: Path, store: Snapshot | None = None) -> BundleEngine:
+def made_engine(
+    folder: Path, scorer: Path, store: Snapshot | None = None, *, channels: Channels = DEFAULT_CHANNELS
+) -> BundleEngine:
     """Over the made store or another one; it reads the event log events.db of the folder."""
     bundle = open_bundle(publish_made_bundle(folder / "bundles", scorer))
     return BundleEngine(
@@ -119,6 +122,7 @@ def made_engine(folder: Path, scorer: Path, store: Snapshot | None = None) -> Bu
         events=folder / "events.db",
         weights={"click": 1.0},
         candidates=40,
+        channels=channels,
     )
 
 
