@@ -102,9 +102,16 @@ class Recommender:
     def prepare(self, user: UserState, exclude: Mask, signals: Vectors | None) -> Prepared:
         """The user's best candidates but the excluded, bool (n_items,); `signals` over the whole catalogue."""
         query = Query(user, self.items, signals, exclude)
-        candidates = retrieve(query, limit=self.limit, channels=self.channels)
+        candidates = self._retrieve(query)
         of_candidates = None if signals is None else signals[candidates.positions]
         return Prepared(candidates, self.assemble(user, candidates.positions, of_candidates, query.from_history))
+
+    def candidates(self, user: UserState, exclude: Mask, signals: Vectors | None) -> CandidateSet:
+        """Those that `prepare` gives the features of."""
+        return self._retrieve(Query(user, self.items, signals, exclude))
+
+    def _retrieve(self, query: Query) -> CandidateSet:
+        return retrieve(query, limit=self.limit, channels=self.channels)
 
     def assemble(
         self,

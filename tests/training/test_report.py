@@ -44,6 +44,10 @@ REPORT: dict[str, Any] = {
     },
     "importance": {f"feature_{number:02}": float(number) for number in range(25)},
     "channels": {"text": {"recall": 0.688, "alone": 0.06}, "ease": {"recall": 0.658, "alone": 0.02}},
+    "candidates": {
+        "all": {"candidates": 400, "recall": 0.74, "recall@300": 0.7, "channels": {"text": {"recall": 1, "alone": 0}}},
+        "new": None,
+    },
     "note": "further keys are kept",
 }
 
