@@ -11,6 +11,7 @@ from recsys.retrieval.fresh import fresh
 from recsys.retrieval.interest import interest, interest_popular
 from recsys.retrieval.own import GROUP, load_own, own_entries, source_of
 from recsys.retrieval.popular import popular
+from recsys.retrieval.popular_by import popular_by
 from recsys.retrieval.popular_in_category import popular_in_category
 from recsys.retrieval.query import Query
 from recsys.retrieval.regression import regression
@@ -73,7 +74,7 @@ class Channels:
         Raises ConfigError when a budget is that of no channel or when none is left, ChannelError when an entry point
         cannot be loaded or has the name of another channel.
         """
-        engines = CHANNELS | ON_REQUEST
+        engines = CHANNELS | ON_REQUEST | {f"popular_by_{name}": popular_by(name) for name in config.popular_by}
         own, budgets = own_entries(taken=engines), config.budgets
         if unknown := sorted(budgets.keys() - engines.keys() - own.keys()):
             raise ConfigError(

@@ -6,9 +6,9 @@ from recsys.errors import ConfigError
 from recsys.retrieval import CHANNELS, DEFAULT_CHANNELS, ON_REQUEST, Channels
 from recsys.retrieval.cooccurrence import cooccurrence
 from recsys.retrieval.fresh import fresh
+from recsys.retrieval.from_history import HALF_LIFE_DAYS
 from recsys.retrieval.interest import INTEREST_WEIGHT, interest, interest_popular
 from recsys.retrieval.popular import popular
-from recsys.retrieval.from_history import HALF_LIFE_DAYS
 from recsys.retrieval.regression import regression
 from recsys.retrieval.repeat import repeat
 from tests.recsys.retrieval.states import UNKNOWN, items, query, user
@@ -38,6 +38,13 @@ def test_a_budget_switches_a_channel_on_and_nought_switches_it_off():
     found = Channels.of(Retrieval(budgets={"popular": 0, "trending": 20, "popular_in_category": 0, "fresh": 50}))
     assert found.names == ("repeat", "interest_popular", "regression", "cooccurrence", "interest", "fresh", "trending")
     assert [found.most(name, 40) for name in ("repeat", "fresh", "trending")] == [40, 40, 20]
+
+
+def test_each_attribute_that_is_named_has_a_channel_of_its_own():
+    found = Channels.of(Retrieval(popular_by=("country", "plan"), budgets={"popular_by_plan": 7}))
+    assert found.names == (*CHANNELS, "popular_by_country", "popular_by_plan")
+    assert [found.most(name, 40) for name in found.names[-2:]] == [40, 7]
+    assert "popular_by_plan" not in Channels.of(Retrieval(popular_by=("plan",), budgets={"popular_by_plan": 0})).names
 
 
 def test_a_budget_of_no_channel_is_refused_with_those_that_there_are():

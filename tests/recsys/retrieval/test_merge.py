@@ -35,7 +35,10 @@ def test_the_first_of_each_channel_are_sure():
     channels = from_lists(one=agreed, other=agreed, third=[0])
     assert 0 not in retrieve(query(user(), items([0.0] * 41)), limit=19, channels=channels).positions
     # Of 20 candidates each channel has one for sure; it stands where its rank puts it.
-    assert retrieve(query(user(), items([0.0] * 41)), limit=20, channels=channels).positions.tolist() == [*range(1, 20), 0]
+    assert retrieve(query(user(), items([0.0] * 41)), limit=20, channels=channels).positions.tolist() == [
+        *range(1, 20),
+        0,
+    ]
 
 
 def test_equal_ranks_go_in_the_order_of_the_channels():
