@@ -81,8 +81,11 @@ class MadeStore:
         }
 
 
-def publish_made_bundle(bundles: Path, scorer: Path, titles: dict[str, str] = TITLES) -> Path:
-    """Publish and promote it; `scorer` is a scorer.onnx for vectors of len(WORDS). Returns its folder."""
+def publish_made_bundle(
+    bundles: Path, scorer: Path, titles: dict[str, str] = TITLES, *, channels: Sequence[str] = ()
+) -> Path:
+    """Publish and promote it; `scorer` is a scorer.onnx for vectors of len(WORDS), `channels` are those of the
+    manifest. Returns its folder."""
     manifest = Manifest(
         bundle_id="made",
         created_at=datetime.now(UTC),
@@ -91,6 +94,7 @@ def publish_made_bundle(bundles: Path, scorer: Path, titles: dict[str, str] = TI
         trained_until=None,
         versions={},
         features=list(FEATURES),
+        channels=list(channels),
         text={"template": "{title}", "column_tokens": {}, "max_tokens": 8, "history_items": 40},
     )
 

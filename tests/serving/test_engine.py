@@ -10,14 +10,22 @@ import scipy.sparse as sp
 
 from recsys.bundle import open_bundle
 from recsys.retrieval import CHANNELS, Channels
-from serving.engine import BundleEngine
+from serving.engine import BundleEngine, load_engine
 from serving.item_types import ItemChange, ItemVersion
-from tests.serving.made_bundle import MadeStore, made_engine
+from tests.recsys.project import ITEMS, project
+from tests.serving.made_bundle import MadeStore, made_engine, publish_made_bundle
 
 
 @pytest.fixture
 def engine(tmp_path: Path, made_scorer: Path) -> BundleEngine:
     return made_engine(tmp_path, made_scorer)
+
+
+CONFIG = """
+[retrieval.budgets]
+popular = 0
+interest_popular = 3
+"""
 
 
 def put(engine: BundleEngine, sequence: int, item_id: str, title: str) -> None:
@@ -207,3 +215,18 @@ def test_a_channel_that_fails_costs_no_answer_and_the_answer_says_so(tmp_path, m
     assert (found.items[0].item_id, found.degraded) == ("a2", ["channel season"])
     # Ranking needs no channel.
     assert engine.rank("fan", ["p1", "a2"], limit=None).degraded == []
+
+
+def test_the_engine_of_a_project_has_its_channels_and_tells_how_they_differ_from_those_of_training(
+    tmp_path, made_scorer, monkeypatch, caplog
+):
+    monkeypatch.setattr("serving.engine.BehaviourStore.of", lambda workspace: MadeStore())
+    workspace = project(tmp_path, types="click = { label = true }", items=ITEMS, more=CONFIG)
+    publish_made_bundle(workspace.bundles, made_scorer, channels=CHANNELS)
+    found = load_engine(workspace).recommend("nobody", limit=40, exclude=[], exclude_seen=False, query="pear").items
+    brought = [item.channels for item in found]
+    # Nothing is fresh and nobody has a history: the text knows all twelve items, three of them with popularity.
+    assert len(brought) == 12
+    assert brought.count(("interest_popular", "interest")) == 3
+    assert brought.count(("interest",)) == 9
+    assert "made: of the channels that it was trained with this server lacks popular; install them" in caplog.text

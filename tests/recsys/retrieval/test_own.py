@@ -1,12 +1,11 @@
 import sys
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
 from recsys.config import Retrieval
 from recsys.errors import ChannelError
-from recsys.retrieval import CHANNELS, Channels, own, retrieve
+from recsys.retrieval import CHANNELS, Channels, retrieve
 from recsys.retrieval.own import GROUP
 from tests.recsys.retrieval.states import items, query, user
 
@@ -32,16 +31,19 @@ REQUEST = query(user(), items([0.0] * 3))
 
 @pytest.fixture
 def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Install entry points, name = object of a module our_shop."""
-    (tmp_path / "our_shop.py").write_text(MODULE)
-    monkeypatch.syspath_prepend(tmp_path)
+    """Install a package with entry points, name = object of its module our_shop."""
     monkeypatch.delitem(sys.modules, "our_shop", raising=False)
 
-    def entries(*named: tuple[str, str]) -> None:
-        found = [EntryPoint(name, f"our_shop:{what}", GROUP) for name, what in named]
-        monkeypatch.setattr(own, "entry_points", lambda group: found if group == GROUP else [])
+    def install(*named: tuple[str, str]) -> None:
+        (tmp_path / "our_shop.py").write_text(MODULE)
+        about = tmp_path / "our_shop-1.0.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text("Metadata-Version: 2.1\nName: our-shop\nVersion: 1.0\n")
+        lines = [f"[{GROUP}]", *(f"{name} = our_shop:{what}" for name, what in named)]
+        (about / "entry_points.txt").write_text("\n".join(lines))
+        monkeypatch.syspath_prepend(tmp_path)
 
-    yield entries
+    yield install
     sys.modules.pop("our_shop", None)
 
 
@@ -73,7 +75,10 @@ def test_a_channel_that_is_switched_off_is_not_even_imported(register):
 @pytest.mark.parametrize(
     ("what", "said"),
     [
-        ("no_such_channel", r"entry point mine = 'our_shop:no_such_channel' .* cannot be loaded, AttributeError"),
+        (
+            "no_such_channel",
+            "entry point mine = 'our_shop:no_such_channel' .* the package our-shop: cannot be loaded, Attribute",
+        ),
         ("nothing", "found an object of type int, expected a function of a Query"),
     ],
 )
