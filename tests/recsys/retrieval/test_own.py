@@ -1,6 +1,9 @@
+import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from recsys.config import Retrieval
@@ -9,6 +12,7 @@ from recsys.retrieval import CHANNELS, Channels, retrieve
 from recsys.retrieval.own import GROUP
 from tests.recsys.retrieval.states import items, query, user
 
+DOCUMENT = Path(__file__).parents[3] / "docs" / "channels.md"
 MODULE = """
 import numpy as np
 
@@ -122,3 +126,12 @@ def test_what_is_computed_depends_on_the_code_of_the_channel(register, tmp_path)
     assert before[0].startswith("mine = our_shop:last ")
     (tmp_path / "our_shop.py").write_text(MODULE + "\n")
     assert used().sources != before
+
+
+def test_the_channel_of_the_documentation_works():
+    [example] = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text("utf-8"), flags=re.DOTALL)
+    named: dict = {}
+    exec(example, named)
+    shop = replace(items([0.0] * 4, age_days=[0.0] * 4), columns=("returned", *REQUEST.items.columns[1:]))
+    shop.behaviour[:, 0] = [2, np.nan, 5, 0]
+    assert named["come_back"](query(user(), shop)).tolist() == [2, -np.inf, 5, -np.inf]
