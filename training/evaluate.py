@@ -16,15 +16,15 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from features.recommender import UntrainedRanker
+from features.recommender import Recommender, UntrainedRanker
 from recsys.errors import DataError
 from recsys.list_quality import self_information
-from recsys.retrieval import CHANNELS
 from recsys.schema import EVENT_TYPE, USER_ID
 from recsys.split import split_by_time
 from recsys.state import Mask, Positions
 from training import baselines
 from training.calibration import calibration
+from training.channel_recall import candidate_recall
 from training.newcomers import measure_newcomers
 from training.pipeline import Pipeline
 from training.ranked_lists import Ranked, lists_by_scores, rank_cases
@@ -94,6 +94,7 @@ def measure(pipeline: Pipeline, folder: Path | None = None) -> dict[str, Any]:
             tally.add(name, task, top)
     explained: dict[str, Any] = {}
     slices: dict[str, list[dict[str, Any]]] = {}
+    candidates: dict[str, Any] = {}
     for name, scorer in (("recsys_no_text", None), ("recsys", finetuned)):
         booster = pipeline.ranker(with_text=scorer is not None)
         recommender = pipeline.recommender(window.items, scorer)
@@ -102,6 +103,7 @@ def measure(pipeline: Pipeline, folder: Path | None = None) -> dict[str, Any]:
             tally.add(name, task, [one.first(at.deepest) for one in ranked])
             if name == "recsys":
                 slices[task] = slices_of(tally, task, pipeline.catalogue, had, chosen)
+                candidates[task] = _candidates(task, recommender, ranked, tasks[task])
             if name == "recsys" and task == "all":
                 explained = {"importance": _importance(booster), **_of_candidates(ranked, tasks[task])}
         tally.add(name, "cold", None)
@@ -130,6 +132,8 @@ def measure(pipeline: Pipeline, folder: Path | None = None) -> dict[str, Any]:
         "by_k": tally.by_k(),
         "slices": slices,
         **explained,
+        "candidates": candidates,
+        "channels": candidates["all"]["channels"],
         **({"curves": {"text": curve}} if curve else {}),
         "text": {key: text.about[key] for key in ("uses_pretrained", "validation", "texts", "tower", "encoders")},
     }
@@ -169,7 +173,6 @@ def peak_memory_mb() -> float:
 def _of_candidates(ranked: Sequence[Ranked], cases: Sequence[Case]) -> dict[str, Any]:
     candidates, relevant = [one.candidates for one in ranked], [case.relevant for case in cases]
     return {
-        "channels": _channels(ranked, cases),
         "waterfall": waterfall(candidates, relevant),
         "calibration": calibration([one.positions for one in candidates], [one.scores for one in ranked], relevant),
     }
@@ -182,13 +185,6 @@ def _importance(booster: lgb.Booster | UntrainedRanker) -> dict[str, float]:
     return dict(sorted(zip(booster.feature_name(), gains, strict=True), key=lambda pair: -pair[1]))
 
 
-def _channels(ranked: Sequence[Ranked], cases: Sequence[Case]) -> dict[str, dict[str, float]]:
-    """For each channel the mean share of the relevant items that it brought, and that nobody else brought."""
-    shares = np.zeros((len(cases), len(CHANNELS), 2))
-    for row, (one, case) in enumerate(zip(ranked, cases, strict=True)):
-        found = one.candidates.brought[np.isin(one.candidates.positions, list(case.relevant))]
-        shares[row, :, 0] = found.sum(axis=0)
-        shares[row, :, 1] = found[found.sum(axis=1) == 1].sum(axis=0)
-        shares[row] /= len(case.relevant)
-    means = shares.mean(axis=0)
-    return {name: {"recall": float(means[at, 0]), "alone": float(means[at, 1])} for at, name in enumerate(CHANNELS)}
+def _candidates(task: str, recommender: Recommender, ranked: Sequence[Ranked], cases: Sequence[Case]) -> Any:
+    asked = [(case.user, case.exclude, case.relevant) for case in cases]
+    return candidate_recall(task, recommender, asked, [one.candidates for one in ranked]) if cases else None

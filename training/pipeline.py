@@ -25,6 +25,7 @@ from recsys.config import Ranker as RankerConfig
 from recsys.errors import DataError
 from recsys.interest import InterestScorer, signal_names
 from recsys.progress import progress
+from recsys.retrieval import Channels
 from recsys.schema import SURFACE, TABLES, TIMESTAMP
 from recsys.split import cold_items, earlier_windows
 from recsys.state import ItemState, Mask
@@ -57,6 +58,7 @@ class Pipeline:
         self.measured = measured
         self.workspace = workspace
         self.config = workspace.config
+        self.channels = Channels.of(self.config.retrieval)
         self.stages = Stages(workspace)
         self.impressions = workspace.read_impressions()
         self.interactions = weigh(workspace.read_table("interactions"), self.config.interaction_types)
@@ -107,7 +109,8 @@ class Pipeline:
     def ranker_key_with(self, ranker: RankerConfig) -> str:
         """The ranker_key under other settings of the ranker."""
         attributes = self.config.features.item_attributes, self.config.features.user_attributes
-        return key_of([self.data_key, attributes, self.config.retrieval, ranker, self.cut])
+        retrieval = self.config.retrieval, self.channels.sources
+        return key_of([self.data_key, attributes, retrieval, ranker, self.cut])
 
     @cached_property
     def key(self) -> str:
@@ -181,7 +184,7 @@ class Pipeline:
     def recommender(self, items: ItemState, scorer: InterestScorer | None) -> Recommender:
         """The path from users to candidates, over the items of a moment."""
         text = None if scorer is None else TextSide.of(scorer, items)
-        return Recommender(self.features, items, text, self.config.retrieval.candidates)
+        return Recommender(self.features, items, text, self.config.retrieval.candidates, self.channels)
 
     def ranker(self, *, with_text: bool) -> lgb.Booster | UntrainedRanker:
         """The ranker with the text model's channels and features, or without; computed on first use."""

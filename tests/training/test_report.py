@@ -94,6 +94,10 @@ REPORT: dict[str, Any] = {
         {"from": 0.01, "to": 1.0, "candidates": 83560, "scores": [-2.8, 2.0], "rate": 0.02, "rate_ci": [0.01, 0.03]},
     ],
     "waterfall": [{"channel": "text", "adds": 0.688}, {"channel": "ease", "adds": 0.02}],
+    "candidates": {
+        "all": {"candidates": 400, "recall": 0.74, "recall@300": 0.7, "channels": {"text": {"recall": 1, "alone": 0}}},
+        "new": None,
+    },
     "note": "further keys are kept",
 }
 
@@ -279,6 +283,8 @@ def test_the_table_fits_80_columns_and_shows_a_dash_where_a_model_cannot_do_a_ta
         (("paired", "all", "metrics", "ndcg@10", "p"), 2.0, r"<= 1.0 - at `\$.paired"),
         (("models",), {}, r"length >= 1 - at `\$.models`"),
         (("seconds", "ranker"), None, r"seconds"),
+        (("candidates", "all", "recall@300"), 2, r"<= 1.0 - at `\$.candidates.all.recall@300`"),
+        (("candidates", "new"), {"candidates": 400}, r"missing required field `recall` - at `\$.candidates.new`"),
     ],
 )
 def test_a_report_that_is_none_is_refused_with_the_place_in_it(path, value, message, tmp_path: Path):
