@@ -10,18 +10,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import lightgbm as lgb
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from features.featureset import FeatureSet
-from features.recommender import Recommender, TextSide, UntrainedRanker, by_score
+from features.recommender import Recommender, TextSide, by_score
 from features.rows import unknown_user
 from features.store import BehaviourStore
 from features.topics import Topics
+from features.trees import open_ranker
 from recsys.bundle import Bundle, champion, open_bundle
-from recsys.bundle_files import CATALOGUE_FILE, RANKER_FILE, SCORER_FILE, VECTORS_FILE
+from recsys.bundle_files import CATALOGUE_FILE, SCORER_FILE, VECTORS_FILE
 from recsys.catalogue import Catalogue
 from recsys.config import Precision
 from recsys.embedding import embed
@@ -93,8 +93,7 @@ class BundleEngine:
         catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
         catalogue = catalogue.with_attributes(dict(features.project.item_attributes))
         catalogue = replace(catalogue, of_users=user_attributes_of(bundle, dict(features.project.user_attributes)))
-        ranker = bundle.path / RANKER_FILE
-        self._ranker = lgb.Booster(model_file=ranker) if ranker.exists() else UntrainedRanker(names)
+        self._ranker = open_ranker(bundle.path, names)
         state = store.online_items(catalogue)
         topics = Topics.of(TextNeighbours.load(bundle.path), state)
         self._items = LiveItems(catalogue, state, vectors, topics)
