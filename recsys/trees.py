@@ -23,7 +23,7 @@ class OnnxTrees:
 
     def __init__(self, path: Path) -> None:
         options = onnxruntime.SessionOptions()
-        # More threads than one cost more than they bring on a few hundred rows, and a GPU has nothing to walk trees with.
+        # More threads cost more than they bring on a few hundred rows, and a GPU has nothing to walk trees with.
         options.intra_op_num_threads = 1
         options.log_severity_level = ONNX_ERRORS_ONLY
         self._session = onnxruntime.InferenceSession(path, options, providers=[CPU])

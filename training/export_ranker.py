@@ -49,9 +49,7 @@ Split = dict[str, Any]
 """A node of Booster.dump_model, or a leaf."""
 
 
-def export_ranker(
-    booster: lgb.Booster, rows: NDArray[np.float32], folder: Path, *, sample: int, seed: int
-) -> float:
+def export_ranker(booster: lgb.Booster, rows: NDArray[np.float32], folder: Path, *, sample: int, seed: int) -> float:
     """Write ranker.onnx, and `sample` rows; returns the largest difference to LightGBM on `rows`.
 
     Raises BundleError when that is above TOLERANCE, or when the trees have what is not known here.
@@ -113,7 +111,11 @@ def trees_as_onnx(booster: lgb.Booster) -> ModelProto:
         "ranker",
         [helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["rows", n_features])],
         [helper.make_tensor_value_info(SCORES, TensorProto.DOUBLE, ["rows", 1])],
-        [numpy_helper.from_array(np.array(FILLS[copy], np.float32), f"fill_{copy}") for copy in copies if copy in FILLS],
+        [
+            numpy_helper.from_array(np.array(FILLS[copy], np.float32), f"fill_{copy}")
+            for copy in copies
+            if copy in FILLS
+        ],
     )
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", TREES_OPSET)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)

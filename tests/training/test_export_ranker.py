@@ -126,7 +126,7 @@ def test_what_is_not_known_is_refused(tmp_path, settings, expected):
 def test_categories_and_several_scores_are_refused(tmp_path):
     rows = np.abs(np.round(np.nan_to_num(table())))
     data = lgb.Dataset(rows, rows[:, 0] == 1, categorical_feature=[0], params=QUIET | {"min_data_per_group": 1})
-    with pytest.raises(BundleError, match="splits feature 0 by '=='.*train without categorical_feature"):
+    with pytest.raises(BundleError, match=r"splits feature 0 by '=='.*train without categorical_feature"):
         export_ranker(lgb.train(QUIET | {"cat_smooth": 0}, data, 1), rows, tmp_path, sample=7, seed=0)
     of_three = trained(rows, trees=2, label=np.clip(rows[:, 1], 0, 2), objective="multiclass", num_class=3)
     with pytest.raises(BundleError, match="6 trees, 3 an iteration"):
