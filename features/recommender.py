@@ -20,7 +20,10 @@ from recsys.text_neighbours import TextNeighbours
 
 
 class Ranker(Protocol):
-    """A score for each row of a feature matrix; lightgbm.Booster is one."""
+    """A score for each row of a feature matrix; lightgbm.Booster is one.
+
+    With pred_contrib what each feature adds to it: (n, n_features + 1), in the last column what every row starts with.
+    """
 
     def predict(self, data: NDArray[np.float32], **options: Any) -> Any: ...
 
@@ -34,9 +37,20 @@ class UntrainedRanker:
         self._users = features.index("item_users_28d")
 
     def predict(self, data: NDArray[np.float32], **options: Any) -> Floats:
-        """float64 (n,) of a matrix (n, n_features); the options are for other rankers."""
+        """float64 (n,) of a matrix (n, n_features), or with pred_contrib (n, n_features + 1).
+
+        Further options are for other rankers.
+        """
         users: Floats = np.nan_to_num(data[:, self._users].astype(np.float64))
-        return popular_interest(np.zeros(len(data)) if self._interest is None else data[:, self._interest], users)
+        nobody, no_interest = np.zeros(len(data)), np.zeros(len(data))
+        interest = no_interest if self._interest is None else data[:, self._interest]
+        if not options.get("pred_contrib"):
+            return popular_interest(interest, users)
+        found = np.zeros((len(data), data.shape[1] + 1))
+        found[:, self._users] = popular_interest(no_interest, users)
+        if self._interest is not None:
+            found[:, self._interest] = popular_interest(interest, nobody)
+        return found
 
 
 @dataclass(frozen=True)

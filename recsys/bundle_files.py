@@ -13,6 +13,10 @@ NEIGHBOURS_FILE: Final = "text_neighbours.npy"
 NEIGHBOUR_WEIGHTS_FILE: Final = "text_neighbour_weights.npy"
 CATALOGUE_FILE: Final = "catalogue.parquet"
 RANKER_FILE: Final = "ranker.txt"
+RANKER_ONNX_FILE: Final = "ranker.onnx"
+RANKER_ROWS_FILE: Final = "ranker_rows.npy"
+"""The same trees for ONNX Runtime, and features on which both can be compared, float32 (n, n_features)."""
+RANKER_FILES: Final = (RANKER_FILE, RANKER_ONNX_FILE, RANKER_ROWS_FILE)
 USER_ATTRIBUTES_FILE: Final = "user_attributes.json"
 """How attributes of users become numbers, if recsys.toml named any (recsys.attributes)."""
 

@@ -6,22 +6,24 @@ the clock is that of the log, so that a log replayed from the past is answered a
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import lightgbm as lgb
+import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from features.explain import Explained, Explainer, Scene
 from features.featureset import FeatureSet
-from features.recommender import Recommender, TextSide, UntrainedRanker, by_score
+from features.recommender import Recommender, TextSide, by_score
 from features.rows import unknown_user
 from features.store import BehaviourStore
 from features.topics import Topics
+from features.trees import open_ranker
 from recsys.bundle import Bundle, champion, open_bundle
-from recsys.bundle_files import CATALOGUE_FILE, RANKER_FILE, SCORER_FILE, VECTORS_FILE
+from recsys.bundle_files import CATALOGUE_FILE, SCORER_FILE, VECTORS_FILE
 from recsys.catalogue import Catalogue
 from recsys.config import Precision
 from recsys.embedding import embed
@@ -42,8 +44,13 @@ from serving.live_behaviour import LiveBehaviour, Snapshot
 from serving.live_items import LiveItems
 from serving.protocol import Freshness
 from serving.recent_log import RecentLog
-from serving.types import RankedItem, RankedList, ServedFeatures
+from serving.types import RankedItem, RankedList, Reason, ServedFeatures
 from serving.user_attributes import user_attributes_of
+
+EXPLAINED_ITEMS = 50
+"""At most so many of an answer: each costs some milliseconds."""
+
+OfNobody = Callable[[Scene, Floats], list[list[Explained]]]
 
 OF_REQUEST = ("candidates",)
 """Provenance of an item that the request itself proposed."""
@@ -97,8 +104,8 @@ class BundleEngine:
         catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
         catalogue = catalogue.with_attributes(dict(features.project.item_attributes))
         catalogue = replace(catalogue, of_users=user_attributes_of(bundle, dict(features.project.user_attributes)))
-        ranker = bundle.path / RANKER_FILE
-        self._ranker = lgb.Booster(model_file=ranker) if ranker.exists() else UntrainedRanker(names)
+        self._ranker = open_ranker(bundle.path, names)
+        self._explainer = Explainer(features, self._scorer.signals)
         state = store.online_items(catalogue)
         topics = Topics.of(TextNeighbours.load(bundle.path), state)
         self._items = LiveItems(catalogue, state, vectors, topics)
@@ -114,7 +121,13 @@ class BundleEngine:
         self._store_answers = True
 
     def rank(
-        self, user_id: str, candidates: Sequence[str], *, limit: int | None, query: str | None = None
+        self,
+        user_id: str,
+        candidates: Sequence[str],
+        *,
+        limit: int | None,
+        query: str | None = None,
+        explain: bool = False,
     ) -> RankedList:
         """The known candidates in the order of the user's interest.
 
@@ -138,10 +151,20 @@ class BundleEngine:
             scores = self._recommender.items.popularity[positions]
         order = by_score(scores)[:limit]
         items = [self._item(positions[at], scores[at], OF_REQUEST) for at in order]
+        if explain:
+            scene = self._scene(user, positions, matrix, order)
+            items = self._explained(items, scene, scores, asked, self._explainer.of_popularity)
         return RankedList(items, unknown, degraded, self._to_log(positions, matrix))
 
     def recommend(
-        self, user_id: str, *, limit: int, exclude: Sequence[str], exclude_seen: bool, query: str | None = None
+        self,
+        user_id: str,
+        *,
+        limit: int,
+        exclude: Sequence[str],
+        exclude_seen: bool,
+        query: str | None = None,
+        explain: bool = False,
     ) -> RankedList:
         """The best of the catalogue; for an unknown user the best answers to the query, or popular and fresh items."""
         user, degraded = self._user(user_id)
@@ -161,6 +184,9 @@ class BundleEngine:
             scores = 1.0 / np.arange(1, len(found) + 1)
         order = by_score(scores)[:limit]
         items = [self._item(found.positions[at], scores[at], found.provenance(at)) for at in order]
+        if explain:
+            scene = self._scene(user, found.positions, prepared.matrix, order)
+            items = self._explained(items, scene, scores, asked, self._explainer.of_place)
         return RankedList(items, [], degraded, self._to_log(found.positions, prepared.matrix))
 
     def similar(self, item_id: str, *, limit: int) -> RankedList:
@@ -309,6 +335,29 @@ class BundleEngine:
     def _interest(self, matrix: np.ndarray) -> Floats:
         """The interest by text: it knows of queries more than the ranker, which learned from few or none."""
         return matrix[:, self._interest_column].astype(np.float64)
+
+    def _scene(self, user: UserState, positions: Positions, matrix: NDArray[np.float32], order: Positions) -> Scene:
+        """What was ordered, of which the first EXPLAINED_ITEMS are explained."""
+        items = self._items
+        rows = order[:EXPLAINED_ITEMS]
+        return Scene(user, self._recommender.items, items.vectors, items.title, positions, matrix, rows)
+
+    def _explained(
+        self, items: list[RankedItem], scene: Scene, scores: Floats, asked: Vectors | None, of_nobody: OfNobody
+    ) -> list[RankedItem]:
+        """With reasons, whichever way the items were scored; `of_nobody` for a user without a history."""
+        if asked is not None:
+            reasons = self._explainer.of_interest(scene, scores)
+        elif len(scene.user.history):
+            reasons = self._explainer.of_ranker(scene, self._ranker)
+        else:
+            reasons = of_nobody(scene, scores)
+        ids = self._catalogue.item_ids
+        explained = [
+            msgspec.structs.replace(item, reasons=[Reason.of(one, ids) for one in own])
+            for item, own in zip(items, reasons, strict=False)
+        ]
+        return [*explained, *items[len(explained) :]]
 
     def _item(self, position: int, score: float, channels: tuple[str, ...]) -> RankedItem:
         return RankedItem(self._catalogue.item_ids[position], float(score), channels, self._items.title(position))

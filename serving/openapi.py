@@ -44,7 +44,13 @@ RANK_ANSWER: Final[dict[str, Any]] = {
     "unknown": ["no-such-item"],
 }
 
-RECOMMEND_REQUEST: Final[dict[str, Any]] = {"user_id": "17850", "limit": 1, "exclude": ["85123A"], "exclude_seen": True}
+RECOMMEND_REQUEST: Final[dict[str, Any]] = {
+    "user_id": "17850",
+    "limit": 1,
+    "exclude": ["85123A"],
+    "exclude_seen": True,
+    "explain": True,
+}
 RECOMMEND_ANSWER: Final[dict[str, Any]] = {
     "request_id": "5b0c8f1e2a3d4c5b8e7f6a5d4c3b2a19",
     "bundle": "2011-12-09T12-50-00",
@@ -57,6 +63,16 @@ RECOMMEND_ANSWER: Final[dict[str, Any]] = {
             "rank": 1,
             "channels": ["popular", "cooccurrence"],
             "title": "REGENCY CAKESTAND 3 TIER",
+            "reasons": [
+                {
+                    "reason": "similar",
+                    "text": "similar to CAKE STAND WHITE TWO TIER LACE, which you bought",
+                    "contribution": 1.394,
+                    "item_id": "21843",
+                },
+                {"reason": "popular", "text": "popular this week", "contribution": 0.812},
+                {"reason": "base", "text": "what every item starts with", "contribution": -0.155},
+            ],
         }
     ],
 }

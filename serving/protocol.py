@@ -30,13 +30,29 @@ class Engine(Protocol):
     def bundle_id(self) -> str: ...
 
     def rank(
-        self, user_id: str, candidates: Sequence[str], *, limit: int | None, query: str | None = None
+        self,
+        user_id: str,
+        candidates: Sequence[str],
+        *,
+        limit: int | None,
+        query: str | None = None,
+        explain: bool = False,
     ) -> RankedList:
-        """The candidates, which are distinct, in the order of the user's interest in them as answers to the query."""
+        """The candidates, which are distinct, in the order of the user's interest in them as answers to the query.
+
+        explain  the first items come with the reasons for their places
+        """
         ...
 
     def recommend(
-        self, user_id: str, *, limit: int, exclude: Sequence[str], exclude_seen: bool, query: str | None = None
+        self,
+        user_id: str,
+        *,
+        limit: int,
+        exclude: Sequence[str],
+        exclude_seen: bool,
+        query: str | None = None,
+        explain: bool = False,
     ) -> RankedList:
         """Items of the whole catalogue, without the excluded ones and without those seen if asked so."""
         ...

@@ -55,7 +55,8 @@ async def rank(
     if len(data.candidates) > maximum:
         raise invalid("$.candidates", f"{len(data.candidates)} candidates; expected at most {maximum} in a request")
     _check_limit(data.limit, maximum)
-    ranked = engine.rank(data.user_id, list(dict.fromkeys(data.candidates)), limit=data.limit, query=data.query)
+    candidates = list(dict.fromkeys(data.candidates))
+    ranked = engine.rank(data.user_id, candidates, limit=data.limit, query=data.query, explain=data.explain)
     request_id = _show(service, ranked, data, surface="rank", bundle=engine.bundle_id)
     return RankAnswer(
         request_id=request_id,
@@ -86,7 +87,12 @@ async def recommend(
     _check_limit(data.limit, maximum)
     limit = data.limit or min(DEFAULT_LIMIT, maximum)
     ranked = engine.recommend(
-        data.user_id, limit=limit, exclude=data.exclude, exclude_seen=data.exclude_seen, query=data.query
+        data.user_id,
+        limit=limit,
+        exclude=data.exclude,
+        exclude_seen=data.exclude_seen,
+        query=data.query,
+        explain=data.explain,
     )
     request_id = _show(service, ranked, data, surface="recommend", bundle=engine.bundle_id)
     return RecommendAnswer(
@@ -139,7 +145,7 @@ def _check_limit(limit: int | None, maximum: int) -> None:
 
 def _answer_items(ranked: RankedList) -> list[AnswerItem]:
     return [
-        AnswerItem(item.item_id, item.score, place, item.channels, item.title)
+        AnswerItem(item.item_id, item.score, place, item.channels, item.title, reasons=item.reasons)
         for place, item in enumerate(ranked.items, start=1)
     ]
 

@@ -4,6 +4,7 @@ Field constraints are checked when a body is decoded (serving.body); limits that
 the routes. Ids are opaque strings.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -11,8 +12,25 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
+from features.explain import Explained
+
 Id = Annotated[str, Meta(min_length=1, max_length=256)]
+Explain = Annotated[bool, Meta(description="Say why each of the first 50 items is in its place")]
 QueryText = Annotated[str, Meta(max_length=2000, description="What the user typed, at most 2,000 characters")]
+
+
+class Reason(Struct, frozen=True, omit_defaults=True):
+    """A part of why an item is in its place."""
+
+    reason: Annotated[str, Meta(description="For programs: similar, popular, price, …")]
+    text: Annotated[str, Meta(description="For people, in words to the user")]
+    contribution: Annotated[float, Meta(description="What it adds to the score; those of an item add up to its score")]
+    item_id: Annotated[str, Meta(description="The item of the history that the text names")] | None = None
+
+    @classmethod
+    def of(cls, found: Explained, item_ids: Sequence[str]) -> "Reason":
+        """`item_ids` by position."""
+        return cls(found.reason, found.text, found.contribution, None if found.item is None else item_ids[found.item])
 
 
 class RankedItem(Struct, frozen=True, omit_defaults=True):
@@ -23,6 +41,8 @@ class RankedItem(Struct, frozen=True, omit_defaults=True):
     channels: tuple[str, ...]
     """What proposed the item: retrieval channels, or the candidates of the request."""
     title: str = ""
+    reasons: list[Reason] = []
+    """Why it is in its place, when that was asked for."""
 
 
 class ServedFeatures(Struct, frozen=True):
@@ -64,6 +84,7 @@ class RankRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     ]
     limit: Annotated[int, Meta(ge=1, description="At most serving.max_candidates; all if absent")] | None = None
     query: QueryText | None = None
+    explain: Explain = False
 
 
 class RecommendRequest(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -74,6 +95,7 @@ class RecommendRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     exclude: Annotated[list[Id], Meta(description="Items that the answer must not hold")] = []
     exclude_seen: Annotated[bool, Meta(description="Leave out what the user has interacted with")] = False
     query: QueryText | None = None
+    explain: Explain = False
 
 
 class SimilarRequest(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -92,6 +114,9 @@ class AnswerItem(Struct, omit_defaults=True):
     rank: Annotated[int, Meta(description="1 is the best")]
     channels: Annotated[tuple[str, ...], Meta(description="What proposed the item")]
     title: str = ""
+    reasons: Annotated[
+        list[Reason], Meta(description="Why it is in its place, if asked for; see docs/explanations.md")
+    ] = []
 
 
 class RecommendAnswer(Struct, kw_only=True):

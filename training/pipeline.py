@@ -31,6 +31,7 @@ from recsys.split import cold_items, earlier_windows
 from recsys.state import ItemState, Mask
 from recsys.workspace import Workspace
 from training.encoder import TextEncoder
+from training.export_ranker import export_ranker
 from training.finetune import finetune
 from training.lessons import Tables
 from training.pretrained import encoder_files, encoder_folder
@@ -188,8 +189,13 @@ class Pipeline:
 
     def ranker(self, *, with_text: bool) -> lgb.Booster | UntrainedRanker:
         """The ranker with the text model's channels and features, or without; computed on first use."""
+        path = self.ranker_folder(with_text=with_text) / RANKER_FILE
+        return lgb.Booster(model_file=path) if path.exists() else UntrainedRanker(self._names(with_text=with_text))
+
+    def ranker_folder(self, *, with_text: bool) -> Path:
+        """Where its files lie; empty where there was nothing to learn from. Only the one with text has an ONNX file."""
         name = "ranker" if with_text else "ranker_no_text"
-        features = self.features.names(self.text.signals if with_text else ())
+        features = self._names(with_text=with_text)
 
         def build(folder: Path) -> None:
             parts = self.ranker_parts(with_text=with_text)
@@ -199,9 +205,14 @@ class Pipeline:
             latest = parts.pop() if len(parts) > 1 else None
             booster = train_ranker(RankerRows.joined(parts), latest, features, self.config.ranker)
             booster.save_model(folder / RANKER_FILE)
+            if with_text:
+                sample, seed = self.config.retrieval.candidates, self.config.ranker.seed
+                export_ranker(booster, parts[-1].matrix, folder, sample=sample, seed=seed)
 
-        path = self.stages.run(name, self.key if with_text else self.ranker_key, build) / RANKER_FILE
-        return lgb.Booster(model_file=path) if path.exists() else UntrainedRanker(features)
+        return self.stages.run(name, self.key if with_text else self.ranker_key, build)
+
+    def _names(self, *, with_text: bool) -> tuple[str, ...]:
+        return self.features.names(self.text.signals if with_text else ())
 
     def window(self, start: datetime, end: datetime | None) -> Window:
         """What is known at `start`, and what was chosen up to `end`."""

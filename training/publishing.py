@@ -12,10 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from features.recommender import UntrainedRanker
 from recsys.bundle import Manifest, list_bundles, promote, publish
-from recsys.bundle_files import CATALOGUE_FILE, RANKER_FILE, SMALLER_ENCODER_FILES, TEXT_FILES, USER_ATTRIBUTES_FILE
+from recsys.bundle_files import (
+    CATALOGUE_FILE,
+    RANKER_FILES,
+    RANKER_ONNX_FILE,
+    RANKER_ROWS_FILE,
+    SMALLER_ENCODER_FILES,
+    TEXT_FILES,
+    USER_ATTRIBUTES_FILE,
+)
+from training.export_ranker import check_against_lightgbm
 from training.pipeline import Pipeline
 
 PACKAGES = ("recsys", "torch", "transformers", "lightgbm", "onnxruntime-gpu", "onnxruntime", "polars", "feast", "numpy")
@@ -49,9 +59,10 @@ def _fill(pipeline: Pipeline, folder: Path) -> None:
     smaller = [name for name in SMALLER_ENCODER_FILES.values() if (text / name).exists()]
     for name in (*TEXT_FILES, *smaller):
         shutil.copyfile(text / name, folder / name)
-    ranker = pipeline.ranker(with_text=True)
-    if not isinstance(ranker, UntrainedRanker):
-        ranker.save_model(folder / RANKER_FILE)
+    trained = pipeline.ranker_folder(with_text=True)
+    for name in RANKER_FILES:
+        if (trained / name).exists():
+            shutil.copyfile(trained / name, folder / name)
     pipeline.catalogue.table.write_parquet(folder / CATALOGUE_FILE)
     if pipeline.catalogue.of_users is not None:
         (folder / USER_ATTRIBUTES_FILE).write_bytes(msgspec.json.encode(pipeline.catalogue.of_users))
@@ -82,7 +93,18 @@ def _manifest(pipeline: Pipeline, identity: str, report: dict[str, Any] | None) 
             "encoders": about["encoders"],
             "scorer_difference": about["scorer_difference"],
         },
+        ranker=_about_ranker(pipeline),
     )
+
+
+def _about_ranker(pipeline: Pipeline) -> dict[str, Any]:
+    """Of trees how many there are, and how far the scores of ONNX Runtime are from those of LightGBM."""
+    ranker, folder = pipeline.ranker(with_text=True), pipeline.ranker_folder(with_text=True)
+    if isinstance(ranker, UntrainedRanker):
+        return {}
+    rows = np.load(folder / RANKER_ROWS_FILE)
+    difference = check_against_lightgbm(ranker, folder / RANKER_ONNX_FILE, rows)
+    return {"trees": ranker.num_trees(), "onnx_difference": difference}
 
 
 def _versions() -> dict[str, str]:

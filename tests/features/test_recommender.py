@@ -164,3 +164,8 @@ def test_where_there_was_nothing_to_rank_from_items_go_by_text_and_popularity(si
         rows[:, names.index("text_interest")] = interest
     found = UntrainedRanker(names).predict(rows, num_threads=1)
     np.testing.assert_allclose(found, INTEREST_WEIGHT * interest + np.log([4, 1, 8]), rtol=1e-6)
+    contributions = UntrainedRanker(names).predict(rows, pred_contrib=True)
+    assert contributions.shape == (3, len(names) + 1)
+    np.testing.assert_allclose(contributions.sum(axis=1), found, rtol=1e-12)
+    np.testing.assert_allclose(contributions[:, names.index("item_users_28d")], np.log([4, 1, 8]), rtol=1e-12)
+    assert not contributions[:, -1].any()

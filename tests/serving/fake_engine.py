@@ -8,7 +8,7 @@ from recsys.config import Config, InteractionType, Serving, Source
 from recsys.interest import Vectors
 from serving.item_types import ItemChange, ItemVersion
 from serving.protocol import Freshness
-from serving.types import RankedItem, RankedList
+from serving.types import RankedItem, RankedList, Reason
 
 CONFIG = Config(
     name="fake",
@@ -30,20 +30,33 @@ class FakeEngine:
         self.caught_up = 0
 
     def rank(
-        self, user_id: str, candidates: Sequence[str], *, limit: int | None, query: str | None = None
+        self,
+        user_id: str,
+        candidates: Sequence[str],
+        *,
+        limit: int | None,
+        query: str | None = None,
+        explain: bool = False,
     ) -> RankedList:
         self.queries.append(query)
         known = sorted(item for item in candidates if item in self.catalogue)
         unknown = [item for item in candidates if item not in self.catalogue]
-        return RankedList(_items(known[:limit], "candidates"), unknown, [])
+        return RankedList(_items(known[:limit], "candidates", explain), unknown, [])
 
     def recommend(
-        self, user_id: str, *, limit: int, exclude: Sequence[str], exclude_seen: bool, query: str | None = None
+        self,
+        user_id: str,
+        *,
+        limit: int,
+        exclude: Sequence[str],
+        exclude_seen: bool,
+        query: str | None = None,
+        explain: bool = False,
     ) -> RankedList:
         self.queries.append(query)
         hidden = {*exclude, *("a" if exclude_seen and user_id == "u" else "")}
         found = [item for item in self.catalogue if item not in hidden]
-        return RankedList(_items(found[:limit], "alphabet"), [], [] if user_id == "u" else ["interest"])
+        return RankedList(_items(found[:limit], "alphabet", explain), [], [] if user_id == "u" else ["interest"])
 
     def similar(self, item_id: str, *, limit: int) -> RankedList:
         return RankedList(_items([item for item in self.catalogue if item != item_id][:limit], "text"), [], [])
@@ -72,5 +85,15 @@ class FakeEngine:
                 self.catalogue = sorted([*self.catalogue, change.item.item_id])
 
 
-def _items(ids: Iterable[str], channel: str) -> list[RankedItem]:
-    return [RankedItem(item, 1 / place, (channel,), f"Item {item}") for place, item in enumerate(ids, start=1)]
+def _items(ids: Iterable[str], channel: str, explain: bool) -> list[RankedItem]:
+    """Explained by half of the score each."""
+    return [
+        RankedItem(
+            item,
+            1 / place,
+            (channel,),
+            f"Item {item}",
+            [Reason("letter", "after Item a", 0.5 / place, "a"), Reason("base", "a letter", 0.5 / place)] * explain,
+        )
+        for place, item in enumerate(ids, start=1)
+    ]

@@ -124,6 +124,19 @@ def test_recommend_answers_with_ten_items_or_as_many_as_the_server_allows(client
     assert len(client.post("/v1/recommend", json={"user_id": "u"}).json()["items"]) == CONFIG.serving.max_candidates
 
 
+@pytest.mark.parametrize(("route", "request_body"), [("/v1/rank", {"candidates": ["b", "a"]}), ("/v1/recommend", {})])
+def test_reasons_are_given_when_asked_for_and_add_up_to_the_score(client, route, request_body):
+    request = {"user_id": "u", "limit": 2, **request_body}
+    first, second = client.post(route, json={**request, "explain": True}).json()["items"]
+    assert first["reasons"] == [
+        {"reason": "letter", "text": "after Item a", "contribution": 0.5, "item_id": "a"},
+        {"reason": "base", "text": "a letter", "contribution": 0.5},
+    ]
+    assert sum(reason["contribution"] for reason in second["reasons"]) == second["score"] == 0.5
+    assert all("reasons" not in item for item in client.post(route, json=request).json()["items"])
+    assert_problem(client.post(route, json={**request, "explain": "yes"}), 400, "$.explain", "Expected `bool`")
+
+
 def test_an_unknown_user_gets_an_answer_that_says_what_it_had_to_do_without(client):
     answer = client.post("/v1/recommend", json={"user_id": "nobody", "limit": 1})
     assert (answer.status_code, answer.json()["degraded"]) == (200, ["interest"])
@@ -313,7 +326,7 @@ def test_the_server_is_alive_but_not_ready_until_the_engine_is_loaded(client, se
 
 def test_a_fault_of_the_engine_is_a_500_whose_log_names_the_place_and_not_the_user(client, service, caplog):
     class BrokenEngine(FakeEngine):
-        def rank(self, user_id, candidates, *, limit, query=None):
+        def rank(self, user_id, candidates, *, limit, query=None, explain=False):
             raise KeyError(f"{user_id} {query}")
 
     service.engine = BrokenEngine()
@@ -339,7 +352,7 @@ def test_the_examples_of_the_description_are_accepted_by_the_server(client, serv
     ("route", "request_body", "example"),
     [
         ("/v1/rank", {"user_id": "u", "candidates": ["a", "zz"]}, openapi.RANK_ANSWER),
-        ("/v1/recommend", {"user_id": "u"}, openapi.RECOMMEND_ANSWER),
+        ("/v1/recommend", {"user_id": "u", "explain": True}, openapi.RECOMMEND_ANSWER),
         ("/v1/similar", {"item_id": "a"}, openapi.SIMILAR_ANSWER),
         ("/v1/events", CLICK, openapi.EVENTS_ANSWER),
         ("/v1/items", {"item_id": "g", "title": "Item g"}, openapi.ITEMS_ANSWER),

@@ -9,8 +9,18 @@ from feast import FeatureStore
 from polars.testing import assert_frame_equal
 
 from recsys.bundle import champion, list_bundles, open_bundle
-from recsys.bundle_files import CATALOGUE_FILE, RANKER_FILE, SMALLER_ENCODER_FILES, TEXT_FILES, VECTORS_FILE
+from recsys.bundle_files import (
+    CATALOGUE_FILE,
+    RANKER_FILE,
+    RANKER_FILES,
+    RANKER_ONNX_FILE,
+    RANKER_ROWS_FILE,
+    SMALLER_ENCODER_FILES,
+    TEXT_FILES,
+    VECTORS_FILE,
+)
 from recsys.retrieval import CHANNELS
+from recsys.trees import OnnxTrees
 from recsys.workspace import Workspace
 from tests.training.conftest import Evaluated
 from tests.training.project import write_config
@@ -36,7 +46,7 @@ def test_the_champion_is_a_whole_bundle_of_everything_that_serves(published):
         for name, figures in published.pipeline.text.about["encoders"].items()
         if name in SMALLER_ENCODER_FILES and figures["kept"]
     }
-    assert set(bundle.manifest.files) == {CATALOGUE_FILE, RANKER_FILE, *TEXT_FILES, *kept}
+    assert set(bundle.manifest.files) == {CATALOGUE_FILE, *RANKER_FILES, *TEXT_FILES, *kept}
 
 
 def test_the_bundle_holds_the_models_of_the_pipeline(published):
@@ -46,6 +56,12 @@ def test_the_bundle_holds_the_models_of_the_pipeline(published):
     rows = np.random.default_rng(0).random((50, len(pipeline.features.names(pipeline.text.signals))))
     found, expected = lgb.Booster(model_file=folder / RANKER_FILE), pipeline.ranker(with_text=True)
     np.testing.assert_array_equal(found.predict(rows), expected.predict(rows))
+    float32 = rows.astype(np.float32)
+    on_onnx = OnnxTrees(folder / RANKER_ONNX_FILE).predict(float32)
+    np.testing.assert_allclose(on_onnx, expected.predict(float32), rtol=0, atol=1e-5)
+    sample = np.load(folder / RANKER_ROWS_FILE)
+    assert sample.shape == (pipeline.config.retrieval.candidates, len(pipeline.features.names(pipeline.text.signals)))
+    assert sample.dtype == np.float32
 
 
 def test_the_manifest_says_what_it_was_made_of_and_how_good_it_is(published):
@@ -61,6 +77,9 @@ def test_the_manifest_says_what_it_was_made_of_and_how_good_it_is(published):
     assert manifest.text["template"] == "{title}"
     assert manifest.text["tower"].keys() == {"purchase"}
     assert manifest.text["texts"] == {"items": 60, "empty": 0, "cut": 0}
+    trees = lgb.Booster(model_file=champion(published.workspace.bundles) / RANKER_FILE).num_trees()
+    assert manifest.ranker["trees"] == trees > 0
+    assert 0 <= manifest.ranker["onnx_difference"] <= 1e-5
     assert manifest.versions["lightgbm"] == version("lightgbm")
 
 

@@ -1,0 +1,43 @@
+"""Which item of a user's history has most to do with an item, by its text and by what is chosen together."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from recsys.interest import Vectors
+from recsys.retrieval.regression import HALF_LIFE_DAYS
+from recsys.state import SECONDS_A_DAY, ItemState, Positions, UserState
+
+NONE: Final = -1
+
+
+def most_similar(user: UserState, vectors: Vectors, items: Sequence[int]) -> Positions:
+    """The place in the history of what is nearest by text: int64 (n_items,), NONE where nothing is near.
+
+    vectors  float32 (n_items of the catalogue, d), unit length
+
+    The item itself does not count.
+    """
+    positions = np.asarray(items, dtype=np.int64)
+    cosine = vectors[user.history] @ vectors[positions].T
+    cosine[user.history[:, None] == positions] = -np.inf
+    return _highest(cosine)
+
+
+def most_together(user: UserState, items: ItemState, positions: Sequence[int]) -> Positions:
+    """The same of what the item goes with: by the regression as of now, else by what the same users chose."""
+    columns = np.asarray(positions, dtype=np.int64)
+    left = 0.5 ** ((items.now - user.last_at) / SECONDS_A_DAY / HALF_LIFE_DAYS)
+    by_regression = items.neighbours.regression[user.history][:, columns].toarray() * left[:, None]
+    by_users = items.neighbours.users[user.history][:, columns].toarray()
+    found = _highest(by_regression)
+    return np.where(found == NONE, _highest(by_users), found)
+
+
+def _highest(strength: np.ndarray) -> Positions:
+    """The row of the highest value of each column, NONE where it is not above zero."""
+    if len(strength) == 0:
+        return np.full(strength.shape[1], NONE, dtype=np.int64)
+    rows = strength.argmax(axis=0)
+    return np.where(strength[rows, np.arange(strength.shape[1])] > 0, rows, NONE)

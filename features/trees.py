@@ -1,0 +1,83 @@
+"""The ranker of a bundle: its trees in LightGBM or in ONNX Runtime, whichever is faster on this machine.
+
+Reads ranker.txt, ranker.onnx and ranker_rows.npy of a bundle.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import lightgbm as lgb
+import numpy as np
+from numpy.typing import NDArray
+
+from features.recommender import Ranker, UntrainedRanker
+from recsys.bundle_files import RANKER_FILE, RANKER_ONNX_FILE, RANKER_ROWS_FILE
+from recsys.state import Floats
+from recsys.trees import OnnxTrees
+
+TOLERANCE: Final = 1e-5
+RUNS: Final = 5
+
+logger: Final = logging.getLogger(__name__)
+
+
+class QuickTrees:
+    """A LightGBM model whose scores come from ONNX Runtime, and all else from itself."""
+
+    def __init__(self, booster: lgb.Booster, onnx: OnnxTrees) -> None:
+        self._booster, self._onnx = booster, onnx
+
+    def predict(self, data: NDArray[np.float32], **options: Any) -> Floats:
+        """float64 (n,), or with pred_contrib float64 (n, n_features + 1), of a matrix (n, n_features)."""
+        if options.get("pred_contrib"):
+            return np.asarray(self._booster.predict(data, **options), dtype=np.float64)
+        return self._onnx.predict(data)
+
+
+def open_ranker(folder: Path, features: Sequence[str]) -> Ranker:
+    """That of a bundle whose matrix has these columns.
+
+    LightGBM where ONNX Runtime is slower, gives other scores, or has no file, as in bundles of earlier versions.
+    """
+    text, onnx = folder / RANKER_FILE, folder / RANKER_ONNX_FILE
+    if not text.exists():
+        return UntrainedRanker(features)
+    booster = lgb.Booster(model_file=text)
+    if not onnx.exists():
+        return booster
+    return faster(booster, OnnxTrees(onnx), np.load(folder / RANKER_ROWS_FILE))
+
+
+def faster(booster: lgb.Booster, onnx: OnnxTrees, rows: NDArray[np.float32]) -> lgb.Booster | QuickTrees:
+    """Which of the two scores `rows` in less time, on one thread; their scores are the same."""
+    with_lightgbm, expected = _timed(lambda: booster.predict(rows, num_threads=1))
+    with_onnx, found = _timed(lambda: onnx.predict(rows))
+    difference = float(np.abs(found - expected).max(initial=0.0))
+    if not difference <= TOLERANCE:
+        logger.warning(
+            "ranker: ONNX Runtime differs from LightGBM by %.2g, expected at most %g; LightGBM serves; train again",
+            difference,
+            TOLERANCE,
+        )
+        return booster
+    logger.info(
+        "ranker: %d rows take %.2f ms with ONNX Runtime, %.2f ms with LightGBM",
+        len(rows),
+        1e3 * with_onnx,
+        1e3 * with_lightgbm,
+    )
+    return QuickTrees(booster, onnx) if with_onnx < with_lightgbm else booster
+
+
+def _timed(score: Callable[[], Any]) -> tuple[float, Floats]:
+    """The least seconds of some runs, which a busy machine disturbs least, and the scores."""
+    score()
+    seconds = []
+    for _ in range(RUNS):
+        started = time.perf_counter()
+        scores = score()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds), np.asarray(scores, dtype=np.float64)
