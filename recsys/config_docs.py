@@ -20,6 +20,7 @@ from msgspec.inspect import (
     Field,
     FloatType,
     IntType,
+    ListType,
     LiteralType,
     NoneType,
     StructType,
@@ -66,8 +67,10 @@ def describe(kind: Type) -> str:
             return " or ".join(f'`"{value}"`' for value in values)
         case VarTupleType(item_type=item):
             return f"list of {describe(item)}s"
-        case DictType():
+        case DictType() | StructType():
             return "table"
+        case ListType(item_type=item):
+            return f"list of {describe(item)}s"
         case IntType():
             return f"whole number{bounds(kind)}"
         case FloatType():
@@ -96,10 +99,18 @@ def show_default(field: Field) -> str:
 
 def sections(name: str, kind: Type) -> Iterator[tuple[str, StructType]]:
     """The sections at and below a key, each with its heading; a key of another type is no section."""
-    if isinstance(kind, StructType):
-        yield name, kind
-    elif isinstance(kind, DictType) and isinstance(kind.value_type, StructType):
-        yield f"{name}.NAME", kind.value_type
+    match kind:
+        case StructType(fields=fields):
+            yield name, kind
+            for below in fields:
+                yield from sections(f"{name}.{below.encode_name}", below.type)
+        case DictType(value_type=value):
+            yield from sections(f"{name}.NAME", value)
+        case ListType(item_type=item):
+            yield from sections(f"[{name}]", item)
+        case UnionType(types=types):
+            for one in types:
+                yield from sections(name, one)
 
 
 def write_table(fields: list[Field], texts: dict[str, str]) -> str:

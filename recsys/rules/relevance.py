@@ -1,0 +1,19 @@
+"""Scores of any scale as relevance from 0 to 1, so that a boost, a weight or an uncertainty means the same everywhere."""
+
+import numpy as np
+
+from recsys.state import Floats, Mask
+
+
+def relevance_of(scores: Floats) -> Floats:
+    """float64 (n,): the highest score is 1, the lowest 0, and between them as far as the score is; all 1 when equal."""
+    low, high = scores.min(initial=np.inf), scores.max(initial=-np.inf)
+    if not high > low:
+        return np.ones(len(scores))
+    found: Floats = (scores - low) / (high - low)
+    return found
+
+
+def boost(relevance: Floats, where: Mask, *, factor: float, add: float) -> None:
+    """Multiply, then add, where bool (n,) says so; in place."""
+    relevance[where] = relevance[where] * factor + add
