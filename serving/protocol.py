@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from recsys.interest import Vectors
 from serving.item_types import ItemChange, ItemVersion
+from serving.rules import DEFAULT_SURFACE, Rules, Surfaces
 from serving.types import RankedList
 
 
@@ -30,15 +31,41 @@ class Engine(Protocol):
     def bundle_id(self) -> str: ...
 
     def rank(
-        self, user_id: str, candidates: Sequence[str], *, limit: int | None, query: str | None = None
+        self,
+        user_id: str,
+        candidates: Sequence[str],
+        *,
+        limit: int | None,
+        query: str | None = None,
+        surface: str = DEFAULT_SURFACE,
+        request_id: str = "",
     ) -> RankedList:
-        """The candidates, which are distinct, in the order of the user's interest in them as answers to the query."""
+        """The candidates, which are distinct, in the order of the user's interest in them as answers to the query.
+
+        Then by the rules of the surface, if it has any; the same request_id draws the same where they explore.
+        """
         ...
 
     def recommend(
-        self, user_id: str, *, limit: int, exclude: Sequence[str], exclude_seen: bool, query: str | None = None
+        self,
+        user_id: str,
+        *,
+        limit: int,
+        exclude: Sequence[str],
+        exclude_seen: bool,
+        query: str | None = None,
+        surface: str = DEFAULT_SURFACE,
+        request_id: str = "",
     ) -> RankedList:
-        """Items of the whole catalogue, without the excluded ones and without those seen if asked so."""
+        """Items of the whole catalogue, without the excluded ones and without those seen if asked so; rules as above."""
+        ...
+
+    def make_rules(self, surfaces: Surfaces) -> Rules:
+        """The rules of all surfaces. Slow, changes nothing, and may run in any thread. Raises ConfigError."""
+        ...
+
+    def use_rules(self, rules: Rules) -> None:
+        """Follow these, made by the same engine, from the next request on. Quick; only where requests are answered."""
         ...
 
     def catch_up(self) -> list[str]:

@@ -11,8 +11,9 @@ from litestar.params import Body
 
 from serving import openapi
 from serving.body import JsonBody
-from serving.openapi import NOT_READY, REFUSED, answered
-from serving.problems import invalid
+from serving.openapi import NO_SUCH_SURFACE, NOT_READY, REFUSED, answered
+from serving.problems import invalid, unprocessable
+from serving.rules import DEFAULT_SURFACE
 from serving.service import Service, service_of
 from serving.types import AnswerItem, Impression, RankAnswer, RankedList, RankRequest, RecommendAnswer, RecommendRequest
 
@@ -29,7 +30,7 @@ DEFAULT_LIMIT: Final = 10
     operation_id="rank",
     dto=JsonBody[RankRequest],
     status_code=200,
-    responses={200: answered(RankAnswer, openapi.RANK_ANSWER), 400: REFUSED, 503: NOT_READY},
+    responses={200: answered(RankAnswer, openapi.RANK_ANSWER), 400: REFUSED, 422: NO_SUCH_SURFACE, 503: NOT_READY},
 )
 async def rank(
     data: Annotated[
@@ -45,8 +46,12 @@ async def rank(
     if len(data.candidates) > maximum:
         raise invalid("$.candidates", f"{len(data.candidates)} candidates; expected at most {maximum} in a request")
     _check_limit(data.limit, maximum)
-    ranked = engine.rank(data.user_id, list(dict.fromkeys(data.candidates)), limit=data.limit, query=data.query)
-    request_id = _show(service, ranked, data, surface="rank", bundle=engine.bundle_id)
+    candidates = list(dict.fromkeys(data.candidates))
+    surface, request_id = _surface(service, data.surface), uuid.uuid4().hex
+    ranked = engine.rank(
+        data.user_id, candidates, limit=data.limit, query=data.query, surface=surface, request_id=request_id
+    )
+    _show(service, ranked, data, route="rank", bundle=engine.bundle_id, request_id=request_id)
     return RankAnswer(
         request_id=request_id,
         bundle=engine.bundle_id,
@@ -54,6 +59,7 @@ async def rank(
         degraded=ranked.degraded,
         items=_answer_items(ranked),
         unknown=ranked.unknown,
+        filtered=ranked.filtered,
     )
 
 
@@ -62,7 +68,7 @@ async def rank(
     operation_id="recommend",
     dto=JsonBody[RecommendRequest],
     status_code=200,
-    responses={200: answered(RecommendAnswer, openapi.RECOMMEND_ANSWER), 400: REFUSED, 503: NOT_READY},
+    responses={200: answered(RecommendAnswer, openapi.RECOMMEND_ANSWER), 400: REFUSED, 422: NO_SUCH_SURFACE, 503: NOT_READY},
 )
 async def recommend(
     data: Annotated[RecommendRequest, Body(examples=[Example(value=openapi.RECOMMEND_REQUEST)])],
@@ -75,10 +81,17 @@ async def recommend(
     maximum = service.config.serving.max_candidates
     _check_limit(data.limit, maximum)
     limit = data.limit or min(DEFAULT_LIMIT, maximum)
+    surface, request_id = _surface(service, data.surface), uuid.uuid4().hex
     ranked = engine.recommend(
-        data.user_id, limit=limit, exclude=data.exclude, exclude_seen=data.exclude_seen, query=data.query
+        data.user_id,
+        limit=limit,
+        exclude=data.exclude,
+        exclude_seen=data.exclude_seen,
+        query=data.query,
+        surface=surface,
+        request_id=request_id,
     )
-    request_id = _show(service, ranked, data, surface="recommend", bundle=engine.bundle_id)
+    _show(service, ranked, data, route="recommend", bundle=engine.bundle_id, request_id=request_id)
     return RecommendAnswer(
         request_id=request_id,
         bundle=engine.bundle_id,
@@ -95,28 +108,41 @@ def _check_limit(limit: int | None, maximum: int) -> None:
 
 def _answer_items(ranked: RankedList) -> list[AnswerItem]:
     return [
-        AnswerItem(item.item_id, item.score, place, item.channels, item.title)
+        AnswerItem(item.item_id, item.score, place, item.channels, item.title, item.rules)
         for place, item in enumerate(ranked.items, start=1)
     ]
 
 
+def _surface(service: Service, name: str | None) -> str:
+    """Whose rules a request follows. Raises the 422 when it names a surface that there is not, where there are any."""
+    known = service.surfaces
+    if name is None or not known or name in known or name == DEFAULT_SURFACE:
+        return name or DEFAULT_SURFACE
+    raise unprocessable("$.surface", f"no such surface; expected one of {sorted({*known, DEFAULT_SURFACE})}")
+
+
 def _show(
-    service: Service, ranked: RankedList, asked: RankRequest | RecommendRequest, *, surface: str, bundle: str
-) -> str:
-    """Log what the answer shows, if anything. Returns the new request_id."""
-    request_id = uuid.uuid4().hex
+    service: Service,
+    ranked: RankedList,
+    asked: RankRequest | RecommendRequest,
+    *,
+    route: str,
+    bundle: str,
+    request_id: str,
+) -> None:
+    """Log what the answer shows, if anything: on the surface of the request, which is the route where there are none."""
     if ranked.items:
         impression = Impression(
             request_id=request_id,
             user_id=asked.user_id,
             timestamp=datetime.now(UTC),
             items=[item.item_id for item in ranked.items],
-            surface=surface,
+            surface=asked.surface or (DEFAULT_SURFACE if service.surfaces else route),
             bundle=bundle,
             query=asked.query,
+            propensities=ranked.propensities,
         )
         service.event_log.show(impression, ranked.features)
-    return request_id
 
 
 def _milliseconds_since(started: float) -> float:

@@ -70,12 +70,12 @@ def arrange(
     max_per_category: int | None,
     diversity: Diversity | None,
     exploration: Exploration | None,
-    random: np.random.Generator,
+    random: np.random.Generator | None,
 ) -> Arrangement:
     """At most `limit` of the candidates; of equal relevance the earlier row comes first.
 
     pins    row → its place, from 0; when that is taken the next free one, and behind the last one none
-    random  draws where places are explored
+    random  draws where places are explored; None when there is no exploration
     """
     order = np.argsort(-candidates.relevance, kind="stable")
     listing = Listing(candidates.categories[order], limit, max_per_category)
@@ -117,7 +117,7 @@ class _Choices:
     listing: Listing
     diversity: Diversity | None
     exploration: Exploration | None
-    random: np.random.Generator
+    random: np.random.Generator | None
     _deviation: Floats | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -162,6 +162,7 @@ class _Choices:
     def _draw(self) -> Draw:
         settings = self.exploration
         assert settings is not None
+        assert self.random is not None
         return draw(
             self._worth.values,
             self.listing.left,

@@ -4,7 +4,7 @@ Comparisons and arithmetic are written as in Python, and nothing is ever run as 
 of node that is listed here becomes a Polars expression over one row. What an item does not say meets no comparison but
 != and `not in`; so every condition is true or false of every item, and `not` is the opposite.
 
-    condition("price < 50 and brand in ['a', 'b']", table.schema)
+    condition("price < 50 and brand in ['a', 'b']", types_of(items))
 """
 
 import ast
@@ -56,7 +56,7 @@ class _Value(NamedTuple):
 def condition(text: str, columns: Mapping[str, pl.DataType] | None = None) -> pl.Expr:
     """Boolean, never null, of each item by itself.
 
-    columns  those of the items table with their types; None: those that the text names, of whatever type
+    columns  those of the items with their types, as recsys.rules.columns has them; None: any, of whatever type
 
     Raises ExpressionError.
     """
@@ -160,7 +160,7 @@ class _Reader:
 
     def _column(self, node: ast.expr, name: str) -> _Value:
         if self._columns is not None and name in self._columns:
-            return _typed(pl.col(name), self._columns[name])
+            return _Value(pl.col(name), _kind(self._columns[name]))
         if name in _SPELLED:
             return _Value(pl.lit(_SPELLED[name]), "true or false")
         if self._columns is None:
@@ -181,16 +181,12 @@ class _Reader:
         return ExpressionError(f"{self._text!r}, character {at}, {part}: {message}")
 
 
-def _typed(column: pl.Expr, dtype: pl.DataType) -> _Value:
-    if dtype.is_numeric():
-        return _Value(column.cast(pl.Float64), "number")
-    if dtype == pl.Boolean:
-        return _Value(column, "true or false")
-    if dtype in (pl.Date, pl.Datetime):
-        zone = getattr(dtype, "time_zone", None)
-        moment = column.cast(pl.Datetime("us", zone)).dt
-        return _Value(moment.convert_time_zone("UTC") if zone else moment.replace_time_zone("UTC"), "time")
-    return _Value(column.cast(pl.String), "text")
+def _kind(dtype: pl.DataType) -> Kind:
+    if dtype == pl.Float64:
+        return "number"
+    if dtype == UTC_MICROSECONDS:
+        return "time"
+    return "true or false" if dtype == pl.Boolean else "text"
 
 
 def _a(kind: Kind) -> str:

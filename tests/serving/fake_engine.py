@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import polars as pl
 
 from recsys.config import Config, InteractionType, Serving, Source
 from recsys.interest import Vectors
 from serving.item_types import ItemChange, ItemVersion
 from serving.protocol import Freshness
+from serving.rules import DEFAULT_SURFACE, Rules, Surfaces
 from serving.types import RankedItem, RankedList
 
 CONFIG = Config(
@@ -30,7 +32,14 @@ class FakeEngine:
         self.caught_up = 0
 
     def rank(
-        self, user_id: str, candidates: Sequence[str], *, limit: int | None, query: str | None = None
+        self,
+        user_id: str,
+        candidates: Sequence[str],
+        *,
+        limit: int | None,
+        query: str | None = None,
+        surface: str = DEFAULT_SURFACE,
+        request_id: str = "",
     ) -> RankedList:
         self.queries.append(query)
         known = sorted(item for item in candidates if item in self.catalogue)
@@ -38,12 +47,26 @@ class FakeEngine:
         return RankedList(_items(known[:limit], "candidates"), unknown, [])
 
     def recommend(
-        self, user_id: str, *, limit: int, exclude: Sequence[str], exclude_seen: bool, query: str | None = None
+        self,
+        user_id: str,
+        *,
+        limit: int,
+        exclude: Sequence[str],
+        exclude_seen: bool,
+        query: str | None = None,
+        surface: str = DEFAULT_SURFACE,
+        request_id: str = "",
     ) -> RankedList:
         self.queries.append(query)
         hidden = {*exclude, *("a" if exclude_seen and user_id == "u" else "")}
         found = [item for item in self.catalogue if item not in hidden]
         return RankedList(_items(found[:limit], "alphabet"), [], [] if user_id == "u" else ["interest"])
+
+    def make_rules(self, surfaces: Surfaces) -> Rules:
+        return Rules(pl.DataFrame({"item_id": self.catalogue}), surfaces)
+
+    def use_rules(self, rules: Rules) -> None:
+        self.rules = rules
 
     def catch_up(self) -> list[str]:
         self.caught_up += 1

@@ -140,7 +140,7 @@ def test_a_log_of_a_later_format_is_left_alone(path):
     EventLog.open(path).close()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 9")
-    with pytest.raises(DataError, match="has format 9, this recsys writes 4"):
+    with pytest.raises(DataError, match="has format 9, this recsys writes 5"):
         EventLog.open(path)
 
 
@@ -179,7 +179,7 @@ def test_a_log_of_the_first_format_keeps_its_rows_and_takes_queries_and_items_fr
         (1, "i", '{"title":"Apple"}'),
         (2, "i", '{"title":"Apple"}'),
     ]
-    assert rows(path, "PRAGMA user_version") == [(4,)]
+    assert rows(path, "PRAGMA user_version") == [(5,)]
 
 
 def test_a_new_log_has_the_same_columns_as_one_that_was_brought_up_to_date(path, tmp_path):
