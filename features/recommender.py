@@ -17,7 +17,6 @@ from recsys.retrieval.interest import popular_interest
 from recsys.state import Floats, ItemState, Mask, Positions, UserState
 from recsys.text_neighbours import TextNeighbours
 
-
 NO_ITEMS: Final[Positions] = np.empty(0, dtype=np.int64)
 
 

@@ -194,8 +194,8 @@ class ExcludeBought(Stage, frozen=True, kw_only=True):
 
 
 class Boost(Stage, frozen=True, kw_only=True):
-    """Some items count for more, or for less: relevance × factor + add. The relevance of the best candidate of a request
-    is 1 and that of the last one 0; several boosts of an item follow each other in the order of the file."""
+    """Some items count for more, or for less: relevance × factor + add. The relevance of the best candidate of a
+    request is 1, that of the last one 0; several boosts of an item follow each other in the order of the file."""
 
     where: str
     """Of which items, a condition over their columns."""
@@ -253,8 +253,8 @@ class Exploration(Stage, frozen=True, kw_only=True):
     shown (`propensities`), so that other rankings can be judged by the log."""
 
     method: Literal["epsilon", "thompson"]
-    """epsilon: any of the pool alike; thompson: as probable as it is the best, by what is not known of it, which is more
-    the less it was shown in the last 28 days."""
+    """epsilon: any of the pool alike; thompson: as probable as it is the best, by what is not known of it, which is
+    more the less it was shown in the last 28 days."""
     share: Share = 0.1
     """How probable it is that a position is explored."""
     uncertainty: PositiveFloat = 0.1
@@ -273,8 +273,8 @@ class Exploration(Stage, frozen=True, kw_only=True):
 
 
 class Surface(Stage, frozen=True, kw_only=True):
-    """Rules of a place where items are shown, which a request names, such as home or cart; `default` is that of a request
-    which names none. A server follows a change of this section without a restart. See docs/rules.md."""
+    """Rules of a place where items are shown, which a request names, such as home or cart; `default` is that of a
+    request which names none. A server follows a change of this section without a restart. See docs/rules.md."""
 
     filter: str | None = None
     """Only such items are shown: a condition over the columns of items, as in "price < 50 and category != 'gift'"."""

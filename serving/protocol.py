@@ -57,7 +57,7 @@ class Engine(Protocol):
         surface: str = DEFAULT_SURFACE,
         request_id: str = "",
     ) -> RankedList:
-        """Items of the whole catalogue, without the excluded ones and without those seen if asked so; rules as above."""
+        """Items of the whole catalogue, without the excluded ones and, if asked so, those seen; rules as above."""
         ...
 
     def make_rules(self, surfaces: Surfaces) -> Rules:

@@ -18,6 +18,7 @@ from serving.service import Service, service_of
 from serving.types import AnswerItem, Impression, RankAnswer, RankedList, RankRequest, RecommendAnswer, RecommendRequest
 
 DEFAULT_LIMIT: Final = 10
+NOT_ANSWERED: Final = {400: REFUSED, 422: NO_SUCH_SURFACE, 503: NOT_READY}
 
 
 # The engine runs in the event loop. It keeps a core busy from start to end, so threads would only take turns and make
@@ -30,7 +31,7 @@ DEFAULT_LIMIT: Final = 10
     operation_id="rank",
     dto=JsonBody[RankRequest],
     status_code=200,
-    responses={200: answered(RankAnswer, openapi.RANK_ANSWER), 400: REFUSED, 422: NO_SUCH_SURFACE, 503: NOT_READY},
+    responses={200: answered(RankAnswer, openapi.RANK_ANSWER), **NOT_ANSWERED},
 )
 async def rank(
     data: Annotated[
@@ -68,7 +69,7 @@ async def rank(
     operation_id="recommend",
     dto=JsonBody[RecommendRequest],
     status_code=200,
-    responses={200: answered(RecommendAnswer, openapi.RECOMMEND_ANSWER), 400: REFUSED, 422: NO_SUCH_SURFACE, 503: NOT_READY},
+    responses={200: answered(RecommendAnswer, openapi.RECOMMEND_ANSWER), **NOT_ANSWERED},
 )
 async def recommend(
     data: Annotated[RecommendRequest, Body(examples=[Example(value=openapi.RECOMMEND_REQUEST)])],
@@ -130,7 +131,7 @@ def _show(
     bundle: str,
     request_id: str,
 ) -> None:
-    """Log what the answer shows, if anything: on the surface of the request, which is the route where there are none."""
+    """Log what the answer shows, if anything: on the surface asked for, or the route where there are no surfaces."""
     if ranked.items:
         impression = Impression(
             request_id=request_id,

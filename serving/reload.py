@@ -1,5 +1,5 @@
-"""Keep the engine of a running server up to date with what was trained and put into the online store since, and with the
-rules of recsys.toml.
+"""Keep the engine of a running server up to date with what was trained and put into the online store since, and with
+the rules of recsys.toml.
 
 A new engine is loaded beside the old one, in a thread of its own, and takes its place between two requests. One that
 cannot be loaded is refused, and the old one serves on. So it is with rules.
@@ -30,7 +30,9 @@ class Reloader:
         newest: Callable[[], object],
         rules: SurfacesFile | None = None,
     ) -> None:
-        """`newest`: what `load` would load; quick, and equal as long as that is the same. No `rules`: there are none."""
+        """newest  what `load` would load; quick, and equal as long as that is the same
+        rules   the surfaces of the project; None: there are none, ever
+        """
         self._service, self._load, self._newest, self._rules = service, load, newest, rules
         self._engine: Engine | None = None
         """The latest one, which may not have begun to serve."""

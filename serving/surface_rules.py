@@ -50,7 +50,7 @@ class Shown:
     @property
     def rows(self) -> list[int]:
         """Of the candidates, in the order shown."""
-        return self.arrangement.rows.tolist()
+        return list(map(int, self.arrangement.rows))
 
     @property
     def propensities(self) -> list[float] | None:
@@ -73,7 +73,7 @@ class SurfaceRules:
         """
         self._surface = surface
         self._keys: dict[str, int] = {}
-        conditions = []
+        conditions: list[pl.Expr] = []
         texts = {FILTER: surface.filter} if surface.filter is not None else {}
         texts |= {f"boosts[{at}].where": one.where for at, one in enumerate(surface.boosts)}
         for key, text in texts.items():

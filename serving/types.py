@@ -39,9 +39,7 @@ class Filtered(Struct, frozen=True):
     """A candidate that the rules of the surface do not let be shown."""
 
     item_id: str
-    why: Annotated[
-        str, Meta(description="The key of the surface: filter, exclude, exclude_bought or max_per_category")
-    ]
+    why: Annotated[str, Meta(description="The key of the surface: filter, exclude, exclude_bought or max_per_category")]
 
 
 class ServedFeatures(Struct, frozen=True):

@@ -1,8 +1,9 @@
 """The places of a list, filled from the first to the last.
 
 A pin has its place. Any other goes to one of the items that are left and whose category is not full: to the one worth
-most beside those above it, or, where it is explored, to one that is drawn. So what is drawn never breaks a rule, and the
-probability of each choice is known exactly. Places behind those that diversity and exploration look at go by relevance.
+most beside those above it, or, where it is explored, to one that is drawn. So what is drawn never breaks a rule, and
+the probability of each choice is known exactly. Places behind those that diversity and exploration look at go by
+relevance.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
-"""The columns of items as conditions see them: numbers, texts, times, true or false, whatever a table or a request holds.
+"""The columns of items as conditions see them: numbers, texts, times, true or false.
 
-A bundle has a table of items, with the types of its file; an item that is sent later has values of JSON. Both become the
-same, so that a condition says of an item what it would say had it come the other way.
+A bundle has a table of items, with the types of its file; an item that is sent later has values of JSON. Both become
+the same, so that a condition says of an item what it would say had it come the other way.
 """
 
 from collections.abc import Mapping, Sequence

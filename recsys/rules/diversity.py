@@ -21,10 +21,15 @@ SMALLEST: Final = 1e-6
 class Worth(Protocol):
     """Of some items, each of them a row."""
 
-    values: Vectors | Floats
-    """(n,), given the rows that were taken; of those themselves it means nothing."""
-    share: float
-    """Of the relevance in the values."""
+    @property
+    def values(self) -> Vectors | Floats:
+        """(n,), given the rows that were taken; of those themselves it means nothing."""
+        ...
+
+    @property
+    def share(self) -> float:
+        """Of the relevance in the values."""
+        ...
 
     def take(self, row: int) -> None:
         """The row stands above whatever comes next."""
@@ -85,7 +90,8 @@ class DeterminantalPointProcess:
         self._factor[self._taken] = found
         self._taken += 1
         self._left -= found * found
-        self.values = self._alone + self._weight * np.log(np.maximum(self._left, np.float32(SMALLEST)))
+        left = np.log(np.maximum(self._left, np.float32(SMALLEST)))
+        np.add(self._alone, self._weight * left, out=self.values)
 
 
 def worth_of(

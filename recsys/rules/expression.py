@@ -1,8 +1,8 @@
 """Conditions over the columns of the items, such as  price < 50 and category != 'gift' and not is_null(brand).
 
-Comparisons and arithmetic are written as in Python, and nothing is ever run as Python: the text is parsed, and each kind
-of node that is listed here becomes a Polars expression over one row. What an item does not say meets no comparison but
-!= and `not in`; so every condition is true or false of every item, and `not` is the opposite.
+Comparisons and arithmetic are written as in Python, and nothing is ever run as Python: the text is parsed, and each
+kind of node that is listed here becomes a Polars expression over one row. What an item does not say meets no comparison
+but != and `not in`; so every condition is true or false of every item, and `not` is the opposite.
 
     condition("price < 50 and brand in ['a', 'b']", types_of(items))
 """

@@ -1,4 +1,4 @@
-"""Scores of any scale as relevance from 0 to 1, so that a boost, a weight or an uncertainty means the same everywhere."""
+"""Scores of any scale as relevance from 0 to 1, so that a boost, a weight, an uncertainty mean the same everywhere."""
 
 import numpy as np
 
