@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import lightgbm as lgb
 import numpy as np
@@ -229,6 +230,7 @@ class BundleEngine:
 
     def apply_items(self, changes: Sequence[ItemChange]) -> None:
         """Follow these from the next request on, but for one that is older than the last one of its item."""
+        put: dict[int, dict[str, Any]] = {}
         for sequence, item, vector in changes:
             if sequence < self._followed.get(item.item_id, 0):
                 continue
@@ -238,8 +240,9 @@ class BundleEngine:
                 self._items.remove(item.item_id)
             else:
                 self._items.put(item.item_id, item.title, vector, item.columns or {})
-        put = [self._catalogue.index[item.item_id] for _, item, vector in changes if vector is not None]
-        self._rules.follow({position: self._items.changed[position] for position in put})
+                position = self._catalogue.index[item.item_id]
+                put[position] = self._items.changed[position]
+        self._rules.follow(put)
         self._behaviour.forget_users()
         self._behaviour.show([item.item_id for _, item, vector in changes if vector is not None])
         self._scorer.vectors = self._items.vectors

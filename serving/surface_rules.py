@@ -132,18 +132,22 @@ class SurfaceRules:
         request_id     the same one draws the same
         """
         surface = self._surface
-        relevance = relevance_of(scores)
+        rows = {int(position): row for row, position in enumerate(positions)} if pins else {}
+        pinned = {rows[position]: place for position, place in pins.items() if position in rows}
+        # What has its place in any case does not say how good the others are.
+        among = np.ones(len(positions), dtype=np.bool_)
+        among[list(pinned)] = False
+        relevance = relevance_of(scores, among)
         boosts: dict[int, list[str]] = {}
         for at, one in enumerate(surface.boosts):
             where = self._items.met(self._keys[f"boosts[{at}].where"])[positions]
             boost(relevance, where, factor=one.factor, add=one.add)
             for row in np.flatnonzero(where).tolist():
                 boosts.setdefault(row, []).append(_label(one))
-        rows = {int(position): row for row, position in enumerate(positions)} if pins else {}
         arrangement = arrange(
             Candidates(relevance, self._items.categories[positions], vectors, shown),
             limit=limit,
-            pins={rows[position]: place for position, place in pins.items() if position in rows},
+            pins=pinned,
             max_per_category=surface.max_per_category,
             diversity=surface.diversity,
             exploration=surface.exploration,

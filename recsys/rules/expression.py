@@ -20,6 +20,8 @@ from recsys.schema import UTC_MICROSECONDS
 Kind = Literal["number", "text", "time", "true or false", "any"]
 
 MAX_CHARACTERS: Final = 2000
+MAX_DEPTH: Final = 50
+"""Of nodes within nodes: Polars ends the process on some hundreds."""
 FUNCTIONS: Final = ("is_null(column)", "contains(column, 'text')", "starts_with(column, 'text')", "col('any name')")
 EXPECTED: Final = (
     "expected columns, numbers, 'text' and lists with == != < <= > >= in, and, or, not, + - * /, parentheses, "
@@ -67,9 +69,9 @@ def condition(text: str, columns: Mapping[str, pl.DataType] | None = None) -> pl
         found = _Reader(line, columns).truth(ast.parse(line, mode="eval").body)
         is_constant = not found.meta.root_names()
     except SyntaxError as error:
-        raise ExpressionError(f"{line!r}, character {error.offset or 0}: {error.msg}; {EXPECTED}") from None
+        raise ExpressionError(f"{line!r}, character {error.offset or len(line) + 1}: {error.msg}; {EXPECTED}") from None
     except (RecursionError, MemoryError, OverflowError):
-        raise ExpressionError(f"{line!r}: nested too deeply, or a number too large; {EXPECTED}") from None
+        raise ExpressionError(f"{line!r}: nested too deep, or a number too large; {EXPECTED}") from None
     if is_constant:
         raise ExpressionError(f"{line!r}: the same of every item; expected at least one column")
     return found
@@ -79,7 +81,7 @@ class _Reader:
     """Nodes as expressions."""
 
     def __init__(self, text: str, columns: Mapping[str, pl.DataType] | None) -> None:
-        self._text, self._columns = text, columns
+        self._text, self._columns, self._depth = text, columns, 0
 
     def truth(self, node: ast.expr) -> pl.Expr:
         """A node that is true or false."""
@@ -88,6 +90,14 @@ class _Reader:
         return found.expr.fill_null(False)
 
     def _value(self, node: ast.expr) -> _Value:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise self._error(node, f"nested more than {MAX_DEPTH} deep; expected a simpler condition")
+        found = self._read(node)
+        self._depth -= 1
+        return found
+
+    def _read(self, node: ast.expr) -> _Value:
         match node:
             case ast.Constant(value=bool(value)):
                 return _Value(pl.lit(value), "true or false")

@@ -1,6 +1,7 @@
 """An engine whose answers can be worked out by hand: it prefers the item whose id comes first in the alphabet."""
 
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
@@ -24,6 +25,8 @@ class FakeEngine:
     """Knows items `a` to `f`, and user `u`, who has seen `a`."""
 
     bundle_id = "fake-1"
+    columns: ClassVar[dict[str, float]] = {}
+    """Of each item, beside its id."""
 
     def __init__(self) -> None:
         self.catalogue = list("abcdef")
@@ -63,7 +66,7 @@ class FakeEngine:
         return RankedList(_items(found[:limit], "alphabet"), [], [] if user_id == "u" else ["interest"])
 
     def make_rules(self, surfaces: Surfaces) -> Rules:
-        return Rules(pl.DataFrame({"item_id": self.catalogue}), surfaces)
+        return Rules(pl.DataFrame({"item_id": self.catalogue, **self.columns}), surfaces)
 
     def use_rules(self, rules: Rules) -> None:
         self.rules = rules
