@@ -24,29 +24,33 @@ class ItemConditions:
         read = {CATEGORY, *(name for condition in conditions for name in condition.meta.root_names())}
         self._types = {name: types[name] for name in sorted(read)}
         self._codes: dict[str, int] = {}
-        self._met = [np.empty(len(items), dtype=np.bool_) for _ in conditions]
-        self._categories = np.empty(len(items), dtype=np.int64)
+        self._size = len(items)
+        # With room to spare once items are added, which is doubled when it runs out.
+        self._met = [np.empty(self._size, dtype=np.bool_) for _ in conditions]
+        self._categories = np.empty(self._size, dtype=np.int64)
         self._write(np.arange(len(items)), of_table(items, self._types))
 
     def follow(self, changed: Mapping[int, Mapping[str, Any]]) -> None:
         """Items that were added or changed: position → all columns as they were sent, item_id among them."""
         if not changed:
             return
-        more = max(changed) + 1 - len(self._categories)
-        if more > 0:
-            self._met = [np.pad(met, (0, more)) for met in self._met]
-            self._categories = np.pad(self._categories, (0, more), constant_values=NO_CATEGORY)
+        self._size = max(self._size, max(changed) + 1)
+        if self._size > len(self._categories):
+            room = 2 * self._size
+            self._met = [np.concatenate([met, np.empty(room - len(met), np.bool_)]) for met in self._met]
+            more = np.full(room - len(self._categories), NO_CATEGORY)
+            self._categories = np.concatenate([self._categories, more])
         rows = of_rows(list(changed.values()), self._types)
         self._write(np.fromiter(changed, dtype=np.int64, count=len(changed)), rows)
 
     def met(self, condition: int) -> Mask:
         """bool (n_items,), by the place of the condition among all."""
-        return self._met[condition]
+        return self._met[condition][: self._size]
 
     @property
     def categories(self) -> Positions:
         """int64 (n_items,): items with the same number are of one category; NO_CATEGORY without one."""
-        return self._categories
+        return self._categories[: self._size]
 
     def _write(self, positions: Positions, items: pl.DataFrame) -> None:
         for met, condition in zip(self._met, self._conditions, strict=True):

@@ -1,4 +1,4 @@
-"""The rules of a project over HTTP, on the bundle that tests.serving.made_bundle makes by hand, as they change in force."""
+"""The rules of a project over HTTP, as they change in force, on the bundle that tests.serving.made_bundle makes."""
 
 import json
 import logging

@@ -107,10 +107,31 @@ def test_without_columns_only_the_form_is_checked():
         condition("anything(5) < 5")
 
 
-words = st.sampled_from(
-    "price title in_stock published_at nothing 5 'x' < == in not and or ( ) [ ] , - * is_null contains col \\ ' { = : "
-    "0x 1e999 ä".split()
-)
+NAMES = ["price", "title", "in_stock", "published_at", "nothing", "is_null", "contains", "col"]
+SIGNS = "5 'x' < == in not and or ( ) [ ] , - * \\ ' { = :"
+    "5",
+    "'x'",
+    "<",
+    "==",
+    "in",
+    "not",
+    "and",
+    "or",
+    "(",
+    ")",
+    "[",
+    "]",
+    ",",
+    "-",
+    "*",
+    "\\",
+    "'",
+    "{",
+    "=",
+    ":",
+    "\n",
+]
+words = st.sampled_from([*NAMES, *SIGNS.split(" "), "\n", "0x", "1e999", "ä"])
 
 
 @given(st.lists(words, max_size=12).map(" ".join) | st.text(max_size=30))
