@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from recsys.retrieval.from_history import FromHistory
 from recsys.retrieval.interest import popular_interest
 from recsys.state import Floats, ItemState, Mask, Positions, UserState
 from recsys.text_neighbours import TextNeighbours
+
+NO_ITEMS: Final[Positions] = np.empty(0, dtype=np.int64)
 
 
 class Ranker(Protocol):
@@ -113,10 +115,17 @@ class Recommender:
         own = users if candidates is None else users[candidates]
         return np.column_stack([found, standing(found[:, interest], own, of_sample[:, interest], users[sample])])
 
-    def prepare(self, user: UserState, exclude: Mask, signals: Vectors | None) -> Prepared:
-        """The user's best candidates but the excluded, bool (n_items,); `signals` over the whole catalogue."""
+    def prepare(
+        self, user: UserState, exclude: Mask, signals: Vectors | None, *, also: Positions = NO_ITEMS
+    ) -> Prepared:
+        """The user's best candidates but the excluded, bool (n_items,); `signals` over the whole catalogue.
+
+        also  items that are candidates in any case, in whatever way they were found
+        """
         query = Query(user, self.items, signals, exclude)
         candidates = self._retrieve(query)
+        if len(also):
+            candidates = candidates.with_items(also)
         of_candidates = None if signals is None else signals[candidates.positions]
         return Prepared(candidates, self.assemble(user, candidates.positions, of_candidates, query.from_history))
 

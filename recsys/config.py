@@ -4,6 +4,7 @@ Units stand in the names. What nobody needs to change is a constant beside its u
 """
 
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from recsys import online_address
 from recsys.attributes import AttributeKind
 from recsys.errors import ConfigError
 from recsys.online_address import SQLITE
+from recsys.rules.expression import condition
 
 Positive = Annotated[int, Meta(gt=0)]
 PositiveFloat = Annotated[float, Meta(gt=0)]
@@ -235,6 +237,122 @@ class Serving(Stage, frozen=True):
     """Share of the requests whose features are logged, for `recsys audit parity`."""
 
 
+class ExcludeBought(Stage, frozen=True, kw_only=True):
+    """What a user bought is not shown to that user."""
+
+    types: Annotated[list[str], Meta(min_length=1)]
+    """The interaction types that count as buying, as in ["purchase"]."""
+    within_days: PositiveFloat | None = None
+    """So many days before the request; not set: ever."""
+
+
+class Boost(Stage, frozen=True, kw_only=True):
+    """Some items count for more, or for less: relevance × factor + add. The relevance of the best candidate of a
+    request is 1, that of the last one 0; several boosts of an item follow each other in the order of the file."""
+
+    where: str
+    """Of which items, a condition over their columns."""
+    factor: PositiveFloat = 1.0
+    """What the relevance is multiplied with."""
+    add: float = 0.0
+    """What is added to it."""
+
+    def __post_init__(self) -> None:
+        condition(self.where)
+        if (self.factor, self.add) == (1.0, 0.0):
+            raise ValueError(f"the boost of {self.where!r} changes nothing; name its factor, or what it is to add")
+
+
+class Pin(Stage, frozen=True, kw_only=True):
+    """An item at a fixed position."""
+
+    item: str
+    """Its item_id."""
+    position: Positive
+    """1 is the first; the next free one when another item is pinned there."""
+    starts: datetime | None = None
+    """From when on, by the clock of the server; without a zone it is UTC."""
+    ends: datetime | None = None
+    """Until when."""
+
+    def __post_init__(self) -> None:
+        starts, ends = self.span
+        if starts >= ends:
+            raise ValueError(f"the pin of {self.item!r} ends at {self.ends}, not after it starts at {self.starts}")
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Seconds since the epoch, without bounds where none are named."""
+        starts, ends = (
+            None if at is None else (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+            for at in (self.starts, self.ends)
+        )
+        return -inf if starts is None else starts, inf if ends is None else ends
+
+
+class Diversity(Stage, frozen=True, kw_only=True):
+    """Items that say the same by their texts do not stand together."""
+
+    method: Literal["mmr", "dpp"]
+    """mmr: an item is held against the most similar one above it; dpp: against all that those above it say together."""
+    weight: Annotated[float, Meta(ge=0, lt=1)] = 0.3
+    """Of diversity against relevance; 0 leaves the order as it is."""
+    positions: Positive = 50
+    """How many of the first positions it looks at."""
+
+
+class Exploration(Stage, frozen=True, kw_only=True):
+    """Some positions go to items that are not known to be the best, and how probable that was is logged with what was
+    shown (`propensities`), so that other rankings can be judged by the log."""
+
+    method: Literal["epsilon", "thompson"]
+    """epsilon: any of the pool alike; thompson: as probable as it is the best, by what is not known of it, which is
+    more the less it was shown in the last 28 days."""
+    share: Share = 0.1
+    """How probable it is that a position is explored."""
+    uncertainty: PositiveFloat = 0.1
+    """With thompson: how far off the relevance, from 0 to 1, of an item may be that was never shown: a standard
+    deviation."""
+    pool: Positive = 20
+    """How many of the best items that are left may take an explored position."""
+    first_position: Positive = 1
+    """The first one that is explored."""
+    last_position: Positive = 10
+    """The last one that is."""
+
+    def __post_init__(self) -> None:
+        if self.first_position > self.last_position:
+            raise ValueError(f"first_position is {self.first_position}, behind last_position {self.last_position}")
+
+
+class Surface(Stage, frozen=True, kw_only=True):
+    """Rules of a place where items are shown, which a request names, such as home or cart; `default` is that of a
+    request which names none. A server follows a change of this section without a restart. See docs/rules.md."""
+
+    filter: str | None = None
+    """Only such items are shown: a condition over the columns of items, as in "price < 50 and category != 'gift'"."""
+    exclude: list[str] = []
+    """Items that are not shown."""
+    exclude_file: str | None = None
+    """A file of further ones, an item_id a line, relative to the folder of recsys.toml."""
+    exclude_bought: ExcludeBought | None = None
+    """Leave out what the user has."""
+    max_per_category: Positive | None = None
+    """Most items of one category in an answer."""
+    boosts: list[Boost] = []
+    """What counts for more, or for less."""
+    pins: list[Pin] = []
+    """What has a fixed position."""
+    diversity: Diversity | None = None
+    """Keep similar items apart."""
+    exploration: Exploration | None = None
+    """Try out items."""
+
+    def __post_init__(self) -> None:
+        if self.filter is not None:
+            condition(self.filter)
+
+
 class Config(Stage, frozen=True):
     """The whole of recsys.toml."""
 
@@ -252,6 +370,7 @@ class Config(Stage, frozen=True):
     evaluation: Evaluation = field(default_factory=Evaluation)
     features: Features = field(default_factory=Features)
     serving: Serving = field(default_factory=Serving)
+    surfaces: dict[str, Surface] = {}
 
     @property
     def label_types(self) -> tuple[str, ...]:
@@ -295,6 +414,12 @@ def load_config(path: Path) -> Config:
             f"{path}: no interaction type has label = true among {sorted(config.interaction_types)}; "
             "mark the types to predict, for example purchase = { weight = 1.0, label = true }"
         )
+    for name, surface in config.surfaces.items():
+        if surface.exclude_bought and (unknown := set(surface.exclude_bought.types) - config.interaction_types.keys()):
+            raise ConfigError(
+                f"{path}: [surfaces.{name}] exclude_bought names the types {sorted(unknown)}; "
+                f"expected some of {sorted(config.interaction_types)}"
+            )
     if config.split.test_start is not None and config.split.test_start.tzinfo is None:
         start = config.split.test_start.replace(tzinfo=UTC)
         config = msgspec.structs.replace(config, split=msgspec.structs.replace(config.split, test_start=start))

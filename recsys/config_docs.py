@@ -20,6 +20,7 @@ from msgspec.inspect import (
     Field,
     FloatType,
     IntType,
+    ListType,
     LiteralType,
     NoneType,
     StructType,
@@ -36,7 +37,7 @@ HEAD: Final = """# recsys.toml
 Every key, from the classes in `recsys/config.py` by `python -m recsys.config_docs > docs/configuration.md`. A key
 without a default must be given; a key that is not listed here is refused, with its place in the file. `recsys init`
 writes a first recsys.toml. In `[interaction_types.NAME]` the NAME is an event type of your logs, in `[columns.TABLE]`
-the TABLE is one of items, interactions, impressions, users.
+the TABLE is one of items, interactions, impressions, users; in `[surfaces.NAME]` the NAME is one that requests send.
 """
 
 
@@ -66,8 +67,10 @@ def describe(kind: Type) -> str:
             return " or ".join(f'`"{value}"`' for value in values)
         case VarTupleType(item_type=item):
             return f"list of {describe(item)}s"
-        case DictType():
+        case DictType() | StructType():
             return "table"
+        case ListType(item_type=item):
+            return f"list of {describe(item)}s"
         case IntType():
             return f"whole number{bounds(kind)}"
         case FloatType():
@@ -96,10 +99,18 @@ def show_default(field: Field) -> str:
 
 def sections(name: str, kind: Type) -> Iterator[tuple[str, StructType]]:
     """The sections at and below a key, each with its heading; a key of another type is no section."""
-    if isinstance(kind, StructType):
-        yield name, kind
-    elif isinstance(kind, DictType) and isinstance(kind.value_type, StructType):
-        yield f"{name}.NAME", kind.value_type
+    match kind:
+        case StructType(fields=fields):
+            yield name, kind
+            for below in fields:
+                yield from sections(f"{name}.{below.encode_name}", below.type)
+        case DictType(value_type=value):
+            yield from sections(f"{name}.NAME", value)
+        case ListType(item_type=item):
+            yield from sections(f"[{name}]", item)
+        case UnionType(types=types):
+            for one in types:
+                yield from sections(name, one)
 
 
 def write_table(fields: list[Field], texts: dict[str, str]) -> str:

@@ -4,8 +4,8 @@ items         item_id, title, and optionally description, category, brand, price
               column is an attribute. An item may have several rows that differ in updated_at: versions of its text.
 interactions  user_id, item_id, event_type, timestamp, optionally event_id, request_id, value, query (the text
               that the user had typed)
-impressions   request_id, user_id, timestamp, items (in the order shown), optionally propensities, surface,
-              bundle, query
+impressions   request_id, user_id, timestamp, items (in the order shown), optionally propensities (how probable each
+              was at its place, given those above it), surface, bundle, query
 users         user_id and attributes
 
 Timestamps are UTC with microseconds; a timestamp without a zone is read as UTC. Ids are opaque strings.
@@ -25,6 +25,8 @@ VALUE: Final = "value"
 QUERY: Final = "query"
 ITEMS: Final = "items"
 """Of an impression, in the order shown."""
+PROPENSITIES: Final = "propensities"
+"""Of an impression, how probable it was that each item was shown at its place, given those above it."""
 
 SURFACE: Final = "surface"
 """Of an impression: where it was shown."""
@@ -65,7 +67,7 @@ OPTIONAL: Final[dict[str, dict[str, pl.DataType]]] = {
     },
     "interactions": {EVENT_ID: pl.String(), REQUEST_ID: pl.String(), VALUE: pl.Float64(), QUERY: pl.String()},
     "impressions": {
-        "propensities": pl.List(pl.Float64()),
+        PROPENSITIES: pl.List(pl.Float64()),
         SURFACE: pl.String(),
         "bundle": pl.String(),
         QUERY: pl.String(),

@@ -56,8 +56,12 @@ async def livez() -> dict[str, str]:
 
 @get("/readyz", operation_id="readyz", responses={503: NOT_READY})
 async def readyz(request: Request[Any, Any, Any]) -> dict[str, str]:
-    """The engine is loaded: send requests here."""
-    return {"status": "ready", "bundle": service_of(request).ready_engine().bundle_id}
+    """The engine is loaded: send requests here. `rules` is there only while newer ones are refused."""
+    service = service_of(request)
+    ready = {"status": "ready", "bundle": service.ready_engine().bundle_id}
+    if service.rules_refused:
+        ready["rules"] = "those of recsys.toml are refused, the log says why; those before them stay in force"
+    return ready
 
 
 @get("/openapi.json", include_in_schema=False, media_type=_OPENAPI_MEDIA_TYPE)

@@ -22,6 +22,7 @@ def serve(config_path: Path, host: str | None, port: int | None) -> None:
     from serving.events import EventLog
     from serving.server import run
     from serving.service import Service
+    from serving.surfaces import SurfacesFile
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     settings = workspace.config.serving
@@ -30,6 +31,7 @@ def serve(config_path: Path, host: str | None, port: int | None) -> None:
             Service(event_log, workspace.config),
             lambda: load_engine(workspace),
             lambda: newest(workspace),
+            SurfacesFile(config_path),
             host=settings.host if host is None else host,
             port=settings.port if port is None else port,
         )

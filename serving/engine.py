@@ -6,9 +6,11 @@ the clock is that of the log, so that a log replayed from the past is answered a
 
 import logging
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 from features.explain import Explained, Explainer, Scene
 from features.featureset import FeatureSet
+from features.fields import CHOSEN_DAYS, windowed
 from features.recommender import Recommender, TextSide, by_score
 from features.rows import unknown_user
 from features.store import BehaviourStore
@@ -34,7 +37,7 @@ from recsys.itemtext import normalised
 from recsys.retrieval import DEFAULT_CHANNELS, Channels
 from recsys.retrieval.similar import ItemQuery, retrieve_similar
 from recsys.schema import TITLE, UPDATED_AT
-from recsys.state import Floats, ItemState, Positions, UserState
+from recsys.state import Floats, ItemState, Mask, Positions, UserState
 from recsys.text_neighbours import TextNeighbours
 from recsys.workspace import Workspace
 from serving.guarded_channels import GuardedChannels, tell_other_channels
@@ -44,7 +47,9 @@ from serving.live_behaviour import LiveBehaviour, Snapshot
 from serving.live_items import LiveItems
 from serving.protocol import Freshness
 from serving.recent_log import RecentLog
-from serving.types import RankedItem, RankedList, Reason, ServedFeatures
+from serving.rules import DEFAULT_SURFACE, Rules, Surfaces
+from serving.surface_rules import MAX_PER_CATEGORY, Shown, SurfaceRules
+from serving.types import Filtered, RankedItem, RankedList, Reason, ServedFeatures
 from serving.user_attributes import user_attributes_of
 
 EXPLAINED_ITEMS = 50
@@ -54,6 +59,11 @@ OfNobody = Callable[[Scene, Floats], list[list[Explained]]]
 
 OF_REQUEST = ("candidates",)
 """Provenance of an item that the request itself proposed."""
+
+OF_PINS = ("pins",)
+"""Provenance of an item that no channel brought, but that has a place by the rules."""
+
+SHOWN_4_WEEKS = windowed("shown", CHOSEN_DAYS)
 
 RECENT_EVENTS = "recent_events"
 """What an answer goes without while what users did last cannot be followed."""
@@ -115,6 +125,7 @@ class BundleEngine:
         self._channels = GuardedChannels(channels)
         text = TextSide(self._scorer, topics)
         self._recommender = Recommender(features, state, text, candidates, self._channels.channels)
+        self._rules = self.make_rules({})
         self._followed: dict[str, int] = {}
         self._items_place = 0
         self._logged_share, self._random = logged_features_share, np.random.default_rng()
@@ -128,8 +139,10 @@ class BundleEngine:
         limit: int | None,
         query: str | None = None,
         explain: bool = False,
+        surface: str = DEFAULT_SURFACE,
+        request_id: str = "",
     ) -> RankedList:
-        """The known candidates in the order of the user's interest.
+        """The known candidates in the order of the user's interest, then by the rules of the surface.
 
         An unknown user with a query gets the best answers to it, and one without the most popular first.
         """
@@ -139,6 +152,12 @@ class BundleEngine:
         if len(positions) == 0:
             return RankedList([], unknown, [])
         user, degraded = self._user(user_id)
+        rules = self._rules.of(surface)
+        filtered: list[Filtered] = []
+        if rules is not None:
+            positions, filtered = self._allowed(positions, rules.hidden(user, self._items.state.now))
+            if len(positions) == 0:
+                return RankedList([], unknown, degraded, filtered=filtered)
         asked = self._encode_query(query)
         matrix = self._features(user, positions, asked)
         if asked is not None:
@@ -149,12 +168,16 @@ class BundleEngine:
         else:
             # What the ranker never saw in training: a user without a history.
             scores = self._recommender.items.popularity[positions]
-        order = by_score(scores)[:limit]
-        items = [self._item(positions[at], scores[at], OF_REQUEST) for at in order]
+        limit = len(positions) if limit is None else limit
+        pins = {} if rules is None else rules.pins(index, at=time.time())
+        shown = self._arranged(positions, scores, rules, pins, limit, request_id)
+        filtered += [Filtered(self._id(positions[row]), MAX_PER_CATEGORY) for row in shown.arrangement.full]
+        items = [self._item(positions[at], scores[at], OF_REQUEST, shown.rules_of(at)) for at in shown.rows]
         if explain:
-            scene = self._scene(user, positions, matrix, order)
+            scene = self._scene(user, positions, matrix, shown.rows)
             items = self._explained(items, scene, scores, asked, self._explainer.of_popularity)
-        return RankedList(items, unknown, degraded, self._to_log(positions, matrix))
+        to_log = self._to_log(positions, matrix)
+        return RankedList(items, unknown, degraded, to_log, filtered, shown.propensities)
 
     def recommend(
         self,
@@ -165,14 +188,26 @@ class BundleEngine:
         exclude_seen: bool,
         query: str | None = None,
         explain: bool = False,
+        surface: str = DEFAULT_SURFACE,
+        request_id: str = "",
     ) -> RankedList:
-        """The best of the catalogue; for an unknown user the best answers to the query, or popular and fresh items."""
+        """The best of the catalogue; for an unknown user the best answers to the query, or popular and fresh items.
+
+        Then by the rules of the surface.
+        """
         user, degraded = self._user(user_id)
         excluded = self._recommender.seen(user) if exclude_seen else self._recommender.nothing()
         excluded |= self._items.gone
         excluded[[self._catalogue.index[item] for item in exclude if item in self._catalogue.index]] = True
+        rules, pins = self._rules.of(surface), {}
+        if rules is not None:
+            for hidden in rules.hidden(user, self._items.state.now).values():
+                excluded |= hidden
+            found_pins = rules.pins(self._catalogue.index, at=time.time())
+            pins = {item: place for item, place in found_pins.items() if place < limit and not excluded[item]}
         asked = self._encode_query(query)
-        prepared = self._recommender.prepare(user, excluded, self._recommender.signals(user, query=asked))
+        signals = self._recommender.signals(user, query=asked)
+        prepared = self._recommender.prepare(user, excluded, signals, also=np.array(list(pins), dtype=np.int64))
         degraded += self._channels.failed()
         found = prepared.candidates
         if asked is not None:
@@ -182,25 +217,47 @@ class BundleEngine:
         else:
             # The merge takes popular and fresh items in turn; a score that falls with the rank keeps its order.
             scores = 1.0 / np.arange(1, len(found) + 1)
-        order = by_score(scores)[:limit]
-        items = [self._item(found.positions[at], scores[at], found.provenance(at)) for at in order]
+        shown = self._arranged(found.positions, scores, rules, pins, limit, request_id)
+        items = [
+            self._item(found.positions[at], scores[at], found.provenance(at) or OF_PINS, shown.rules_of(at))
+            for at in shown.rows
+        ]
         if explain:
-            scene = self._scene(user, found.positions, prepared.matrix, order)
+            scene = self._scene(user, found.positions, prepared.matrix, shown.rows)
             items = self._explained(items, scene, scores, asked, self._explainer.of_place)
-        return RankedList(items, [], degraded, self._to_log(found.positions, prepared.matrix))
+        to_log = self._to_log(found.positions, prepared.matrix)
+        return RankedList(items, [], degraded, to_log, propensities=shown.propensities)
 
-    def similar(self, item_id: str, *, limit: int) -> RankedList:
-        """Items like a given one, which `has_item` has; none that was taken out is among them."""
+    def make_rules(self, surfaces: Surfaces) -> Rules:
+        """The rules of all surfaces over the items of the bundle; any thread. Raises ConfigError."""
+        return Rules(self._catalogue.table, surfaces)
+
+    def use_rules(self, rules: Rules) -> None:
+        """Follow these from the next request on, over all items that there are now."""
+        rules.follow(self._items.changed)
+        self._rules = rules
+
+    def similar(self, item_id: str, *, limit: int, surface: str = DEFAULT_SURFACE, request_id: str = "") -> RankedList:
+        """Items like a given one, which `has_item` has; none that was taken out or is hidden by a rule is among them.
+
+        By the rules of the surface but for its pins: what is pinned is not like the item.
+        """
         degraded = self.catch_up()
         position = self._catalogue.index[item_id]
-        query = ItemQuery(position, self._items.state, self._items.vectors, self._items.gone)
+        rules, excluded = self._rules.of(surface), self._items.gone.copy()
+        if rules is not None:
+            nobody = unknown_user(self._recommender.features, self._catalogue)
+            for hidden in rules.hidden(nobody, self._items.state.now).values():
+                excluded |= hidden
+        query = ItemQuery(position, self._items.state, self._items.vectors, excluded)
         # Lists longer than the answer: what several of them agree on comes first.
         found = retrieve_similar(query, limit=max(limit, self._recommender.limit))
+        scores = 1.0 / np.arange(1, len(found) + 1)
+        shown = self._arranged(found.positions, scores, rules, {}, limit, request_id)
         items = [
-            self._item(other, 1.0 / place, found.provenance(place - 1))
-            for place, other in enumerate(found.positions[:limit].tolist(), start=1)
+            self._item(found.positions[at], scores[at], found.provenance(at), shown.rules_of(at)) for at in shown.rows
         ]
-        return RankedList(items, [], degraded)
+        return RankedList(items, [], degraded, propensities=shown.propensities)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -217,6 +274,7 @@ class BundleEngine:
 
     def apply_items(self, changes: Sequence[ItemChange]) -> None:
         """Follow these from the next request on, but for one that is older than the last one of its item."""
+        put: dict[int, dict[str, Any]] = {}
         for sequence, item, vector in changes:
             if sequence < self._followed.get(item.item_id, 0):
                 continue
@@ -226,6 +284,9 @@ class BundleEngine:
                 self._items.remove(item.item_id)
             else:
                 self._items.put(item.item_id, item.title, vector, item.columns or {})
+                position = self._catalogue.index[item.item_id]
+                put[position] = self._items.changed[position]
+        self._rules.follow(put)
         self._behaviour.forget_users()
         self._behaviour.show([item.item_id for _, item, vector in changes if vector is not None])
         self._scorer.vectors = self._items.vectors
@@ -359,8 +420,40 @@ class BundleEngine:
         ]
         return [*explained, *items[len(explained) :]]
 
-    def _item(self, position: int, score: float, channels: tuple[str, ...]) -> RankedItem:
-        return RankedItem(self._catalogue.item_ids[position], float(score), channels, self._items.title(position))
+    def _allowed(self, positions: Positions, hidden: Mapping[str, Mask]) -> tuple[Positions, list[Filtered]]:
+        """The candidates that may be shown, and of each other one why not: the first reason that there is."""
+        is_allowed = np.ones(len(positions), dtype=np.bool_)
+        filtered: list[Filtered] = []
+        for why, mask in hidden.items():
+            is_hidden = is_allowed & mask[positions]
+            filtered += [Filtered(self._id(position), why) for position in positions[is_hidden]]
+            is_allowed &= ~is_hidden
+        return positions[is_allowed], filtered
+
+    def _arranged(
+        self,
+        positions: Positions,
+        scores: Floats,
+        rules: SurfaceRules | None,
+        pins: Mapping[int, int],
+        limit: int,
+        request_id: str,
+    ) -> Shown:
+        """The candidates in their places, by the rules of a surface; where there are none by the score alone."""
+        if rules is None:
+            return Shown.by_score(by_score(scores)[:limit])
+        exposure = self._recommender.items.exposure
+        shown = np.zeros(len(positions)) if exposure is None else exposure.column(SHOWN_4_WEEKS)[positions]
+        vectors = self._items.vectors[positions] if rules.reads_vectors else np.empty((len(positions), 0), np.float32)
+        return rules.arrange(
+            positions, scores, vectors=vectors, shown=shown, pins=pins, limit=limit, request_id=request_id
+        )
+
+    def _id(self, position: int) -> str:
+        return self._catalogue.item_ids[position]
+
+    def _item(self, position: int, score: float, channels: tuple[str, ...], rules: tuple[str, ...]) -> RankedItem:
+        return RankedItem(self._id(position), float(score), channels, self._items.title(position), rules)
 
 
 def newest(workspace: Workspace) -> tuple[str, str]:

@@ -1,7 +1,8 @@
 """The tables of the event log.
 
 interactions  one row an event, in the order of arrival; an event_id occurs once
-impressions   one row an answer; items is a JSON array in the order shown
+impressions   one row an answer; items is a JSON array in the order shown, and propensities one of the probability with
+              which each was shown at its place, given those above it; NULL when no place was given by chance
 features      of some answers, by request_id, the features of all their candidates (serving.feature_table)
 items         one row a version of an item (serving.item_table)
 
@@ -19,13 +20,13 @@ from typing import Final, NamedTuple
 import msgspec
 
 from recsys.errors import DataError
-from recsys.schema import EVENT_ID, EVENT_TYPE, ITEM_ID, QUERY, REQUEST_ID, TIMESTAMP, USER_ID, VALUE
+from recsys.schema import EVENT_ID, EVENT_TYPE, ITEM_ID, PROPENSITIES, QUERY, REQUEST_ID, TIMESTAMP, USER_ID, VALUE
 from serving.feature_table import ADD_IMPRESSIONS, FEATURES_TABLE
 from serving.item_table import ITEMS_INDEX, ITEMS_TABLE
 from serving.moments import microseconds
 from serving.types import Impression, Interaction
 
-FORMAT_VERSION: Final = 4
+FORMAT_VERSION: Final = 5
 BUSY_TIMEOUT_S: Final = 10.0
 """How long a process waits for another one that writes."""
 
@@ -37,24 +38,30 @@ _TABLES: Final = (
     f"""CREATE TABLE IF NOT EXISTS impressions (
         sequence INTEGER PRIMARY KEY, {REQUEST_ID} TEXT NOT NULL UNIQUE, {USER_ID} TEXT NOT NULL,
         {TIMESTAMP} INTEGER NOT NULL, items TEXT NOT NULL, surface TEXT NOT NULL, bundle TEXT NOT NULL,
-        {QUERY} TEXT) STRICT""",
+        {QUERY} TEXT, {PROPENSITIES} TEXT) STRICT""",
     # For a server that starts, and looks for what was shown since its snapshot.
     f"CREATE INDEX IF NOT EXISTS impressions_by_time ON impressions ({TIMESTAMP})",
     FEATURES_TABLE,
     ITEMS_TABLE,
     ITEMS_INDEX,
 )
+_ADD_PROPENSITIES: Final = f"ALTER TABLE impressions ADD COLUMN {PROPENSITIES} TEXT"
 _FROM_FORMAT: Final = {
-    1: tuple(f"ALTER TABLE {table} ADD COLUMN {QUERY} TEXT" for table in ("interactions", "impressions")),
-    3: (ADD_IMPRESSIONS,),
+    1: (
+        *(f"ALTER TABLE {table} ADD COLUMN {QUERY} TEXT" for table in ("interactions", "impressions")),
+        _ADD_PROPENSITIES,
+    ),
+    2: (_ADD_PROPENSITIES,),
+    3: (ADD_IMPRESSIONS, _ADD_PROPENSITIES),
+    4: (_ADD_PROPENSITIES,),
 }
 _ADD_INTERACTION: Final = f"""
     INSERT INTO interactions
         ({EVENT_ID}, {USER_ID}, {ITEM_ID}, {EVENT_TYPE}, {TIMESTAMP}, {REQUEST_ID}, {VALUE}, received_at, {QUERY})
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT ({EVENT_ID}) DO NOTHING"""
 _ADD_IMPRESSION: Final = f"""
-    INSERT INTO impressions ({REQUEST_ID}, {USER_ID}, {TIMESTAMP}, items, surface, bundle, {QUERY})
-    VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT ({REQUEST_ID}) DO NOTHING"""
+    INSERT INTO impressions ({REQUEST_ID}, {USER_ID}, {TIMESTAMP}, items, surface, bundle, {QUERY}, {PROPENSITIES})
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT ({REQUEST_ID}) DO NOTHING"""
 
 
 class Acknowledged(NamedTuple):
@@ -110,6 +117,7 @@ def add_impression(connection: sqlite3.Connection, shown: Impression) -> None:
         shown.surface,
         shown.bundle,
         shown.query,
+        None if shown.propensities is None else msgspec.json.encode(shown.propensities).decode(),
     )
     connection.execute(_ADD_IMPRESSION, row)
 

@@ -16,7 +16,7 @@ from features.topics import Topics, topic_columns, users_of
 from recsys.catalogue import Catalogue
 from recsys.exposure import Exposure
 from recsys.interest import Vectors
-from recsys.schema import CATEGORY, TITLE
+from recsys.schema import CATEGORY, ITEM_ID, TITLE
 from recsys.state import Floats, ItemState, Mask, Neighbours
 from recsys.text_neighbours import TextNeighbours
 
@@ -38,6 +38,8 @@ class LiveItems:
         self.catalogue: Final = replace(catalogue, item_ids=list(catalogue.item_ids), index=dict(catalogue.index))
         """item_ids and index follow every change; table is that of the bundle. Items taken out stay: histories name
         them."""
+        self.changed: Final[dict[int, dict[str, Any]]] = {}
+        """All columns of the items that were added or changed, as they were sent last, by position."""
         self._titles = [title or "" for title in catalogue.table[TITLE].to_list()]
         self._room = len(catalogue)
         self._vectors = vectors
@@ -128,6 +130,7 @@ class LiveItems:
             self.catalogue.index[item_id] = position
             self._titles.append(title)
         self._titles[position] = title
+        self.changed[position] = {**columns, ITEM_ID: item_id, TITLE: title}
         self._vectors[position] = vector
         self._gone[position] = False
         self._categories[position] = self.catalogue.category_index.get(columns.get(CATEGORY) or "", NO_CATEGORY)

@@ -16,7 +16,7 @@ MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 @get("/metrics", operation_id="metrics", media_type=MEDIA_TYPE)
 async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """How stale is what the answers are made of, in the text format of Prometheus."""
+    """How stale is what the answers are made of, whether newer rules are refused; in the format of Prometheus."""
     registry = CollectorRegistry()
     registry.register(EngineState(service_of(request)))
     return Response(generate_latest(registry), media_type=MEDIA_TYPE)
@@ -42,3 +42,8 @@ class EngineState(Collector):
             ("events_followed", "Place in the event log up to which answers know the events", known.events),
         ):
             yield GaugeMetricFamily(f"recsys_{name}", help_text, value)
+        yield GaugeMetricFamily(
+            "recsys_rules_refused",
+            "1 while recsys.toml has rules that cannot be used; those before them stay in force",
+            float(self._service.rules_refused),
+        )

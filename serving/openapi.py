@@ -42,6 +42,7 @@ RANK_ANSWER: Final[dict[str, Any]] = {
         },
     ],
     "unknown": ["no-such-item"],
+    "filtered": [],
 }
 
 RECOMMEND_REQUEST: Final[dict[str, Any]] = {
@@ -151,6 +152,12 @@ NOT_READY: Final = ResponseSpec(
 UNAVAILABLE: Final = ResponseSpec(
     Problem,
     description="The engine is still loading, or the event log cannot be written; send it again",
+    media_type=MEDIA_TYPE,
+    generate_examples=False,
+)
+NO_SUCH_SURFACE: Final = ResponseSpec(
+    Problem,
+    description="recsys.toml has surfaces, but not this one; the detail names them",
     media_type=MEDIA_TYPE,
     generate_examples=False,
 )

@@ -39,6 +39,11 @@ def invalid(path: str, reason: str, **members: Any) -> ValidationException:
     return ValidationException(f"{path}: {reason}", extra={"path": path, **members})
 
 
+def unprocessable(path: str, reason: str) -> HTTPException:
+    """The 422 for a field that names what this project does not have."""
+    return HTTPException(f"{path}: {reason}", status_code=422, extra={"path": path})
+
+
 def explain_decoding(error: Exception, *, at: str = "$") -> tuple[str, str]:
     """The path and the reason of what msgspec raised on a body, or on the part of a body that lies `at` this path."""
     if isinstance(error, UnicodeDecodeError):

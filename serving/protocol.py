@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from recsys.interest import Vectors
 from serving.item_types import ItemChange, ItemVersion
+from serving.rules import DEFAULT_SURFACE, Rules, Surfaces
 from serving.types import RankedList
 
 
@@ -37,8 +38,12 @@ class Engine(Protocol):
         limit: int | None,
         query: str | None = None,
         explain: bool = False,
+        surface: str = DEFAULT_SURFACE,
+        request_id: str = "",
     ) -> RankedList:
         """The candidates, which are distinct, in the order of the user's interest in them as answers to the query.
+
+        Then by the rules of the surface, if it has any; the same request_id draws the same where they explore.
 
         explain  the first items come with the reasons for their places
         """
@@ -53,12 +58,22 @@ class Engine(Protocol):
         exclude_seen: bool,
         query: str | None = None,
         explain: bool = False,
+        surface: str = DEFAULT_SURFACE,
+        request_id: str = "",
     ) -> RankedList:
-        """Items of the whole catalogue, without the excluded ones and without those seen if asked so."""
+        """Items of the whole catalogue, without the excluded ones and, if asked so, those seen; rules as above."""
         ...
 
-    def similar(self, item_id: str, *, limit: int) -> RankedList:
-        """Items like one that `has_item` has, without that one."""
+    def make_rules(self, surfaces: Surfaces) -> Rules:
+        """The rules of all surfaces. Slow, changes nothing, and may run in any thread. Raises ConfigError."""
+        ...
+
+    def use_rules(self, rules: Rules) -> None:
+        """Follow these, made by the same engine, from the next request on. Quick; only where requests are answered."""
+        ...
+
+    def similar(self, item_id: str, *, limit: int, surface: str = DEFAULT_SURFACE, request_id: str = "") -> RankedList:
+        """Items like one that `has_item` has, without that one; rules as above, but for pins."""
         ...
 
     def catch_up(self) -> list[str]:

@@ -12,8 +12,9 @@ from litestar.params import Body
 
 from serving import openapi
 from serving.body import JsonBody
-from serving.openapi import NO_SUCH_ITEM, NOT_READY, REFUSED, answered
-from serving.problems import invalid
+from serving.openapi import NO_SUCH_ITEM, NO_SUCH_SURFACE, NOT_READY, REFUSED, answered
+from serving.problems import invalid, unprocessable
+from serving.rules import DEFAULT_SURFACE
 from serving.service import Service, service_of
 from serving.types import (
     AnswerItem,
@@ -27,6 +28,7 @@ from serving.types import (
 )
 
 DEFAULT_LIMIT: Final = 10
+NOT_ANSWERED: Final = {400: REFUSED, 422: NO_SUCH_SURFACE, 503: NOT_READY}
 
 
 # The engine runs in the event loop. It keeps a core busy from start to end, so threads would only take turns and make
@@ -39,7 +41,7 @@ DEFAULT_LIMIT: Final = 10
     operation_id="rank",
     dto=JsonBody[RankRequest],
     status_code=200,
-    responses={200: answered(RankAnswer, openapi.RANK_ANSWER), 400: REFUSED, 503: NOT_READY},
+    responses={200: answered(RankAnswer, openapi.RANK_ANSWER), **NOT_ANSWERED},
 )
 async def rank(
     data: Annotated[
@@ -56,8 +58,17 @@ async def rank(
         raise invalid("$.candidates", f"{len(data.candidates)} candidates; expected at most {maximum} in a request")
     _check_limit(data.limit, maximum)
     candidates = list(dict.fromkeys(data.candidates))
-    ranked = engine.rank(data.user_id, candidates, limit=data.limit, query=data.query, explain=data.explain)
-    request_id = _show(service, ranked, data, surface="rank", bundle=engine.bundle_id)
+    surface, request_id = _surface(service, data.surface), uuid.uuid4().hex
+    ranked = engine.rank(
+        data.user_id,
+        candidates,
+        limit=data.limit,
+        query=data.query,
+        explain=data.explain,
+        surface=surface,
+        request_id=request_id,
+    )
+    _show(service, ranked, data, route="rank", bundle=engine.bundle_id, request_id=request_id)
     return RankAnswer(
         request_id=request_id,
         bundle=engine.bundle_id,
@@ -65,6 +76,7 @@ async def rank(
         degraded=ranked.degraded,
         items=_answer_items(ranked),
         unknown=ranked.unknown,
+        filtered=ranked.filtered,
     )
 
 
@@ -73,7 +85,7 @@ async def rank(
     operation_id="recommend",
     dto=JsonBody[RecommendRequest],
     status_code=200,
-    responses={200: answered(RecommendAnswer, openapi.RECOMMEND_ANSWER), 400: REFUSED, 503: NOT_READY},
+    responses={200: answered(RecommendAnswer, openapi.RECOMMEND_ANSWER), **NOT_ANSWERED},
 )
 async def recommend(
     data: Annotated[RecommendRequest, Body(examples=[Example(value=openapi.RECOMMEND_REQUEST)])],
@@ -86,6 +98,7 @@ async def recommend(
     maximum = service.config.serving.max_candidates
     _check_limit(data.limit, maximum)
     limit = data.limit or min(DEFAULT_LIMIT, maximum)
+    surface, request_id = _surface(service, data.surface), uuid.uuid4().hex
     ranked = engine.recommend(
         data.user_id,
         limit=limit,
@@ -93,8 +106,10 @@ async def recommend(
         exclude_seen=data.exclude_seen,
         query=data.query,
         explain=data.explain,
+        surface=surface,
+        request_id=request_id,
     )
-    request_id = _show(service, ranked, data, surface="recommend", bundle=engine.bundle_id)
+    _show(service, ranked, data, route="recommend", bundle=engine.bundle_id, request_id=request_id)
     return RecommendAnswer(
         request_id=request_id,
         bundle=engine.bundle_id,
@@ -109,7 +124,7 @@ async def recommend(
     operation_id="similar",
     dto=JsonBody[SimilarRequest],
     status_code=200,
-    responses={200: answered(RecommendAnswer, openapi.SIMILAR_ANSWER), 400: REFUSED, 404: NO_SUCH_ITEM, 503: NOT_READY},
+    responses={200: answered(RecommendAnswer, openapi.SIMILAR_ANSWER), 404: NO_SUCH_ITEM, **NOT_ANSWERED},
 )
 async def similar(
     data: Annotated[SimilarRequest, Body(examples=[Example(value=openapi.SIMILAR_REQUEST)])],
@@ -127,8 +142,10 @@ async def similar(
     _check_limit(data.limit, maximum)
     if not engine.has_item(data.item_id):
         raise NotFoundException("$.item_id: the catalogue has no such item", extra={"path": "$.item_id"})
-    found = engine.similar(data.item_id, limit=data.limit or min(DEFAULT_LIMIT, maximum))
-    request_id = _show(service, found, data, surface="similar", bundle=engine.bundle_id)
+    surface, request_id = _surface(service, data.surface), uuid.uuid4().hex
+    limit = data.limit or min(DEFAULT_LIMIT, maximum)
+    found = engine.similar(data.item_id, limit=limit, surface=surface, request_id=request_id)
+    _show(service, found, data, route="similar", bundle=engine.bundle_id, request_id=request_id)
     return RecommendAnswer(
         request_id=request_id,
         bundle=engine.bundle_id,
@@ -145,9 +162,17 @@ def _check_limit(limit: int | None, maximum: int) -> None:
 
 def _answer_items(ranked: RankedList) -> list[AnswerItem]:
     return [
-        AnswerItem(item.item_id, item.score, place, item.channels, item.title, reasons=item.reasons)
+        AnswerItem(item.item_id, item.score, place, item.channels, item.title, item.rules, item.reasons)
         for place, item in enumerate(ranked.items, start=1)
     ]
+
+
+def _surface(service: Service, name: str | None) -> str:
+    """Whose rules a request follows. Raises the 422 when it names a surface that there is not, where there are any."""
+    known = service.surfaces
+    if name is None or not known or name in known or name == DEFAULT_SURFACE:
+        return name or DEFAULT_SURFACE
+    raise unprocessable("$.surface", f"no such surface; expected one of {sorted({*known, DEFAULT_SURFACE})}")
 
 
 def _show(
@@ -155,23 +180,26 @@ def _show(
     ranked: RankedList,
     asked: RankRequest | RecommendRequest | SimilarRequest,
     *,
-    surface: str,
+    route: str,
     bundle: str,
-) -> str:
-    """Log what the answer shows, if anything, and to whom, if that was said. Returns the new request_id."""
-    request_id = uuid.uuid4().hex
+    request_id: str,
+) -> None:
+    """Log what the answer shows, if anything, and to whom, if that was said.
+
+    On the surface asked for, or the route where there are no surfaces.
+    """
     if ranked.items and asked.user_id is not None:
         impression = Impression(
             request_id=request_id,
             user_id=asked.user_id,
             timestamp=datetime.now(UTC),
             items=[item.item_id for item in ranked.items],
-            surface=surface,
+            surface=asked.surface or (DEFAULT_SURFACE if service.surfaces else route),
             bundle=bundle,
             query=None if isinstance(asked, SimilarRequest) else asked.query,
+            propensities=ranked.propensities,
         )
         service.event_log.show(impression, ranked.features)
-    return request_id
 
 
 def _milliseconds_since(started: float) -> float:

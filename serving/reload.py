@@ -1,7 +1,8 @@
-"""Keep the engine of a running server up to date with what was trained and put into the online store since.
+"""Keep the engine of a running server up to date with what was trained and put into the online store since, and with
+the rules of recsys.toml.
 
 A new engine is loaded beside the old one, in a thread of its own, and takes its place between two requests. One that
-cannot be loaded is refused, and the old one serves on.
+cannot be loaded is refused, and the old one serves on. So it is with rules.
 """
 
 import logging
@@ -12,7 +13,9 @@ from typing import Final
 
 from recsys.errors import RecsysError
 from serving.protocol import Engine
+from serving.rules import Surfaces
 from serving.service import Service
+from serving.surfaces import SurfacesFile
 
 logger: Final = logging.getLogger(__name__)
 
@@ -20,16 +23,32 @@ logger: Final = logging.getLogger(__name__)
 class Reloader:
     """For one thread, which is not that of the requests."""
 
-    def __init__(self, service: Service, load: Callable[[], Engine], newest: Callable[[], object]) -> None:
-        """`newest`: what `load` would load; quick, and equal as long as that is the same."""
-        self._service, self._load, self._newest = service, load, newest
+    def __init__(
+        self,
+        service: Service,
+        load: Callable[[], Engine],
+        newest: Callable[[], object],
+        rules: SurfacesFile | None = None,
+    ) -> None:
+        """newest  what `load` would load; quick, and equal as long as that is the same
+        rules   the surfaces of the project; None: there are none, ever
+        """
+        self._service, self._load, self._newest, self._rules = service, load, newest, rules
+        self._engine: Engine | None = None
+        """The latest one, which may not have begun to serve."""
+        self._surfaces: Surfaces = {}
+        """Whose rules it has."""
         self._loaded: object = None
         self._refused: object = None
 
     def first(self) -> Engine:
         """Load the engine that the server begins with. Raises whatever `load` raises."""
         self._loaded = self._newest()
-        self._service.engine = engine = self._load()
+        surfaces = {} if self._rules is None else self._rules.read()
+        engine = self._load()
+        engine.use_rules(engine.make_rules(surfaces))
+        self._engine, self._surfaces = engine, surfaces
+        self._service.surfaces, self._service.engine = surfaces, engine
         return engine
 
     def watch(self, stop: Event) -> None:
@@ -39,6 +58,8 @@ class Reloader:
 
     def look(self) -> None:
         """Load what is new, if anything, and follow the items that other processes changed."""
+        if self._rules is not None and self._rules.has_changed():
+            self._follow_rules(self._rules)
         try:
             newest = self._newest()
         except RecsysError as error:
@@ -53,16 +74,44 @@ class Reloader:
     def _reload(self, newest: object) -> None:
         try:
             engine = self._load()
+            rules = engine.make_rules(self._surfaces)
         except Exception as error:  # whatever is wrong with it, the server lives on
             self._refused = newest
             logger.error("what is new cannot be loaded: %s; what was loaded before serves on", error)
             return
-        self._loaded, self._refused = newest, None
+        self._loaded, self._refused, self._engine = newest, None, engine
 
         def replace() -> None:
             # Those that came while it was loaded: who sent them was told that the next request can rank them.
             engine.apply_items(engine.new_items())
+            engine.use_rules(rules)
             self._service.engine = engine
 
         self._service.between_requests(replace)
         logger.warning("serving %s from the next request on", engine.bundle_id)
+        if self._rules is not None and self._service.rules_refused:
+            # It may have the columns that the one before lacked.
+            self._follow_rules(self._rules)
+
+    def _follow_rules(self, file: SurfacesFile) -> None:
+        engine = self._engine
+        if engine is None:
+            return
+        try:
+            surfaces = file.read()
+            rules = engine.make_rules(surfaces)
+        except Exception as error:  # whatever is wrong with them, the server lives on
+            self._service.rules_refused = True
+            logger.error("the rules of recsys.toml cannot be used: %s; those before them stay in force", error)
+            return
+        self._service.rules_refused = False
+        if surfaces == self._surfaces:
+            return
+        self._surfaces = surfaces
+
+        def replace() -> None:
+            engine.use_rules(rules)
+            self._service.surfaces = surfaces
+
+        self._service.between_requests(replace)
+        logger.warning("following the rules of %s from the next request on", sorted(surfaces) or "no surface")

@@ -17,6 +17,7 @@ from serving.api import create_app
 from serving.protocol import Engine
 from serving.reload import Reloader
 from serving.service import Service
+from serving.surfaces import SurfacesFile
 
 DRAIN_S: Final = 30
 """How long requests that are under way at SIGTERM may take."""
@@ -27,15 +28,22 @@ class AddressError(RecsysError):
 
 
 def run(
-    service: Service, load_engine: Callable[[], Engine], newest: Callable[[], object], *, host: str, port: int
+    service: Service,
+    load_engine: Callable[[], Engine],
+    newest: Callable[[], object],
+    rules: SurfacesFile | None = None,
+    *,
+    host: str,
+    port: int,
 ) -> None:
     """Serve until SIGTERM or SIGINT; port 0 takes a free one. Prints one line with the address when ready.
 
     newest  what `load_engine` would load (serving.reload)
+    rules   the surfaces of the project; None: there are none
 
     Call it in the main thread, which gets the signals. Raises AddressError, or whatever `load_engine` raised.
     """
-    reloader, stop = Reloader(service, load_engine, newest), threading.Event()
+    reloader, stop = Reloader(service, load_engine, newest, rules), threading.Event()
     with _listen(host, port) as listener:
         # No access log: it would name the clients. Messages go to the logging of the process.
         settings = uvicorn.Config(

@@ -11,6 +11,7 @@ from litestar.exceptions import ServiceUnavailableException
 from recsys.config import Config
 from serving.events import EventLog
 from serving.protocol import Engine
+from serving.rules import Surfaces
 
 
 @dataclass
@@ -21,6 +22,10 @@ class Service:
     config: Config
     engine: Engine | None = None
     """None until it is loaded."""
+    surfaces: Surfaces = field(default_factory=dict)
+    """Those whose rules the engine follows."""
+    rules_refused: bool = False
+    """Whether recsys.toml has other rules by now, which cannot be used."""
     _between: "SimpleQueue[Callable[[], None]]" = field(default_factory=SimpleQueue)
 
     def between_requests(self, work: Callable[[], None]) -> None:

@@ -16,6 +16,14 @@ from features.explain import Explained
 
 Id = Annotated[str, Meta(min_length=1, max_length=256)]
 Explain = Annotated[bool, Meta(description="Say why each of the first 50 items is in its place")]
+SurfaceName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=256,
+        description="Where the answer is shown: a surface of recsys.toml, whose rules it follows; `default` if absent",
+    ),
+]
 QueryText = Annotated[str, Meta(max_length=2000, description="What the user typed, at most 2,000 characters")]
 
 
@@ -41,8 +49,17 @@ class RankedItem(Struct, frozen=True, omit_defaults=True):
     channels: tuple[str, ...]
     """What proposed the item: retrieval channels, or the candidates of the request."""
     title: str = ""
+    rules: tuple[str, ...] = ()
+    """The rules of the surface that changed its place."""
     reasons: list[Reason] = []
     """Why it is in its place, when that was asked for."""
+
+
+class Filtered(Struct, frozen=True):
+    """A candidate that the rules of the surface do not let be shown."""
+
+    item_id: str
+    why: Annotated[str, Meta(description="The key of the surface: filter, exclude, exclude_bought or max_per_category")]
 
 
 class ServedFeatures(Struct, frozen=True):
@@ -73,6 +90,10 @@ class RankedList(Struct, frozen=True):
     """Parts of the engine that this answer had to do without."""
     features: ServedFeatures | None = None
     """To be logged, when this answer is among those whose features are."""
+    filtered: list[Filtered] = []
+    """Candidates of the request that the rules of the surface took out; they are not among the items."""
+    propensities: list[float] | None = None
+    """Of each item to be at its place, given those above it; None when no place was given by chance."""
 
 
 class RankRequest(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -85,6 +106,7 @@ class RankRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1, description="At most serving.max_candidates; all if absent")] | None = None
     query: QueryText | None = None
     explain: Explain = False
+    surface: SurfaceName | None = None
 
 
 class RecommendRequest(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -96,6 +118,7 @@ class RecommendRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     exclude_seen: Annotated[bool, Meta(description="Leave out what the user has interacted with")] = False
     query: QueryText | None = None
     explain: Explain = False
+    surface: SurfaceName | None = None
 
 
 class SimilarRequest(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -104,6 +127,7 @@ class SimilarRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     item_id: Id
     user_id: Annotated[Id, Meta(description="Whom the answer is shown to; it is then logged")] | None = None
     limit: Annotated[int, Meta(ge=1, description="At most serving.max_candidates; 10 if absent")] | None = None
+    surface: SurfaceName | None = None
 
 
 class AnswerItem(Struct, omit_defaults=True):
@@ -114,6 +138,10 @@ class AnswerItem(Struct, omit_defaults=True):
     rank: Annotated[int, Meta(description="1 is the best")]
     channels: Annotated[tuple[str, ...], Meta(description="What proposed the item")]
     title: str = ""
+    rules: Annotated[
+        tuple[str, ...],
+        Meta(description="Rules of the surface that changed its place; then the order is not that of the scores"),
+    ] = ()
     reasons: Annotated[
         list[Reason], Meta(description="Why it is in its place, if asked for; see docs/explanations.md")
     ] = []
@@ -133,6 +161,7 @@ class RankAnswer(RecommendAnswer, kw_only=True):
     """The candidates in order, and where the order comes from."""
 
     unknown: Annotated[list[str], Meta(description="Candidates that the catalogue does not have")]
+    filtered: Annotated[list[Filtered], Meta(description="Candidates that the rules of the surface took out")]
 
 
 class Interaction(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -187,3 +216,5 @@ class Impression(Struct, kw_only=True):
     surface: str
     bundle: str
     query: str | None = None
+    propensities: list[float] | None = None
+    """Of each item to be at its place, given those above it; None when no place was given by chance."""

@@ -35,6 +35,14 @@ class CandidateSet:
     def __len__(self) -> int:
         return len(self.positions)
 
+    def with_items(self, positions: Positions) -> "CandidateSet":
+        """Behind these, items that no channel need bring."""
+        more = positions[~np.isin(positions, self.positions)]
+        nobody = np.zeros((len(more), len(self.channels)), dtype=np.bool_)
+        return CandidateSet(
+            np.concatenate([self.positions, more]), np.concatenate([self.brought, nobody]), self.channels
+        )
+
     def provenance(self, at: int) -> tuple[str, ...]:
         """The channels that brought the item at a row of `positions`."""
         return tuple(name for name, did in zip(self.channels, self.brought[at], strict=True) if did)

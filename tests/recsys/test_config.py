@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 
 import msgspec
@@ -44,6 +45,14 @@ def test_a_test_start_without_a_zone_is_utc(tmp_path):
         assert load(tmp_path, f"{SMALLEST}[split]\ntest_start = {text}\n").split.test_start == start
 
 
+def test_a_pin_without_a_zone_is_utc_and_without_an_end_for_ever(tmp_path):
+    pin = "[[surfaces.home.pins]]\nitem = 'a'\nposition = 1\n"
+    may = datetime(2024, 5, 1, tzinfo=UTC).timestamp()
+    for start in ("2024-05-01T00:00:00", "2024-05-01T02:00:00+02:00"):
+        config = load(tmp_path, f"{SMALLEST}{pin}starts = {start}\n")
+        assert config.surfaces["home"].pins[0].span == (may, inf)
+
+
 def test_a_config_cannot_be_changed(tmp_path):
     config = load(tmp_path, SMALLEST)
     with pytest.raises(AttributeError):
@@ -77,6 +86,27 @@ def test_a_config_cannot_be_changed(tmp_path):
             r"\[retrieval\] popular_by names \['country'\], expected .*; write country = \"categorical\" into",
         ),
         (SMALLEST + "[retrieval.budgets]\npopular = -1\n", r"`int` >= 0 - at `\$.retrieval.budgets"),
+        (SMALLEST + "[surfaces.home]\nfilter = 'price <'\n", r"'price <', character 8: invalid syntax.*\$.surfaces"),
+        (
+            SMALLEST + "[[surfaces.home.boosts]]\nwhere = 'new'\n",
+            r"the boost of 'new' changes nothing; name its factor",
+        ),
+        (SMALLEST + "[[surfaces.home.boosts]]\nwhere = 'f(1)'\nadd = 1\n", r"no such function.*boosts\[0\]"),
+        (
+            SMALLEST + "[surfaces.home]\npins = [{ item = 'a', position = 1, starts = 2024-05-02T00:00:00Z, "
+            "ends = 2024-05-01T00:00:00Z }]\n",
+            "the pin of 'a' ends at 2024-05-01.*, not after it starts",
+        ),
+        (
+            SMALLEST + "[surfaces.home]\nexploration = { method = 'epsilon', first_position = 11 }\n",
+            "first_position is 11, behind last_position 10",
+        ),
+        (
+            SMALLEST + "[surfaces.home]\nexclude_bought = { types = ['buy'] }\n",
+            r"\[surfaces.home\] exclude_bought names the types \['buy'\]; expected some of \['click'\]",
+        ),
+        (SMALLEST + "[surfaces.home]\nexclude_bought = { types = [] }\n", "length >= 1.*exclude_bought"),
+        (SMALLEST + "[surfaces.home.diversity]\nmethod = 'mmr'\nweight = 1\n", r"weight"),
         (SMALLEST.replace("true", "false"), r"no interaction type has label = true among \['click'\]"),
     ],
 )

@@ -1,13 +1,16 @@
 """An engine whose answers can be worked out by hand: it prefers the item whose id comes first in the alphabet."""
 
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 import numpy as np
+import polars as pl
 
 from recsys.config import Config, InteractionType, Serving, Source
 from recsys.interest import Vectors
 from serving.item_types import ItemChange, ItemVersion
 from serving.protocol import Freshness
+from serving.rules import DEFAULT_SURFACE, Rules, Surfaces
 from serving.types import RankedItem, RankedList, Reason
 
 CONFIG = Config(
@@ -22,6 +25,8 @@ class FakeEngine:
     """Knows items `a` to `f`, and user `u`, who has seen `a`."""
 
     bundle_id = "fake-1"
+    columns: ClassVar[dict[str, float]] = {}
+    """Of each item, beside its id."""
 
     def __init__(self) -> None:
         self.catalogue = list("abcdef")
@@ -37,6 +42,8 @@ class FakeEngine:
         limit: int | None,
         query: str | None = None,
         explain: bool = False,
+        surface: str = DEFAULT_SURFACE,
+        request_id: str = "",
     ) -> RankedList:
         self.queries.append(query)
         known = sorted(item for item in candidates if item in self.catalogue)
@@ -52,14 +59,22 @@ class FakeEngine:
         exclude_seen: bool,
         query: str | None = None,
         explain: bool = False,
+        surface: str = DEFAULT_SURFACE,
+        request_id: str = "",
     ) -> RankedList:
         self.queries.append(query)
         hidden = {*exclude, *("a" if exclude_seen and user_id == "u" else "")}
         found = [item for item in self.catalogue if item not in hidden]
         return RankedList(_items(found[:limit], "alphabet", explain), [], [] if user_id == "u" else ["interest"])
 
-    def similar(self, item_id: str, *, limit: int) -> RankedList:
+    def similar(self, item_id: str, *, limit: int, surface: str = DEFAULT_SURFACE, request_id: str = "") -> RankedList:
         return RankedList(_items([item for item in self.catalogue if item != item_id][:limit], "text"), [], [])
+
+    def make_rules(self, surfaces: Surfaces) -> Rules:
+        return Rules(pl.DataFrame({"item_id": self.catalogue, **self.columns}), surfaces)
+
+    def use_rules(self, rules: Rules) -> None:
+        self.rules = rules
 
     def catch_up(self) -> list[str]:
         self.caught_up += 1

@@ -326,7 +326,7 @@ def test_the_server_is_alive_but_not_ready_until_the_engine_is_loaded(client, se
 
 def test_a_fault_of_the_engine_is_a_500_whose_log_names_the_place_and_not_the_user(client, service, caplog):
     class BrokenEngine(FakeEngine):
-        def rank(self, user_id, candidates, *, limit, query=None, explain=False):
+        def rank(self, user_id, candidates, *, limit, query=None, **options):
             raise KeyError(f"{user_id} {query}")
 
     service.engine = BrokenEngine()
@@ -424,6 +424,7 @@ def test_the_metrics_say_how_stale_the_features_are(client, service, monkeypatch
         "recsys_snapshot_staleness_seconds": "200.0",
         "recsys_latest_event_age_seconds": "100.0",
         "recsys_events_followed": "7.0",
+        "recsys_rules_refused": "0.0",
     }
     service.engine = None
     assert client.get("/metrics").text == ""

@@ -88,6 +88,9 @@ def test_of_two_changes_the_later_one_in_the_log_counts_whichever_comes_first(en
     assert engine.rank("fan", ["n"], limit=None).items[0].title == "red apple"
     remove(engine, 6, "n")
     assert not engine.has_item("n")
+    remove(engine, 8, "never-seen")
+    put(engine, 7, "never-seen", "red apple")
+    assert not engine.has_item("never-seen")
 
 
 def test_the_file_of_the_vectors_stays_as_it_is(engine, tmp_path):

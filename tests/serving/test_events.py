@@ -17,6 +17,7 @@ import pytest
 
 from recsys.errors import DataError
 from serving.events import MAX_WAITING_JOBS, EventLog, NotStoredError
+from serving.feature_table import FEATURES_TABLE
 from serving.item_table import latest_items
 from serving.item_types import ItemVersion
 from serving.types import Impression, Interaction
@@ -85,6 +86,40 @@ def test_an_impression_is_stored_in_the_order_shown_and_once_a_request(path):
     assert rows(path, query) == [("r1", "u", 1_000_000, '["b","quote\\"","a"]', "rank", "first")]
 
 
+def test_propensities_are_kept_beside_the_items_where_places_were_given_by_chance(path):
+    now = datetime.now(UTC)
+    for request_id, propensities in (("drawn", [0.25, 1.0]), ("sure", None)):
+        with EventLog.open(path) as log:
+            log.show(
+                Impression(
+                    request_id=request_id,
+                    user_id="u",
+                    timestamp=now,
+                    items=["a", "b"],
+                    surface="home",
+                    bundle="first",
+                    propensities=propensities,
+                )
+            )
+    assert rows(path, "SELECT request_id, propensities FROM impressions") == [("drawn", "[0.25,1.0]"), ("sure", None)]
+
+
+@pytest.mark.parametrize("version", [2, 3, 4])
+def test_a_log_of_an_earlier_format_takes_propensities(path, version):
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(FORMAT_1)
+        for table in ("interactions", "impressions"):
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN query TEXT")
+        if version >= 3:
+            columns = FEATURES_TABLE if version == 4 else FEATURES_TABLE.rpartition(",")[0] + ") STRICT"
+            connection.execute(columns)
+        connection.execute(f"PRAGMA user_version = {version}")
+    for _ in range(2):
+        EventLog.open(path).close()
+    assert rows(path, "SELECT request_id, propensities FROM impressions") == [("r0", None)]
+    assert rows(path, "PRAGMA user_version") == [(5,)]
+
+
 def test_a_batch_that_fails_in_the_middle_is_not_stored_and_the_log_goes_on(path):
     lone_surrogate = "\ud800"  # SQLite takes no text that is not Unicode; bodies with one are refused before
     with EventLog.open(path) as log:
@@ -140,7 +175,7 @@ def test_a_log_of_a_later_format_is_left_alone(path):
     EventLog.open(path).close()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 9")
-    with pytest.raises(DataError, match="has format 9, this recsys writes 4"):
+    with pytest.raises(DataError, match="has format 9, this recsys writes 5"):
         EventLog.open(path)
 
 
@@ -179,7 +214,7 @@ def test_a_log_of_the_first_format_keeps_its_rows_and_takes_queries_and_items_fr
         (1, "i", '{"title":"Apple"}'),
         (2, "i", '{"title":"Apple"}'),
     ]
-    assert rows(path, "PRAGMA user_version") == [(4,)]
+    assert rows(path, "PRAGMA user_version") == [(5,)]
 
 
 def test_a_new_log_has_the_same_columns_as_one_that_was_brought_up_to_date(path, tmp_path):

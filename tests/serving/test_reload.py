@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from recsys.config import Surface
 from recsys.errors import BundleError
 from serving.events import EventLog
 from serving.item_types import ItemChange, ItemVersion
@@ -99,6 +100,90 @@ def test_items_that_came_while_an_engine_was_loaded_are_in_it(service, source, r
     reloader.look()
     assert service.ready_engine().has_item("z")
     assert [change.item.item_id for change in service.ready_engine().changes].count("z") >= 1
+
+
+class ChangingRules:
+    """Stands for the file of the surfaces."""
+
+    def __init__(self) -> None:
+        self.surfaces: dict[str, Surface] = {}
+        self.changed = True
+
+    def has_changed(self) -> bool:
+        return self.changed
+
+    def read(self) -> dict[str, Surface]:
+        self.changed = False
+        return self.surfaces
+
+    def write(self, **surfaces: Surface) -> None:
+        self.surfaces, self.changed = surfaces, True
+
+
+HOME, BY_SIZE = Surface(exclude=["a"]), Surface(filter="size > 1")
+
+
+@pytest.fixture
+def rules() -> ChangingRules:
+    return ChangingRules()
+
+
+@pytest.fixture
+def following(service: Service, source: Source, rules: ChangingRules) -> Reloader:
+    found = Reloader(service, source.load, lambda: source.newest, rules)  # type: ignore[arg-type]
+    found.first()
+    return found
+
+
+def test_a_new_engine_has_the_rules_that_are_in_force(service, source, rules, following):
+    rules.write(home=HOME)
+    following.look()
+    source.newest = "second"
+    following.look()
+    engine = service.ready_engine()
+    assert (engine.bundle_id, service.surfaces) == ("second", {"home": HOME})
+    assert engine.rules.of("home") is not None
+
+
+def test_rules_and_an_engine_that_are_new_at_once_both_take_effect(service, source, rules, following):
+    rules.write(home=HOME)
+    source.newest = "second"
+    following.look()
+    engine = service.ready_engine()
+    assert (engine.bundle_id, service.surfaces) == ("second", {"home": HOME})
+    assert engine.rules.of("home") is not None
+
+
+def test_an_engine_that_the_rules_do_not_fit_is_refused(service, source, rules, following, monkeypatch, caplog):
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeEngine, "columns", {"size": 2})
+        rules.write(home=BY_SIZE)
+        following.look()
+    source.newest = "second"
+    following.look()
+    assert service.ready_engine().bundle_id == "first"
+    assert "what is new cannot be loaded: [surfaces.home] filter: 'size > 1'" in caplog.messages[-1]
+
+
+def test_rules_that_were_refused_are_tried_again_with_a_new_engine(service, source, rules, following, monkeypatch):
+    rules.write(home=BY_SIZE)
+    following.look()
+    assert (service.rules_refused, service.surfaces) == (True, {})
+    source.newest = "second"
+    monkeypatch.setattr(FakeEngine, "columns", {"size": 2})
+    following.look()
+    engine = service.ready_engine()
+    assert (engine.bundle_id, service.surfaces, service.rules_refused) == ("second", {"home": BY_SIZE}, False)
+    assert engine.rules.of("home") is not None
+
+
+def test_rules_that_say_the_same_are_not_put_in_force_again(service, rules, following, monkeypatch):
+    rules.write(home=HOME)
+    following.look()
+    before = service.ready_engine().rules
+    rules.write(home=HOME)
+    following.look()
+    assert service.ready_engine().rules is before
 
 
 def test_items_of_other_processes_are_followed(service, reloader, monkeypatch):
