@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from recsys.interest import Vectors
-from recsys.retrieval.regression import HALF_LIFE_DAYS
+from recsys.retrieval.from_history import HALF_LIFE_DAYS
 from recsys.state import SECONDS_A_DAY, ItemState, Positions, UserState
 
 NONE: Final = -1

@@ -68,7 +68,9 @@ class FakeEngine:
         return RankedList(_items(found[:limit], "alphabet", explain), [], [] if user_id == "u" else ["interest"])
 
     def similar(self, item_id: str, *, limit: int, surface: str = DEFAULT_SURFACE, request_id: str = "") -> RankedList:
-        return RankedList(_items([item for item in self.catalogue if item != item_id][:limit], "text"), [], [])
+        return RankedList(
+            _items([item for item in self.catalogue if item != item_id][:limit], "text", explain=False), [], []
+        )
 
     def make_rules(self, surfaces: Surfaces) -> Rules:
         return Rules(pl.DataFrame({"item_id": self.catalogue, **self.columns}), surfaces)
@@ -108,7 +110,8 @@ def _items(ids: Iterable[str], channel: str, explain: bool) -> list[RankedItem]:
             1 / place,
             (channel,),
             f"Item {item}",
-            [Reason("letter", "after Item a", 0.5 / place, "a"), Reason("base", "a letter", 0.5 / place)] * explain,
+            reasons=[Reason("letter", "after Item a", 0.5 / place, "a"), Reason("base", "a letter", 0.5 / place)]
+            * explain,
         )
         for place, item in enumerate(ids, start=1)
     ]
