@@ -51,6 +51,8 @@ def test_coins_do_not_run_out():
     found = team_draft(long, long, length=400, request_id="r")
     assert found.items == long
     assert sum(found.of_first) == 200
+    # A hash has 128 coins, one for each two places: those that follow are others.
+    assert found.of_first[:100] != found.of_first[256:356]
 
 
 def test_a_click_is_credited_to_the_ranking_that_put_the_item_there():

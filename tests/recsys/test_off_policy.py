@@ -51,6 +51,13 @@ def test_positions_are_summed_each_normalised_by_its_own_weights():
     assert found.snips.value == pytest.approx(2 / (2 + 2) + 4 / (2 + 4))
 
 
+def test_snips_does_not_change_when_every_weight_is_twice_as_large():
+    rows = logged(*((f"{nth}", 1, 0.5, nth % 2, 0.5 + 0.5 * (nth % 3 > 0)) for nth in range(60)))
+    once, twice = estimate(rows), estimate(rows.with_columns(propensity=pl.lit(0.25)))
+    assert twice.ips.value == pytest.approx(2 * once.ips.value)
+    assert (twice.snips.low, twice.snips.high) == pytest.approx((once.snips.low, once.snips.high))
+
+
 def test_the_logging_policy_itself_is_estimated_by_what_it_earned():
     rows = FOUR.with_columns(target=pl.col("propensity"))
     found = estimate(rows)
