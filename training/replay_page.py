@@ -44,6 +44,7 @@ def print_replay(report: Mapping[str, Any], *, console: Console | None = None) -
         title_justify="left",
         caption_justify="left",
         box=SIMPLE_HEAD,
+        padding=(0, 0, 0, 1),
     )
     table.add_column("model", no_wrap=True)
     for metric, heading in COLUMNS.items():

@@ -12,11 +12,11 @@ from safetensors.numpy import save_file
 from features.daily.aggregates import DailyAggregates
 from features.recommender import Recommender, UntrainedRanker
 from recsys.bundle_files import VECTORS_FILE
-from recsys.errors import ChannelError, DataError, LeakError
+from recsys.errors import ChannelError, ConfigError, DataError, LeakError
 from recsys.retrieval import CHANNELS, Channels
 from recsys.workspace import Workspace
 from tests.training.conftest import Evaluated, copy_of
-from tests.training.project import shop_project, shown, write_config
+from tests.training.project import chosen, shop_project, shown, write_config
 from training import evaluate as evaluate_module
 from training import finetune as finetune_module
 from training import pipeline as module
@@ -24,6 +24,7 @@ from training import text_stage
 from training.evaluate import evaluate
 from training.finetune import Finetuned
 from training.pipeline import Pipeline
+from training.ranker import RankerRows
 from training.windows import Window
 
 CUT = datetime(2024, 4, 15, tzinfo=UTC)
@@ -148,6 +149,78 @@ def test_nothing_at_or_after_the_cut_changes_a_model(evaluated, tmp_path, monkey
     for with_text in (True, False):
         trees, expected = (one.ranker(with_text=with_text) for one in (pipeline, evaluated.pipeline))
         assert trees.model_to_string() == expected.model_to_string()
+
+
+# What is learned from
+
+
+def with_impressions(workspace: Workspace, *, day: int, lists: int = 40) -> None:
+    """Lists of four items on one day after 2024-01-01, the second of which is bought."""
+    items = ["gar-00", "kit-00", "off-00", "bat-00"]
+    asked = [(f"request-{nth}", f"user-{nth % 20:02}", day + nth / 100, "") for nth in range(lists)]
+    impressions = shown(*asked).with_columns(items=pl.lit(pl.Series([items])).first(), surface=pl.lit("home"))
+    impressions.write_parquet(workspace.table_path("impressions"))
+    bought = pl.concat(
+        [chosen((user, "kit-00", when + 0.001), request_id=request).drop("weight") for request, user, when, _ in asked]
+    )
+    table = workspace.table_path("interactions")
+    rows = pl.concat([pl.read_parquet(table), bought], how="diagonal").sort("timestamp", maintain_order=True)
+    rows.write_parquet(table)
+
+
+def parts_of(workspace: Workspace, **ranker: object) -> list[RankerRows]:
+    pipeline = Pipeline(workspace, cut=CUT)
+    pipeline.config = replace(pipeline.config, ranker=replace(pipeline.config.ranker, **ranker))
+    pipeline.compute_features()
+    return pipeline.ranker_parts(with_text=False)
+
+
+def test_the_ranker_learns_from_lists_that_were_shown_in_the_window_in_which_they_were(evaluated, tmp_path):
+    workspace = copy_of(evaluated, tmp_path)
+    with_impressions(workspace, day=80)  # in the second of three windows, which begin on days 63, 77 and 91
+    [only] = parts_of(workspace, learn_from="impressions")
+    assert only.groups.tolist() == [4] * 40
+    assert only.gains.tolist() == [0, 1, 0, 0] * 40
+    assert only.places is not None
+    assert only.places.tolist() == [1, 2, 3, 4] * 40
+    before, second, after = parts_of(workspace, learn_from="both")
+    assert before.places is None
+    assert after.places is None
+    assert second.groups.tolist()[-40:] == [4] * 40
+    assert len(second.groups) > 40
+    np.testing.assert_array_equal(second.matrix[-160:], only.matrix)
+
+
+def test_what_is_retrieved_is_learned_from_as_well_until_there_are_enough_impressions(evaluated, tmp_path, monkeypatch):
+    workspace = copy_of(evaluated, tmp_path)
+    with_impressions(workspace, day=80)
+    few = parts_of(workspace)
+    assert [len(rows.groups) for rows in few] == [len(rows.groups) for rows in parts_of(workspace, learn_from="both")]
+    monkeypatch.setattr(module, "ENOUGH_LISTS", 40)
+    assert [len(rows.groups) for rows in parts_of(workspace)] == [40]
+    assert all(rows.places is None for rows in parts_of(workspace, learn_from="retrieved"))
+
+
+def test_an_answer_after_the_cut_is_not_known_to_the_ranker(evaluated, tmp_path):
+    workspace = copy_of(evaluated, tmp_path)
+    with_impressions(workspace, day=104.9, lists=10)  # the cut is at the end of day 104
+    assert len(parts_of(workspace, learn_from="impressions")[0].groups) == 10
+    table = workspace.table_path("interactions")
+    rows = pl.read_parquet(table)
+    named = pl.col("request_id").is_not_null()
+    rows.with_columns(timestamp=pl.when(named).then(CUT).otherwise("timestamp")).write_parquet(table)
+    assert parts_of(workspace, learn_from="impressions") == []
+
+
+def test_a_constraint_on_an_unknown_feature_is_refused_before_anything_is_computed(evaluated, tmp_path):
+    workspace = copy_of(evaluated, tmp_path)
+    text = (workspace.root / "recsys.toml").read_text()
+    toml = workspace.root / "recsys.toml"
+    toml.write_text(text.replace("[ranker]", '[ranker]\nmonotone = { price = "decreasing" }'))
+    with pytest.raises(ConfigError, match=r"monotone: 'price' is none of the .* did you mean .*item_price"):
+        Pipeline(Workspace.open(toml), cut=CUT)
+    toml.write_text(text.replace("[ranker]", '[ranker]\nmonotone = { text_interest = "increasing" }'))
+    Pipeline(Workspace.open(toml), cut=CUT)
 
 
 def test_the_ranker_has_the_text_features_when_it_is_asked_to(evaluated):

@@ -2,6 +2,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from features.recommender import Recommender
@@ -128,6 +129,42 @@ def test_the_same_rows_give_the_same_trees():
     assert one.model_to_string() == again.model_to_string()
 
 
+def with_places(rows: RankerRows, *, list_of: int = 30) -> RankerRows:
+    places = np.tile(np.arange(1, list_of + 1, dtype=np.int32), len(rows.groups))
+    return RankerRows(rows.matrix, rows.gains, rows.groups, places)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_same_rows_with_places_give_the_same_trees_byte_for_byte(threads, monkeypatch):
+    settings = ranker.parameters
+    monkeypatch.setattr(ranker, "parameters", lambda *of: settings(*of) | {"num_threads": threads})
+    rows = with_places(made_up(0)), with_places(made_up(1))
+    one, again = (train_ranker(*rows, ("decides", "noise"), CONFIG).model_to_string() for _ in range(2))
+    assert one == again
+
+
+def test_places_change_the_trees_only_where_they_are_debiased():
+    plain = train_ranker(made_up(0), made_up(1), ("decides", "noise"), CONFIG).model_to_string()
+    rows = with_places(made_up(0)), with_places(made_up(1))
+    off = train_ranker(*rows, ("decides", "noise"), replace(CONFIG, debias_positions=False)).model_to_string()
+    assert off == plain
+    assert train_ranker(*rows, ("decides", "noise"), CONFIG).model_to_string() != plain
+
+
+@pytest.mark.parametrize(("direction", "sign"), [("increasing", 1), ("decreasing", -1)])
+def test_a_feature_moves_the_score_only_as_it_is_told_to(direction, sign):
+    rows = made_up(0)
+    # What decides is not the feature itself but how near it is to the middle: left alone, the score rises and falls.
+    near = -np.abs(rows.matrix[:, 0] - 0.5).reshape(len(rows.groups), -1)
+    rows = RankerRows(rows.matrix, (near == near.max(axis=1, keepdims=True)).astype(np.int32).ravel(), rows.groups)
+    grid = np.column_stack([np.linspace(0, 1, 101), np.full(101, 0.5)]).astype(np.float32)
+    free = train_ranker(rows, None, ("price", "noise"), CONFIG).predict(grid)
+    assert np.diff(free).min() < 0 < np.diff(free).max()
+    told = train_ranker(rows, None, ("price", "noise"), replace(CONFIG, monotone={"price": direction})).predict(grid)
+    assert (sign * np.diff(told)).min() >= 0
+    assert np.ptp(told) > 0
+
+
 def test_with_a_single_window_as_many_trees_are_learned_as_configured():
     assert train_ranker(made_up(0), None, ("decides", "noise"), CONFIG).num_trees() == 60
 
@@ -162,6 +199,18 @@ def test_scores_of_several_users_in_one_call_are_those_of_each_alone():
     assert [len(scores) for scores in together] == [8, 0, 8]
     for one, scores in zip(prepared, together, strict=True):
         np.testing.assert_array_equal(scores, booster.predict(one.matrix))
+
+
+def test_joined_rows_have_place_0_where_nothing_was_shown():
+    retrieved, shown = made_up(0, users=1), with_places(made_up(1, users=1))
+    found = RankerRows.joined([retrieved, shown])
+    assert found.places is not None
+    assert found.places.tolist() == [0] * 30 + list(range(1, 31))
+    assert RankerRows.joined([retrieved, retrieved]).places is None
+
+
+def test_gains_are_the_ranks_of_the_weights():
+    assert gains_of([1.0, 0.2, 1.0, 5.0]) == {0.2: 1, 1.0: 2, 5.0: 3}
 
 
 @pytest.mark.parametrize("parts", [1, 3])
