@@ -36,7 +36,7 @@ def test_what_nobody_discovered_this_week_and_what_nothing_is_known_of_do_not_tr
 
 @pytest.mark.parametrize("week", [lambda month: 0, lambda month: month], ids=["quiet", "the first"])
 def test_in_a_week_that_has_none_or_all_of_the_newcomers_nothing_trends(week):
-    months = [3, 7, 11, 13, 1, 29, 31]
+    months = [4, 39, 33, 38]  # of which rounding makes a trend, in both
     assert trend_of(*((week(month), month) for month in months)) == [NEVER] * len(months)
 
 
