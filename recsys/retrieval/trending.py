@@ -18,6 +18,9 @@ RECENT, LONGER = "new_users_7d", "new_users_28d"
 PRIOR_USERS: Final = 1.0
 """What the prior weighs, in users an item."""
 
+LEAST_DIFFERENCE: Final = 1e-9
+"""Less is rounding: of a log that is younger than a week, or of a week without a newcomer."""
+
 
 def trending(query: Query) -> Floats:
     week = np.nan_to_num(query.items.column(RECENT))
@@ -30,5 +33,5 @@ def trending(query: Query) -> Floats:
     recent, before = week[chosen] + prior, month[chosen] - week[chosen] + prior
     difference = np.log(recent / recent.sum()) - np.log(before / before.sum())
     strength = difference / np.sqrt(1 / recent + 1 / before)
-    scores[chosen] = np.where((difference > 0) & (week[chosen] > 0), strength, -np.inf)
+    scores[chosen] = np.where(difference > LEAST_DIFFERENCE, strength, -np.inf)
     return scores

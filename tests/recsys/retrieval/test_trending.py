@@ -34,5 +34,11 @@ def test_what_nobody_discovered_this_week_and_what_nothing_is_known_of_do_not_tr
     assert [value > NEVER for value in trend] == [False, False, True, False]
 
 
+@pytest.mark.parametrize("week", [lambda month: 0, lambda month: month], ids=["quiet", "the first"])
+def test_in_a_week_that_has_none_or_all_of_the_newcomers_nothing_trends(week):
+    months = [4, 39, 33, 38]  # of which rounding makes a trend, in both
+    assert trend_of(*((week(month), month) for month in months)) == [NEVER] * len(months)
+
+
 def test_where_nothing_is_known_nothing_trends():
     assert trend_of((UNKNOWN, UNKNOWN), (0, 0)) == [NEVER, NEVER]
