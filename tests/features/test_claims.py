@@ -8,7 +8,19 @@ import pytest
 from features.claims import Facts, claim
 from features.featureset import FeatureSet
 from features.reasons import (
-    CATEGORY, LIKE_ITEMS, NEW, POPULAR, PRICE, QUERY, REPEAT, RETURNS, SHOWN, SIMILAR, TOGETHER, TREND, USER,
+    CATEGORY,
+    LIKE_ITEMS,
+    NEW,
+    POPULAR,
+    PRICE,
+    QUERY,
+    REPEAT,
+    RETURNS,
+    SHOWN,
+    SIMILAR,
+    TOGETHER,
+    TREND,
+    USER,
 )  # fmt: skip
 from recsys.interest import SIGNALS
 from tests.features.families.cases import CUP, ITEMS, JAM, TEA
