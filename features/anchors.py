@@ -1,6 +1,5 @@
 """Which item of a user's history has most to do with an item, by its text and by what is chosen together."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -12,25 +11,22 @@ from recsys.state import SECONDS_A_DAY, ItemState, Positions, UserState
 NONE: Final = -1
 
 
-def most_similar(user: UserState, vectors: Vectors, items: Sequence[int]) -> Positions:
-    """The place in the history of what is nearest by text: int64 (n_items,), NONE where nothing is near.
+def most_similar(user: UserState, vectors: Vectors, candidates: Positions) -> Positions:
+    """Of each candidate the place in the history of what is nearest by text; NONE where nothing is near but itself.
 
-    vectors  float32 (n_items of the catalogue, d), unit length
-
-    The item itself does not count.
+    vectors     float32 (n_items, d), unit length
+    candidates  int64 (n_candidates,), and so is what comes back
     """
-    positions = np.asarray(items, dtype=np.int64)
-    cosine = vectors[user.history] @ vectors[positions].T
-    cosine[user.history[:, None] == positions] = -np.inf
+    cosine = vectors[user.history] @ vectors[candidates].T
+    cosine[user.history[:, None] == candidates] = -np.inf
     return _highest(cosine)
 
 
-def most_together(user: UserState, items: ItemState, positions: Sequence[int]) -> Positions:
+def most_together(user: UserState, items: ItemState, candidates: Positions) -> Positions:
     """The same of what the item goes with: by the regression as of now, else by what the same users chose."""
-    columns = np.asarray(positions, dtype=np.int64)
     left = 0.5 ** ((items.now - user.last_at) / SECONDS_A_DAY / HALF_LIFE_DAYS)
-    by_regression = items.neighbours.regression[user.history][:, columns].toarray() * left[:, None]
-    by_users = items.neighbours.users[user.history][:, columns].toarray()
+    by_regression = items.neighbours.regression[user.history][:, candidates].toarray() * left[:, None]
+    by_users = items.neighbours.users[user.history][:, candidates].toarray()
     found = _highest(by_regression)
     return np.where(found == NONE, _highest(by_users), found)
 

@@ -14,6 +14,7 @@ def test_ours_and_lightgbm_give_the_same_scores(tmp_path):
     assert set(found["milliseconds"]) == {"LightGBM", "ONNX Runtime", "floor"}
     ratio = found["milliseconds"]["LightGBM"] / found["milliseconds"]["ONNX Runtime"]
     assert found["times_as_fast"] == ratio > 0
+    assert found["times_as_fast_in_cpu_seconds"] > 0
 
 
 def test_the_depth_of_a_leaf_is_the_splits_above_it():
