@@ -415,9 +415,9 @@ def load_config(path: Path) -> Config:
             "mark the types to predict, for example purchase = { weight = 1.0, label = true }"
         )
     for name, surface in config.surfaces.items():
-        if surface.exclude_bought and (unknown := set(surface.exclude_bought.types) - config.interaction_types.keys()):
+        if surface.exclude_bought and (strange := set(surface.exclude_bought.types) - config.interaction_types.keys()):
             raise ConfigError(
-                f"{path}: [surfaces.{name}] exclude_bought names the types {sorted(unknown)}; "
+                f"{path}: [surfaces.{name}] exclude_bought names the types {sorted(strange)}; "
                 f"expected some of {sorted(config.interaction_types)}"
             )
     if config.split.test_start is not None and config.split.test_start.tzinfo is None:

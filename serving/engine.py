@@ -397,10 +397,10 @@ class BundleEngine:
         """The interest by text: it knows of queries more than the ranker, which learned from few or none."""
         return matrix[:, self._interest_column].astype(np.float64)
 
-    def _scene(self, user: UserState, positions: Positions, matrix: NDArray[np.float32], order: Positions) -> Scene:
+    def _scene(self, user: UserState, positions: Positions, matrix: NDArray[np.float32], order: Sequence[int]) -> Scene:
         """What was ordered, of which the first EXPLAINED_ITEMS are explained."""
         items = self._items
-        rows = order[:EXPLAINED_ITEMS]
+        rows = np.array(order[:EXPLAINED_ITEMS], dtype=np.int64)
         return Scene(user, self._recommender.items, items.vectors, items.title, positions, matrix, rows)
 
     def _explained(
