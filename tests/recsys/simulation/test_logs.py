@@ -39,7 +39,7 @@ def test_parts_are_the_whole_log_one_after_another(simulated: Simulated, monkeyp
     assert [len(part.impressions) for part in parts] == [1_500, 1_500, 1_000]
     joined = pl.concat([part.impressions for part in parts])
     assert joined["request_id"].to_list() == simulated.impressions["request_id"].to_list()
-    assert not np.array_equal(parts[0].propensities, parts[1].propensities)
+    assert not np.array_equal(parts[0].shown_to, parts[1].shown_to)
     assert joined["timestamp"].to_list() == simulated.impressions["timestamp"].to_list()
 
 
