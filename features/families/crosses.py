@@ -31,6 +31,7 @@ def features(project: Project) -> tuple[Feature, ...]:
         Feature("cooccurrence_max", "strength between it and the history: maximum", "strength", EVER, "co-occurrence"),
         Feature("cooccurrence_last_occasion", "sum over the latest occasion", "strength", EVER, "co-occurrence"),
         Feature("regression_score", "what all that the user chose says of it, decayed", "interest", EVER, "regression"),
+        Feature("successor_score", "the same of its being chosen next", "interest", EVER, "successors"),
     )
 
 
@@ -59,5 +60,6 @@ def values(request: Request) -> Floats:
         np.where(request.place >= 0, request.place, np.nan),
         *(strength[request.candidates] for strength in request.cooccurrence),
         request.from_history.regression[request.candidates],
+        request.from_history.successors[request.candidates],
     ]
     return np.stack(columns, axis=1)

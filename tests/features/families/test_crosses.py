@@ -49,15 +49,24 @@ def test_the_regression_sums_over_the_history_what_is_left_of_the_interest_in_it
     assert row_of(TEA)["regression_score"] == pytest.approx(4 * cup)
 
 
+def test_what_is_chosen_next_is_summed_likewise_and_an_item_may_foretell_itself():
+    cup, tea = 0.5 ** (8 / 180), 0.5 ** (31 / 180)
+    assert row_of(JAM)["successor_score"] == pytest.approx(3 * tea - cup)
+    assert row_of(TEA)["successor_score"] == pytest.approx(5 * tea)
+
+
 def test_an_item_that_nobody_chose_fits_nobody_and_has_no_neighbours():
     found = row_of(NEW)
     assert np.isnan(values_of(found, "value_fit", "value_z")).all()
-    assert values_of(found, *STRENGTHS, "regression_score") == [0] * 4
+    assert values_of(found, *STRENGTHS, "regression_score", "successor_score") == [0] * 5
 
 
 def test_a_user_never_seen_chose_nothing():
     found = row_of(TEA, user=NOBODY)
-    assert values_of(found, "times_chosen", "in_last_occasion", *STRENGTHS, "regression_score") == [0] * 6
+    assert (
+        values_of(found, "times_chosen", "in_last_occasion", *STRENGTHS, "regression_score", "successor_score")
+        == [0] * 7
+    )
     assert np.isnan(values_of(found, "share_of_occasions", "value_fit", "days_since_chosen", "user_gap_fit")).all()
 
 

@@ -170,8 +170,7 @@ def test_a_score_that_is_no_number_is_no_score():
     assert best(np.array([np.nan, 1.0, np.nan, 2.0]), 3).tolist() == [3, 1]
 
 
-def test_items_that_are_added_stand_behind_the_others_and_nobody_brought_them(channels):
-    channels(one=[5, 0], other=[0])
-    found = retrieve(REQUEST, limit=8).with_items(np.array([0, 7]))
+def test_items_that_are_added_stand_behind_the_others_and_nobody_brought_them():
+    found = retrieve(REQUEST, limit=8, channels=from_lists(one=[5, 0], other=[0])).with_items(np.array([0, 7]))
     assert found.positions.tolist() == [0, 5, 7]
     assert [found.provenance(at) for at in range(3)] == [("one", "other"), ("one",), ()]
