@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -21,6 +23,28 @@ def test_an_item_that_the_user_chose_thrice():
     assert found["gap_fit"] == pytest.approx(1.55)  # 31 / 20
     assert found["user_gap_fit"] == pytest.approx(31 / 22)  # 88 days with 4 gaps
     assert values_of(found, *STRENGTHS) == [0.125] * 3  # with cup; an item is not its own neighbour
+
+
+def test_occasions_fade_with_their_age_as_if_they_lay_evenly_between_the_first_and_the_last():
+    # Tea on days 29, 49 and 69 of 100.
+    found = row_of(TEA)
+    for days in (30, 90, 180):
+        expected = sum(0.5 ** (age / days) for age in (31, 51, 71))
+        assert found[f"times_chosen_decayed_{days}d"] == pytest.approx(expected)
+        assert row_of(CUP)[f"times_chosen_decayed_{days}d"] == pytest.approx(0.5 ** (8 / days))
+        assert row_of(JAM)[f"times_chosen_decayed_{days}d"] == 0
+
+
+def test_occasions_at_one_moment_fade_together():
+    twice = {"occasions": np.array([1.0, 2.0]), "first_at": USER.last_at, "last_at": USER.last_at}
+    user = replace(USER, **twice)
+    assert row_of(TEA, user=user)["times_chosen_decayed_30d"] == pytest.approx(2 * 0.5 ** (31 / 30))
+
+
+def test_an_item_was_chosen_so_many_occasions_ago():
+    assert row_of(CUP)["occasions_since"] == 0
+    assert row_of(TEA)["occasions_since"] == 1
+    assert np.isnan(row_of(JAM)["occasions_since"])
 
 
 def test_an_item_chosen_once_has_no_gap_of_its_own():
