@@ -18,7 +18,7 @@ from pathlib import Path
 import polars as pl
 
 from recsys.catalogue import Catalogue
-from recsys.schema import ITEM_ID, TIMESTAMP, USER_ID
+from recsys.schema import EVENT_TYPE, ITEM_ID, TIMESTAMP, USER_ID
 from recsys.split import split_by_time
 from recsys.workspace import Workspace
 
@@ -47,6 +47,7 @@ def write_split(workspace: Workspace, folder: Path) -> dict[str, Cases]:
         user=pl.col(USER_ID).replace_strict(user_ids, range(len(user_ids)), return_dtype=pl.Int64),
         item=pl.col(ITEM_ID).replace_strict(catalogue.index, return_dtype=pl.Int64),
         timestamp=TIMESTAMP,
+        label=pl.col(EVENT_TYPE).is_in(workspace.config.label_types),
     )
     known, _ = split_by_time(interactions, cut)
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,10 +74,12 @@ def write_split(workspace: Workspace, folder: Path) -> dict[str, Cases]:
 def chosen(interactions: pl.DataFrame, start: datetime) -> dict[str, pl.DataFrame]:
     """What users who were known before chose from `start` on, by task: user, relevant (sorted), in the order of users.
 
-    interactions  user, item, timestamp; for `new` what a user had before `start` does not count
+    interactions  user, item, timestamp, label: whether it is to be found; for `new` what a user had before `start` is
+                  not
     """
-    past, window = (part.select(USER, ITEM).unique() for part in split_by_time(interactions, start))
-    window = window.join(past, on=USER, how="semi")
+    past, window = split_by_time(interactions, start)
+    past = past.select(USER, ITEM).unique()
+    window = window.filter("label").select(USER, ITEM).unique().join(past, on=USER, how="semi")
     pairs = {"all": window, "new": window.join(past, on=[USER, ITEM], how="anti")}
     return {
         task: of_task.group_by(USER).agg(pl.col(ITEM).sort().alias(RELEVANT)).sort(USER)

@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.peer_models.known import Known, Positions
 from benchmarks.peer_models.peer import Model, Peer, Setting, grid
 from benchmarks.peer_models.tuning import run
+from recsys.metrics import NO_ITEM
 
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "0"))  # 0: all cores
 NO_SCORE = np.finfo(np.float32).min
@@ -35,9 +36,12 @@ class Fitted:
 
     def top(self, users: Positions, *, seen: bool, limit: int) -> Positions:
         """As a Model, all users in one call."""
-        items, scores = self.model.recommend(users, self.chosen[users], N=limit, filter_already_liked_items=not seen)
-        # Items that are filtered out come last with the lowest score there is, and -1 fills up neighbours' lists.
-        return np.where(scores > NO_SCORE, items, -1).astype(np.int64)
+        top = np.full((len(users), limit), NO_ITEM, dtype=np.int64)
+        most = min(limit, self.chosen.shape[1])
+        items, scores = self.model.recommend(users, self.chosen[users], N=most, filter_already_liked_items=not seen)
+        # What is filtered out comes last, with the lowest score there is; -1 fills up the lists of neighbours.
+        top[:, :most] = np.where(scores > NO_SCORE, items, NO_ITEM)
+        return top
 
 
 def learned(model: Any, chosen: sp.csr_matrix) -> None:
