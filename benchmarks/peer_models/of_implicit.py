@@ -24,7 +24,6 @@ from benchmarks.peer_models.tuning import run
 from recsys.metrics import NO_ITEM
 
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "0"))  # 0: all cores
-NO_SCORE = np.finfo(np.float32).min
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,12 @@ class Fitted:
         """As a Model, all users in one call."""
         top = np.full((len(users), limit), NO_ITEM, dtype=np.int64)
         most = min(limit, self.chosen.shape[1])
-        items, scores = self.model.recommend(users, self.chosen[users], N=most, filter_already_liked_items=not seen)
-        # What is filtered out comes last, with the lowest score there is; -1 fills up the lists of neighbours.
-        top[:, :most] = np.where(scores > NO_SCORE, items, NO_ITEM)
+        items, _ = self.model.recommend(users, self.chosen[users], N=most, filter_already_liked_items=not seen)
+        # -1 fills up a list of neighbours. What is filtered out is still there, last.
+        found = items >= 0
+        if not seen:
+            found &= ~np.take_along_axis(self.chosen[users].toarray() > 0, np.maximum(items, 0), axis=1)
+        top[:, :most] = np.where(found, items, NO_ITEM)
         return top
 
 
