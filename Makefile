@@ -3,7 +3,7 @@
 #   make demo                      train and measure on the data in examples/online_retail
 #   make test                      every check that a change must pass
 #   make bench                     measure everything anew and write BENCHMARKS.md: an hour or two
-#   make peers                     the recommenders that others use beside ours: two or three hours
+#   make peers                     the recommenders that others use beside ours: an hour or so
 #   make demo PYTHON=python3.12    with another Python; 3.11 or newer
 
 SHELL := bash

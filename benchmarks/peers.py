@@ -137,7 +137,7 @@ def show(rows: Mapping[str, Any], claims: Mapping[str, Claim]) -> None:
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Three peers without ours on one user in ten, no claims: for the tests")
-@click.option("--seconds", type=float, default=600.0, show_default=True, help="Each peer's to try its settings in")
+@click.option("--seconds", type=float, default=300.0, show_default=True, help="Each peer's to try its settings in")
 @click.option("--project", "root", type=click.Path(path_type=Path), default="runs/demo", show_default=True)
 @click.option("--dir", "folder", type=click.Path(path_type=Path), default="runs/peers", show_default=True)
 @click.option("--only", multiple=True, type=click.Choice([OURS, *PEERS]), help="Run these; DIR holds the others' lists")

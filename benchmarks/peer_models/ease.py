@@ -5,7 +5,7 @@ an item by itself, their diagonal is zero: `ease_and_frequency` adds what the us
 
 Reads and writes what benchmarks.peer_models.tuning says.
 
-    python -m benchmarks.peer_models.ease ease FOLDER OUT --seconds 600
+    python -m benchmarks.peer_models.ease ease FOLDER OUT --seconds 300
 """
 
 from collections.abc import Iterator
@@ -38,8 +38,8 @@ def ease_and_frequency(known: Known, setting: Setting) -> Iterator[Model]:
     yield Scored(scores, chosen)
 
 
-PENALTIES = (50.0, 100.0, 200.0, 300.0, 500.0, 1000.0, 2000.0)
-HALF_LIVES = (None, 30, 60, 120, 240)
+PENALTIES = (20.0, 50.0, 100.0, 200.0, 300.0, 500.0, 1000.0, 2000.0)
+HALF_LIVES = (None, 15, 30, 60, 120, 240)
 PUBLISHED = {"of": "one", "half_life_days": None, "penalty": 300.0}
 PEERS = {
     "ease": Peer(grid(PUBLISHED, of=("one",), half_life_days=(None,), penalty=PENALTIES), ease),
@@ -48,8 +48,8 @@ PEERS = {
         grid(
             {**PUBLISHED, "own": 0.3, "own_half_life_days": None},
             of=("one", "log"),
-            half_life_days=HALF_LIVES,
-            penalty=PENALTIES[:-1],
+            half_life_days=HALF_LIVES[2:],
+            penalty=PENALTIES[1:-1],
             own=(0.03, 0.1, 0.3, 1.0),
             own_half_life_days=(None, 60, 120),
         ),

@@ -6,7 +6,7 @@ the nearest users' vectors, by Euclidean distance.
 
 Reads and writes what benchmarks.peer_models.tuning says.
 
-    python -m benchmarks.peer_models.next_basket tifu_knn FOLDER OUT --seconds 600
+    python -m benchmarks.peer_models.next_basket tifu_knn FOLDER OUT --seconds 300
 """
 
 from collections.abc import Iterator

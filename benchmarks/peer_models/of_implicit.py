@@ -2,7 +2,7 @@
 
 Reads and writes what benchmarks.peer_models.tuning says.
 
-    python -m benchmarks.peer_models.of_implicit als FOLDER OUT --seconds 600
+    python -m benchmarks.peer_models.of_implicit als FOLDER OUT --seconds 300
 """
 
 import os
@@ -98,7 +98,7 @@ def neighbours(kind: Callable[..., Any], known: Known, setting: Setting) -> Iter
     yield Fitted(model, chosen)
 
 
-WEIGHTS = {"of": ("one", "log", "count"), "half_life_days": (None, 60, 120, 240)}
+WEIGHTS = {"of": ("one", "log", "count"), "half_life_days": (None, 30, 60, 120, 240)}
 UNWEIGHTED = {"of": "one", "half_life_days": None}
 SIZES = (20, 50, 100, 200, 500, 1000)
 PEERS = {
@@ -128,9 +128,9 @@ PEERS = {
         grid(
             {**UNWEIGHTED, "K": 20, "K1": 1.2, "B": 0.75},
             **WEIGHTS,
-            K=SIZES,
-            K1=(0.3, 1.2, 3.0, 10.0, 100.0),
-            B=(0.2, 0.5, 0.75),
+            K=(20, 100, 500, 1000, 3000),
+            K1=(0.3, 1.2, 3.0, 10.0),
+            B=(0.05, 0.2, 0.5, 0.75),
         ),
         partial(neighbours, BM25Recommender),
     ),

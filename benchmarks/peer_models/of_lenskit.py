@@ -2,7 +2,7 @@
 
 Reads and writes what benchmarks.peer_models.tuning says.
 
-    python -m benchmarks.peer_models.of_lenskit item_knn FOLDER OUT --seconds 600
+    python -m benchmarks.peer_models.of_lenskit item_knn FOLDER OUT --seconds 300
 """
 
 from collections.abc import Callable, Iterator

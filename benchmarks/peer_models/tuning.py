@@ -5,7 +5,7 @@ Writes  OUT/ranked_TASK.npy, int64 (n_users, 100), in the order of FOLDER/users_
 Prints  {"tune_seconds", "trials", "peak_mb", "tasks": {TASK: {"setting", "steps", "validation_ndcg", "fit_seconds",
         "ms_per_user"}}}
 
-    python -m benchmarks.peer_models.of_implicit als FOLDER OUT --seconds 600
+    python -m benchmarks.peer_models.of_implicit als FOLDER OUT --seconds 300
 """
 
 import argparse
