@@ -48,7 +48,7 @@ PEERS = {
         grid(
             {**PUBLISHED, "own": 0.3, "own_half_life_days": None},
             of=("one", "log"),
-            half_life_days=HALF_LIVES[2:],
+            half_life_days=(None, 60, 120, 240),
             penalty=PENALTIES[1:-1],
             own=(0.03, 0.1, 0.3, 1.0),
             own_half_life_days=(None, 60, 120),
