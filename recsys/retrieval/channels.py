@@ -16,6 +16,7 @@ from recsys.retrieval.popular_in_category import popular_in_category
 from recsys.retrieval.query import Query
 from recsys.retrieval.regression import regression
 from recsys.retrieval.repeat import repeat
+from recsys.retrieval.successors import successors
 from recsys.retrieval.trending import trending
 from recsys.state import Floats
 
@@ -24,6 +25,7 @@ Channel = Callable[[Query], Floats]
 CHANNELS: Final[dict[str, Channel]] = {
     "repeat": repeat,
     "interest_popular": interest_popular,
+    "successors": successors,
     "regression": regression,
     "cooccurrence": cooccurrence,
     "interest": interest,

@@ -148,7 +148,10 @@ def test_the_channels_of_every_project_are_merged_as_before_they_had_budgets():
     # What the version before gave.
     positions = {8: [25, 17, 7, 16, 2, 1, 8, 3], 20: [25, 17, 7, 0, 3, 14, 1, 4, 16, 2, 21, 8, 29, 12, 9, 6, 22, 19]}
     positions[20] += [28, 24]
-    brought = {8: ["1011011", "0011011", "0100111", "0110100"], 20: ["1111011", "0111111", "0101111", "0110111"]}
+    brought = {
+        8: ["10011011", "00011011", "01000111", "01010100"],
+        20: ["11011011", "01011111", "01001111", "01010111"],
+    }
     for limit in (8, 20):
         found = retrieve(random_request(), limit=limit)
         assert found.positions.tolist() == positions[limit]
