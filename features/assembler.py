@@ -14,6 +14,7 @@ from features.families.family import Request
 from features.featureset import FeatureSet
 from features.topics import Topics
 from recsys.interest import Vectors
+from recsys.retrieval.from_history import FromHistory
 from recsys.state import ItemState, Positions, UserState
 
 
@@ -30,13 +31,20 @@ class OfText:
 
 
 def assemble(
-    features: FeatureSet, user: UserState, items: ItemState, candidates: Positions, text: OfText | None
+    features: FeatureSet,
+    user: UserState,
+    items: ItemState,
+    candidates: Positions,
+    text: OfText | None,
+    from_history: FromHistory | None = None,
 ) -> NDArray[np.float32]:
     """float32 (n_candidates, n_features) in the order of features.names; `text` None: behaviour alone.
 
-    candidates  int64 (n_candidates,)
+    candidates    int64 (n_candidates,)
+    from_history  where they were retrieved for the same user, what was computed for that
     """
-    request = Request(features.project, user, features.user_columns, items, candidates)
+    from_history = from_history or FromHistory(user, items)
+    request = Request(features.project, user, features.user_columns, items, candidates, from_history)
     with np.errstate(divide="ignore", invalid="ignore"):
         blocks: list[NDArray[np.floating]] = [family.values(request) for family in FAMILIES]
     if text is not None:

@@ -1,26 +1,30 @@
-"""The neighbours of items in a file, with the ids of the items of their rows."""
+"""The neighbours of items in a file, with the ids of the items of their rows, and who they are popular with."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 import scipy.sparse as sp
 
+from features.popularity_by import of_arrays, to_arrays
 from recsys.catalogue import Catalogue
 from recsys.errors import FeatureStoreError
-from recsys.state import Neighbours
+from recsys.state import Neighbours, PopularityBy
 
 PARTS = ("data", "indices", "indptr")
 
 
-def write_neighbours(path: Path, found: Neighbours, catalogue: Catalogue) -> None:
-    """In the order of the catalogue. The file is there whole or not at all."""
+def write_neighbours(path: Path, found: Neighbours, by: pl.DataFrame, catalogue: Catalogue) -> None:
+    """In the order of the catalogue, `by` as features.popularity_by makes it. The file is there whole or not at all."""
     path.parent.mkdir(exist_ok=True)
     partial = path.with_suffix(".tmp.npz")
-    arrays = {
+    arrays: dict[str, Any] = {
         f"{kind}_{part}": getattr(matrix, part)
         for kind, matrix in zip(Neighbours._fields, found, strict=True)
         for part in PARTS
     }
+    arrays |= to_arrays(by, catalogue)
     np.savez(partial, item_ids=np.array(catalogue.item_ids, dtype=np.str_), **arrays)
     partial.replace(path)
 
@@ -42,6 +46,12 @@ def read_neighbours(path: Path, catalogue: Catalogue) -> Neighbours:
         return Neighbours(*matrices)
     position = np.array([catalogue.index.get(item, -1) for item in ids], dtype=np.int64)
     return Neighbours(*(_moved(matrix, position, len(catalogue)) for matrix in matrices))
+
+
+def read_popularity_by(path: Path, catalogue: Catalogue) -> dict[str, PopularityBy]:
+    """By the attributes of users that the catalogue knows of; the file is there."""
+    with np.load(path) as saved:
+        return of_arrays(saved, saved["item_ids"].tolist(), catalogue)
 
 
 def _moved(matrix: sp.csr_array, position: np.ndarray, size: int) -> sp.csr_array:

@@ -12,7 +12,8 @@ from features.featureset import FeatureSet
 from features.standing import STANDING_FEATURES, sample_of, standing
 from features.topics import Topics
 from recsys.interest import SIGNALS, InterestScorer, Vectors
-from recsys.retrieval import CandidateSet, Query, retrieve
+from recsys.retrieval import DEFAULT_CHANNELS, CandidateSet, Channels, Query, retrieve
+from recsys.retrieval.from_history import FromHistory
 from recsys.retrieval.interest import popular_interest
 from recsys.state import Floats, ItemState, Mask, Positions, UserState
 from recsys.text_neighbours import TextNeighbours
@@ -65,12 +66,14 @@ class Recommender:
 
     features  the columns of the matrix
     limit     candidates of all channels together
+    channels  that bring them
     """
 
     features: FeatureSet
     items: ItemState
     text: TextSide | None
     limit: int
+    channels: Channels = DEFAULT_CHANNELS
 
     def signals(
         self, user: UserState, candidates: Positions | None = None, query: Vectors | None = None
@@ -99,14 +102,27 @@ class Recommender:
     def prepare(self, user: UserState, exclude: Mask, signals: Vectors | None) -> Prepared:
         """The user's best candidates but the excluded, bool (n_items,); `signals` over the whole catalogue."""
         query = Query(user, self.items, signals, exclude)
-        candidates = retrieve(query, limit=self.limit)
+        candidates = self._retrieve(query)
         of_candidates = None if signals is None else signals[candidates.positions]
-        return Prepared(candidates, self.assemble(user, candidates.positions, of_candidates))
+        return Prepared(candidates, self.assemble(user, candidates.positions, of_candidates, query.from_history))
 
-    def assemble(self, user: UserState, candidates: Positions, signals: Vectors | None) -> NDArray[np.float32]:
-        """The feature matrix of candidates; `signals` are theirs."""
+    def candidates(self, user: UserState, exclude: Mask, signals: Vectors | None) -> CandidateSet:
+        """Those that `prepare` gives the features of."""
+        return self._retrieve(Query(user, self.items, signals, exclude))
+
+    def _retrieve(self, query: Query) -> CandidateSet:
+        return retrieve(query, limit=self.limit, channels=self.channels)
+
+    def assemble(
+        self,
+        user: UserState,
+        candidates: Positions,
+        signals: Vectors | None,
+        from_history: FromHistory | None = None,
+    ) -> NDArray[np.float32]:
+        """The feature matrix of candidates; `signals` are theirs, `from_history` is what was computed before."""
         of_text = None if self.text is None or signals is None else OfText(signals, self.text.topics)
-        return assemble(self.features, user, self.items, candidates, of_text)
+        return assemble(self.features, user, self.items, candidates, of_text, from_history)
 
     def seen(self, user: UserState) -> Mask:
         """The items of the user's history: bool (n_items,)."""

@@ -16,7 +16,7 @@ from scipy.linalg import lapack
 
 from features.chosen import chosen_matrix
 from recsys.catalogue import Catalogue
-from recsys.retrieval.regression import HALF_LIFE_DAYS
+from recsys.retrieval.from_history import HALF_LIFE_DAYS
 
 PENALTY = 150.0
 """λ."""

@@ -4,7 +4,7 @@ Reads   tables/interactions.parquet, tables/impressions.parquet, tables/users.pa
 Writes  FOLDER/daily/log/               the interactions by day, in files that change only when their day does
         FOLDER/daily/{days,merged}/     what each day adds, computed once       (features.daily.aggregates)
         FOLDER/VIEW/MOMENT-*.parquet    snapshots, made of the days before
-        FOLDER/cooccurrence/*.npz       item neighbours at the same moments
+        FOLDER/cooccurrence/*.npz       item neighbours at the same moments, and popularity by attributes of users
 """
 
 import shutil
@@ -31,6 +31,7 @@ from features.definitions import (
 from features.exposure import item_exposure
 from features.featureset import FeatureSet
 from features.neighbours_file import write_neighbours
+from features.popularity_by import popularity_by
 from features.regression import regression
 from features.user_attributes import user_attributes
 from recsys.catalogue import Catalogue
@@ -86,7 +87,8 @@ class Snapshots:
         self._write_views(of_tables, catalogue, as_of, windows_from)
         begun = windows_from or as_of
         found = Neighbours(*(of(interactions, catalogue, begun) for of in (cooccurrence, regression)))
-        write_neighbours(self.neighbours(as_of), found, catalogue)
+        by = popularity_by(interactions, users, begun, self.features)
+        write_neighbours(self.neighbours(as_of), found, by, catalogue)
 
     def _write_views(
         self,

@@ -25,7 +25,7 @@ from features.definitions import (
 from features.feast_plugins.polars_retrieval_job import PolarsRetrievalJob
 from features.feast_project import PROJECT, apply, open_project
 from features.featureset import FeatureSet
-from features.neighbours_file import read_neighbours
+from features.neighbours_file import read_neighbours, read_popularity_by
 from features.online import Filling, OnlineFeatures
 from features.recent import Row
 from features.rows import user_state
@@ -134,11 +134,12 @@ class BehaviourStore:
             self._join(view, ITEM_ID, catalogue.item_ids, as_of, names).select(names).to_numpy().astype(np.float64)
             for view, names in self._item_views().items()
         )
-        neighbours = read_neighbours(self._snapshots.neighbours(as_of), catalogue)
+        file = self._snapshots.neighbours(as_of)
+        neighbours, by = read_neighbours(file, catalogue), read_popularity_by(file, catalogue)
         columns, categories = self.features.item_columns, catalogue.categories_at(as_of)
         attributes = catalogue.attributes_at(as_of)
         shown = Exposure.of(self.features.exposure_columns, exposure)
-        return ItemState(as_of.timestamp(), columns, values, neighbours, categories, attributes, shown)
+        return ItemState(as_of.timestamp(), columns, values, neighbours, categories, attributes, shown, by)
 
     def users_at(self, user_ids: Sequence[str], catalogue: Catalogue, as_of: datetime) -> list[UserState]:
         """Each user as known at `as_of`, in the order given; the empty state for one never seen."""
@@ -205,15 +206,16 @@ class BehaviourStore:
             answer = self._online.read(references, ITEM_ID, ids)
             rows.append(answer.matrix(columns, dtype=np.float64))
             shown.append(answer.matrix(of_exposure, dtype=np.float64))
-        neighbours = read_neighbours(self._online.neighbours(filling), catalogue)
+        file = self._online.neighbours(filling)
         return ItemState(
             filling.as_of.timestamp(),
             columns,
             np.concatenate(rows),
-            neighbours,
+            read_neighbours(file, catalogue),
             catalogue.categories_at(None),
             catalogue.attributes_at(None),
             Exposure.of(of_exposure, np.concatenate(shown)),
+            read_popularity_by(file, catalogue),
         )
 
     def online_rows(self, user_ids: Sequence[str]) -> list[Row]:

@@ -44,6 +44,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Package → version that wrote the models."""
     features: list[str]
     """Names of the ranker's features, in the order of its columns."""
+    channels: list[str] = []
+    """Those that brought the candidates that the ranker learned from; empty when that was not noted."""
     metrics: dict[str, Any] = {}
     """Nested dictionaries of plain numbers."""
     text: dict[str, Any] = {}

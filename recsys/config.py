@@ -122,10 +122,16 @@ class Finetune(Stage, frozen=True):
 
 
 class Retrieval(Stage, frozen=True):
-    """How many items the ranker gets to order."""
+    """How many items the ranker gets to order, and which channels bring them: docs/channels.md."""
 
     candidates: Positive = 400
     """Items of all channels together."""
+    budgets: dict[str, Annotated[int, Meta(ge=0)]] = {}
+    """Channel = most items of it among the candidates; 0 switches it off. A channel that is not named brings up to
+    `candidates`, but for trending and popular_in_category, which need a budget."""
+    popular_by: tuple[str, ...] = ()
+    """Categorical attributes of users under features.user_attributes: for each, as "country", a channel
+    popular_by_country brings what is popular with the users of the same value."""
 
 
 class Ranker(Stage, frozen=True):
@@ -229,6 +235,12 @@ def load_config(path: Path) -> Config:
         raise ConfigError(
             f"{path}: [features] user_attributes names {sorted(config.features.user_attributes)}, but [source] names "
             "no users; say under users where their table lies, or remove user_attributes"
+        )
+    kinds = config.features.user_attributes
+    if unknown := sorted(name for name in config.retrieval.popular_by if kinds.get(name) != "categorical"):
+        raise ConfigError(
+            f"{path}: [retrieval] popular_by names {unknown}, expected categorical attributes of users; "
+            f'write {unknown[0]} = "categorical" into user_attributes under [features]'
         )
     if not config.label_types:
         raise ConfigError(

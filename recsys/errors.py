@@ -20,6 +20,10 @@ class LeakError(RecsysError):
     """A value that is to predict the future has seen that future."""
 
 
+class ChannelError(RecsysError):
+    """A retrieval channel of a user's own cannot be loaded, or fails."""
+
+
 class BundleError(RecsysError):
     """A model bundle is missing, incomplete or does not match its manifest."""
 

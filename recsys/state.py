@@ -4,7 +4,8 @@ Retrieval channels and the feature assembler read these. features.store fills th
 from the online store for serving.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -36,17 +37,44 @@ class Neighbours(NamedTuple):
     regression: sp.csr_array
 
 
+class PopularityBy(NamedTuple):
+    """How many users of each value of one of their attributes chose each item lately, value after value.
+
+    place  of the attribute in UserState.attributes; the values are its numbers there
+    ends   int64 (n_values + 1,): the rows of value v are those from ends[v] up to ends[v + 1]
+    items  int64 (n,), positions; users  float64 (n,), above 0
+    """
+
+    place: int
+    ends: Positions
+    items: Positions
+    users: Floats
+
+    @classmethod
+    def of(cls, place: int, values: Positions, items: Positions, users: Floats, n_values: int) -> "PopularityBy":
+        """From rows in any order, each the value, int64 (n,), of one item."""
+        order = np.argsort(values, kind="stable")
+        ends = np.searchsorted(values[order], np.arange(n_values + 1))
+        return cls(place, ends, items[order], users[order])
+
+    def of_value(self, value: int) -> tuple[Positions, Floats]:
+        """The items that users of a value chose, and by how many each."""
+        rows = slice(self.ends[value], self.ends[value + 1])
+        return self.items[rows], self.users[rows]
+
+
 @dataclass(frozen=True)
 class ItemState:
     """All items of the catalogue at a moment.
 
-    now         seconds since the epoch
-    columns     names of the behaviour features
-    behaviour   float64 (n_items, len(columns)), NaN where nothing is known
-    neighbours  of each item the others that go with it
-    categories  int64 (n_items,), which category each is of, -1 for none; None when that is not known of any
-    attributes  float64 (n_items, n_attributes), as recsys.attributes makes them of the items table, or None
-    exposure    how often each was shown; None when that is not known of any
+    now            seconds since the epoch
+    columns        names of the behaviour features
+    behaviour      float64 (n_items, len(columns)), NaN where nothing is known
+    neighbours     of each item the others that go with it
+    categories     int64 (n_items,), which category each is of, -1 for none; None when that is not known of any
+    attributes     float64 (n_items, n_attributes), as recsys.attributes makes them of the items table, or None
+    exposure       how often each was shown; None when that is not known of any
+    popularity_by  by the categorical attributes of users, each by its name
     """
 
     now: float
@@ -56,6 +84,7 @@ class ItemState:
     categories: Positions | None = None
     attributes: Floats | None = None
     exposure: Exposure | None = None
+    popularity_by: Mapping[str, PopularityBy] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.behaviour)

@@ -17,7 +17,7 @@ from serving.items import delete_item, items
 from serving.metrics import metrics
 from serving.openapi import NOT_READY
 from serving.problems import answer_failure, answer_http_error, answer_not_stored
-from serving.ranking import rank, recommend
+from serving.ranking import rank, recommend, similar
 from serving.service import Service, service_of
 
 _OPENAPI_MEDIA_TYPE: Final = "application/vnd.oai.openapi+json"
@@ -26,7 +26,7 @@ _OPENAPI_MEDIA_TYPE: Final = "application/vnd.oai.openapi+json"
 def create_app(service: Service) -> Litestar:
     """The application; the caller closes the event log after it."""
     app = Litestar(
-        [rank, recommend, events, items, delete_item, livez, readyz, metrics, openapi],
+        [rank, recommend, similar, events, items, delete_item, livez, readyz, metrics, openapi],
         openapi_config=OpenAPIConfig(
             title=f"recsys – {service.config.name}",
             version=recsys.__version__,

@@ -29,10 +29,13 @@ from recsys.encoder import bundle_encoder, bundle_text
 from recsys.errors import BundleError, FeatureStoreError
 from recsys.interest import InterestScorer, Vectors
 from recsys.itemtext import normalised
+from recsys.retrieval import DEFAULT_CHANNELS, Channels
+from recsys.retrieval.similar import ItemQuery, retrieve_similar
 from recsys.schema import TITLE, UPDATED_AT
 from recsys.state import Floats, ItemState, Positions, UserState
 from recsys.text_neighbours import TextNeighbours
 from recsys.workspace import Workspace
+from serving.guarded_channels import GuardedChannels, tell_other_channels
 from serving.item_table import latest_items
 from serving.item_types import ItemChange, ItemVersion
 from serving.live_behaviour import LiveBehaviour, Snapshot
@@ -66,6 +69,7 @@ class BundleEngine:
         events: Path,
         weights: Mapping[str, float],
         candidates: int,
+        channels: Channels = DEFAULT_CHANNELS,
         precision: Precision = "auto",
         logged_features_share: float = 0.0,
     ) -> None:
@@ -101,7 +105,9 @@ class BundleEngine:
         self._catalogue = self._items.catalogue
         self._log = events
         self._behaviour = LiveBehaviour(RecentLog(events), store, self._items, features, weights)
-        self._recommender = Recommender(features, state, TextSide(self._scorer, topics), candidates)
+        self._channels = GuardedChannels(channels)
+        text = TextSide(self._scorer, topics)
+        self._recommender = Recommender(features, state, text, candidates, self._channels.channels)
         self._followed: dict[str, int] = {}
         self._items_place = 0
         self._logged_share, self._random = logged_features_share, np.random.default_rng()
@@ -144,6 +150,7 @@ class BundleEngine:
         excluded[[self._catalogue.index[item] for item in exclude if item in self._catalogue.index]] = True
         asked = self._encode_query(query)
         prepared = self._recommender.prepare(user, excluded, self._recommender.signals(user, query=asked))
+        degraded += self._channels.failed()
         found = prepared.candidates
         if asked is not None:
             scores = self._interest(prepared.matrix)
@@ -155,6 +162,19 @@ class BundleEngine:
         order = by_score(scores)[:limit]
         items = [self._item(found.positions[at], scores[at], found.provenance(at)) for at in order]
         return RankedList(items, [], degraded, self._to_log(found.positions, prepared.matrix))
+
+    def similar(self, item_id: str, *, limit: int) -> RankedList:
+        """Items like a given one, which `has_item` has; none that was taken out is among them."""
+        degraded = self.catch_up()
+        position = self._catalogue.index[item_id]
+        query = ItemQuery(position, self._items.state, self._items.vectors, self._items.gone)
+        # Lists longer than the answer: what several of them agree on comes first.
+        found = retrieve_similar(query, limit=max(limit, self._recommender.limit))
+        items = [
+            self._item(other, 1.0 / place, found.provenance(place - 1))
+            for place, other in enumerate(found.positions[:limit].tolist(), start=1)
+        ]
+        return RankedList(items, [], degraded)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -305,18 +325,21 @@ def newest(workspace: Workspace) -> tuple[str, str]:
 def load_engine(workspace: Workspace) -> BundleEngine:
     """The engine of the project's champion, every file of it checked.
 
-    Raises BundleError or FeatureStoreError, which say what to do.
+    Raises BundleError, FeatureStoreError, ConfigError or ChannelError, which say what to do.
     """
-    path: Path = champion(workspace.bundles)
+    bundle = open_bundle(champion(workspace.bundles))
     store = BehaviourStore.of(workspace)
     config = workspace.config
+    channels = Channels.of(config.retrieval)
+    tell_other_channels(bundle.manifest, channels)
     engine = BundleEngine(
-        open_bundle(path),
+        bundle,
         store,
         features=store.features,
         events=workspace.events,
         weights={name: kind.weight for name, kind in config.interaction_types.items()},
         candidates=config.retrieval.candidates,
+        channels=channels,
         precision=config.text.precision,
         logged_features_share=config.serving.logged_features_share,
     )

@@ -78,10 +78,14 @@ class LiveItems:
         if len(known) != size:
             pairs = zip(known.neighbours, self._row_ends, strict=True)
             neighbours = Neighbours(*(_with_rows(matrix, ends, size) for matrix, ends in pairs))
-            attributes = None if self._attributes is None else self._attributes[:size]
-            exposure = None if self._exposure is None else self._exposure.first(size)
-            behaviour, categories = self._behaviour[:size], self._categories[:size]
-            self._state = ItemState(known.now, known.columns, behaviour, neighbours, categories, attributes, exposure)
+            self._state = replace(
+                known,
+                behaviour=self._behaviour[:size],
+                neighbours=neighbours,
+                categories=self._categories[:size],
+                attributes=None if self._attributes is None else self._attributes[:size],
+                exposure=None if self._exposure is None else self._exposure.first(size),
+            )
         return self._state
 
     @property

@@ -55,8 +55,25 @@ RECOMMEND_ANSWER: Final[dict[str, Any]] = {
             "item_id": "22423",
             "score": 2.051,
             "rank": 1,
-            "channels": ["popular", "similar"],
+            "channels": ["popular", "cooccurrence"],
             "title": "REGENCY CAKESTAND 3 TIER",
+        }
+    ],
+}
+
+SIMILAR_REQUEST: Final[dict[str, Any]] = {"item_id": "85123A", "user_id": "17850", "limit": 1}
+SIMILAR_ANSWER: Final[dict[str, Any]] = {
+    "request_id": "9a1c7d52e0b84f3f8c6d2b1a0f9e8d7c",
+    "bundle": "2011-12-09T12-50-00",
+    "took_ms": 1.184,
+    "degraded": [],
+    "items": [
+        {
+            "item_id": "21733",
+            "score": 1.0,
+            "rank": 1,
+            "channels": ["text", "cooccurrence", "regression"],
+            "title": "RED HANGING HEART T-LIGHT HOLDER",
         }
     ],
 }

@@ -41,6 +41,10 @@ class Engine(Protocol):
         """Items of the whole catalogue, without the excluded ones and without those seen if asked so."""
         ...
 
+    def similar(self, item_id: str, *, limit: int) -> RankedList:
+        """Items like one that `has_item` has, without that one."""
+        ...
+
     def catch_up(self) -> list[str]:
         """See every event that was acknowledged until now; returns what the answers have to do without, if anything."""
         ...

@@ -1,4 +1,4 @@
-"""The routes that order items: POST /v1/rank and POST /v1/recommend."""
+"""The routes that order items: POST /v1/rank, POST /v1/recommend and POST /v1/similar."""
 
 import time
 import uuid
@@ -6,15 +6,25 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from litestar import Request, post
+from litestar.exceptions import NotFoundException
 from litestar.openapi.spec import Example
 from litestar.params import Body
 
 from serving import openapi
 from serving.body import JsonBody
-from serving.openapi import NOT_READY, REFUSED, answered
+from serving.openapi import NO_SUCH_ITEM, NOT_READY, REFUSED, answered
 from serving.problems import invalid
 from serving.service import Service, service_of
-from serving.types import AnswerItem, Impression, RankAnswer, RankedList, RankRequest, RecommendAnswer, RecommendRequest
+from serving.types import (
+    AnswerItem,
+    Impression,
+    RankAnswer,
+    RankedList,
+    RankRequest,
+    RecommendAnswer,
+    RecommendRequest,
+    SimilarRequest,
+)
 
 DEFAULT_LIMIT: Final = 10
 
@@ -88,6 +98,40 @@ async def recommend(
     )
 
 
+@post(
+    "/v1/similar",
+    operation_id="similar",
+    dto=JsonBody[SimilarRequest],
+    status_code=200,
+    responses={200: answered(RecommendAnswer, openapi.SIMILAR_ANSWER), 400: REFUSED, 404: NO_SUCH_ITEM, 503: NOT_READY},
+)
+async def similar(
+    data: Annotated[SimilarRequest, Body(examples=[Example(value=openapi.SIMILAR_REQUEST)])],
+    request: Request[Any, Any, Any],
+) -> RecommendAnswer:
+    """Find items like a given one, the same for everybody: by text, by who chose both, and by what it foretells.
+
+    With a user_id the answer is logged as shown to that user. To order the items by a user's interest, send them to
+    /v1/rank.
+    """
+    started = time.perf_counter()
+    service = service_of(request)
+    engine = service.ready_engine()
+    maximum = service.config.serving.max_candidates
+    _check_limit(data.limit, maximum)
+    if not engine.has_item(data.item_id):
+        raise NotFoundException("$.item_id: the catalogue has no such item", extra={"path": "$.item_id"})
+    found = engine.similar(data.item_id, limit=data.limit or min(DEFAULT_LIMIT, maximum))
+    request_id = _show(service, found, data, surface="similar", bundle=engine.bundle_id)
+    return RecommendAnswer(
+        request_id=request_id,
+        bundle=engine.bundle_id,
+        took_ms=_milliseconds_since(started),
+        degraded=found.degraded,
+        items=_answer_items(found),
+    )
+
+
 def _check_limit(limit: int | None, maximum: int) -> None:
     if limit is not None and limit > maximum:
         raise invalid("$.limit", f"the limit is {limit}; expected at most {maximum}")
@@ -101,11 +145,16 @@ def _answer_items(ranked: RankedList) -> list[AnswerItem]:
 
 
 def _show(
-    service: Service, ranked: RankedList, asked: RankRequest | RecommendRequest, *, surface: str, bundle: str
+    service: Service,
+    ranked: RankedList,
+    asked: RankRequest | RecommendRequest | SimilarRequest,
+    *,
+    surface: str,
+    bundle: str,
 ) -> str:
-    """Log what the answer shows, if anything. Returns the new request_id."""
+    """Log what the answer shows, if anything, and to whom, if that was said. Returns the new request_id."""
     request_id = uuid.uuid4().hex
-    if ranked.items:
+    if ranked.items and asked.user_id is not None:
         impression = Impression(
             request_id=request_id,
             user_id=asked.user_id,
@@ -113,7 +162,7 @@ def _show(
             items=[item.item_id for item in ranked.items],
             surface=surface,
             bundle=bundle,
-            query=asked.query,
+            query=None if isinstance(asked, SimilarRequest) else asked.query,
         )
         service.event_log.show(impression, ranked.features)
     return request_id

@@ -76,6 +76,14 @@ class RecommendRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     query: QueryText | None = None
 
 
+class SimilarRequest(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Find items like a given one."""
+
+    item_id: Id
+    user_id: Annotated[Id, Meta(description="Whom the answer is shown to; it is then logged")] | None = None
+    limit: Annotated[int, Meta(ge=1, description="At most serving.max_candidates; 10 if absent")] | None = None
+
+
 class AnswerItem(Struct, omit_defaults=True):
     """An item of an answer."""
 

@@ -20,11 +20,11 @@ from features.recommender import Prepared, Ranker, Recommender, UntrainedRanker,
 from recsys.errors import DataError
 from recsys.metrics import RECALL_AT, per_user_metrics, summarise
 from recsys.progress import progress
-from recsys.retrieval import CHANNELS
 from recsys.retrieval.merge import best
 from recsys.split import split_by_time
 from recsys.state import Floats, Mask, Positions, UserState
 from training import baselines
+from training.channel_recall import candidate_recall
 from training.pipeline import Pipeline
 from training.ranker import score_all
 from training.windows import Window
@@ -91,7 +91,7 @@ def measure(pipeline: Pipeline) -> dict[str, Any]:
             task: _measure_scores(name, task, scores, cases) if task in can_do else None
             for task, cases in tasks.items()
         }
-    ours: dict[str, Any] = {}
+    ours: dict[str, Any] = {"candidates": {}}
     for name, scorer in (("recsys_no_text", None), ("recsys", finetuned)):
         booster = pipeline.ranker(with_text=scorer is not None)
         recommender = pipeline.recommender(window.items, scorer)
@@ -99,8 +99,10 @@ def measure(pipeline: Pipeline) -> dict[str, Any]:
         for task in ("all", "new"):
             measured, prepared = _measure_recommender(name, task, recommender, booster, tasks[task])
             models[name][task] = measured
-            if name == "recsys" and task == "all":
-                ours = {"importance": _importance(booster), "channels": _channels(prepared, tasks["all"])}
+            if name == "recsys":
+                ours["candidates"][task] = _candidates(task, recommender, prepared, tasks[task])
+        if name == "recsys":
+            ours |= {"importance": _importance(booster), "channels": ours["candidates"]["all"]["channels"]}
     curve = [
         {
             "step": point["step"],
@@ -182,13 +184,6 @@ def _importance(booster: lgb.Booster | UntrainedRanker) -> dict[str, float]:
     return dict(sorted(zip(booster.feature_name(), gains, strict=True), key=lambda pair: -pair[1]))
 
 
-def _channels(prepared: list[Prepared], cases: list[Case]) -> dict[str, dict[str, float]]:
-    """For each channel the mean share of the relevant items that it brought, and that nobody else brought."""
-    shares = np.zeros((len(cases), len(CHANNELS), 2))
-    for row, (one, case) in enumerate(zip(prepared, cases, strict=True)):
-        found = one.candidates.brought[np.isin(one.candidates.positions, list(case.relevant))]
-        shares[row, :, 0] = found.sum(axis=0)
-        shares[row, :, 1] = found[found.sum(axis=1) == 1].sum(axis=0)
-        shares[row] /= len(case.relevant)
-    means = shares.mean(axis=0)
-    return {name: {"recall": float(means[at, 0]), "alone": float(means[at, 1])} for at, name in enumerate(CHANNELS)}
+def _candidates(task: str, recommender: Recommender, prepared: list[Prepared], cases: list[Case]) -> Any:
+    asked = [(case.user, case.exclude, case.relevant) for case in cases]
+    return candidate_recall(task, recommender, asked, [one.candidates for one in prepared]) if cases else None

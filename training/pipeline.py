@@ -23,6 +23,7 @@ from recsys.config import Finetune
 from recsys.errors import DataError
 from recsys.interest import InterestScorer
 from recsys.progress import progress
+from recsys.retrieval import Channels
 from recsys.schema import TABLES, TIMESTAMP
 from recsys.split import cold_items, earlier_windows
 from recsys.state import ItemState, Mask
@@ -52,6 +53,7 @@ class Pipeline:
         self.measured = measured
         self.workspace = workspace
         self.config = workspace.config
+        self.channels = Channels.of(self.config.retrieval)
         self.stages = Stages(workspace)
         self.impressions = workspace.read_impressions()
         self.interactions = weigh(workspace.read_table("interactions"), self.config.interaction_types)
@@ -97,7 +99,8 @@ class Pipeline:
     def ranker_key(self) -> str:
         """A hash of all that a ranker without the text model depends on."""
         attributes = self.config.features.item_attributes, self.config.features.user_attributes
-        return key_of([self.data_key, attributes, self.config.retrieval, self.config.ranker, self.cut])
+        retrieval = self.config.retrieval, self.channels.sources
+        return key_of([self.data_key, attributes, retrieval, self.config.ranker, self.cut])
 
     @cached_property
     def key(self) -> str:
@@ -167,7 +170,7 @@ class Pipeline:
     def recommender(self, items: ItemState, scorer: InterestScorer | None) -> Recommender:
         """The path from users to candidates, over the items of a moment."""
         text = None if scorer is None else TextSide.of(scorer, items)
-        return Recommender(self.features, items, text, self.config.retrieval.candidates)
+        return Recommender(self.features, items, text, self.config.retrieval.candidates, self.channels)
 
     def ranker(self, *, with_text: bool) -> lgb.Booster | UntrainedRanker:
         """The ranker with the text model's channels and features, or without; computed on first use."""

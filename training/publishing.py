@@ -67,6 +67,7 @@ def _manifest(pipeline: Pipeline, identity: str, report: dict[str, Any] | None) 
         trained_until=pipeline.cut,
         versions=_versions(),
         features=list(pipeline.features.names(pipeline.text.signals)),
+        channels=list(pipeline.channels.names),
         metrics={} if report is None else report["models"]["recsys"],
         text={
             "template": text.template,

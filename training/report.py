@@ -104,6 +104,21 @@ class Channel(TypedDict):
     alone: Share
 
 
+Candidates = TypedDict(
+    "Candidates",
+    {"candidates": Count, "recall": Share, "recall@300": Share, "channels": dict[str, Channel]},
+)
+"""What the ranker got to order, `candidates` items at most: recall of the merged channels, and of each among them;
+recall@300 is that of the merge when it is asked for 300, whatever the project is configured for."""
+
+
+class CandidatesOfTasks(TypedDict):
+    """None where a task has no users."""
+
+    all: Candidates | None
+    new: Candidates | None
+
+
 class Report(TypedDict):
     """report.json. Further keys are kept as they are."""
 
@@ -117,6 +132,8 @@ class Report(TypedDict):
     curves: NotRequired[dict[str, list[CurvePoint]]]
     importance: NotRequired[dict[str, AtLeastZero]]
     channels: NotRequired[dict[str, Channel]]
+    """Those of candidates.all."""
+    candidates: NotRequired[CandidatesOfTasks]
     text: NotRequired[TextFigures]
 
 

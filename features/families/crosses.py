@@ -6,7 +6,6 @@ import numpy as np
 
 from features.families.family import EVER, NOW, Feature, Project, Request
 from features.families.user import value_deviation, value_mean
-from recsys.retrieval.regression import regression_scores
 from recsys.state import SECONDS_A_DAY, Floats
 
 SOURCE: Final = "history"
@@ -59,6 +58,6 @@ def values(request: Request) -> Floats:
         of_history(user.in_last_occasion.astype(np.float64), 0.0),
         np.where(request.place >= 0, request.place, np.nan),
         *(strength[request.candidates] for strength in request.cooccurrence),
-        regression_scores(user, request.items)[request.candidates],
+        request.from_history.regression[request.candidates],
     ]
     return np.stack(columns, axis=1)

@@ -9,6 +9,7 @@ import numpy as np
 
 from features.fields import WINDOWS_DAYS, count_of, windowed
 from recsys.attributes import AttributeKind
+from recsys.retrieval.from_history import FromHistory
 from recsys.state import Floats, ItemState, Positions, UserState
 
 EVER: Final = "ever"
@@ -49,6 +50,7 @@ class Request:
 
     user_columns  the names of user.behaviour
     candidates    int64 (n_candidates,)
+    from_history  of the same user and the same items
     """
 
     project: Project
@@ -56,6 +58,7 @@ class Request:
     user_columns: tuple[str, ...]
     items: ItemState
     candidates: Positions
+    from_history: FromHistory
 
     @property
     def now(self) -> float:
@@ -83,7 +86,7 @@ class Request:
         if len(history) == 0:
             nothing = np.zeros(len(self.items))
             return nothing, nothing, nothing
-        rows, size = self.items.neighbours.users[history], len(self.items)
+        rows, size = self.from_history.neighbours, len(self.items)
         in_last = np.repeat(self.user.in_last_occasion, np.diff(rows.indptr))
         total = np.bincount(rows.indices, rows.data, size).astype(np.float64, copy=False)
         latest = np.bincount(rows.indices[in_last], rows.data[in_last], size).astype(np.float64, copy=False)

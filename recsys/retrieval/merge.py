@@ -5,11 +5,12 @@ Cormack, Clarke and Büttcher, "Reciprocal rank fusion outperforms Condorcet and
 But the first of each channel are always among the candidates: what is new is brought by a single one.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from recsys.retrieval.channels import CHANNELS
+from recsys.retrieval.channels import DEFAULT_CHANNELS, Channels
 from recsys.retrieval.query import Query
 from recsys.state import Floats, Mask, Positions
 
@@ -39,11 +40,19 @@ class CandidateSet:
         return tuple(name for name, did in zip(self.channels, self.brought[at], strict=True) if did)
 
 
-def retrieve(query: Query, *, limit: int) -> CandidateSet:
-    """At most `limit` candidates; equal ones in the order of CHANNELS."""
-    ranks = np.full((len(query.items), len(CHANNELS)), np.inf)
-    for at, channel in enumerate(CHANNELS.values()):
-        top = best(np.where(query.exclude, -np.inf, channel(query)), limit)
+def retrieve(query: Query, *, limit: int, channels: Channels = DEFAULT_CHANNELS) -> CandidateSet:
+    """At most `limit` candidates, and of each channel at most its budget; equal ones in the order of the channels."""
+    lists = {
+        name: best(np.where(query.exclude, -np.inf, channel(query)), channels.most(name, limit))
+        for name, channel in channels
+    }
+    return merge(lists, len(query.items), limit=limit)
+
+
+def merge(lists: Mapping[str, Positions], n_items: int, *, limit: int) -> CandidateSet:
+    """At most `limit` of the items in these lists, name → positions, the best first, of a catalogue of `n_items`."""
+    ranks = np.full((n_items, len(lists)), np.inf)
+    for at, top in enumerate(lists.values()):
         ranks[top, at] = np.arange(len(top))
     positions = np.flatnonzero((ranks < np.inf).any(axis=1))
     found = ranks[positions]
@@ -54,7 +63,7 @@ def retrieve(query: Query, *, limit: int) -> CandidateSet:
         # Stable: those that are sure, then the others, each in their order.
         kept = np.argsort(~is_sure, kind="stable")[:limit]
         order = order[np.sort(kept)]
-    return CandidateSet(positions[order], found[order] < np.inf, tuple(CHANNELS))
+    return CandidateSet(positions[order], found[order] < np.inf, tuple(lists))
 
 
 def best(scores: Floats, limit: int) -> Positions:

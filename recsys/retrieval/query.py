@@ -1,10 +1,12 @@
 """What a channel may look at."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from recsys.interest import SIGNALS, Vectors
+from recsys.retrieval.from_history import FromHistory
 from recsys.state import Floats, ItemState, Mask, UserState
 
 
@@ -28,6 +30,11 @@ class Query:
         if self.signals is None or not self.signals.any():
             return None
         return self.signals[:, SIGNALS.index("text_interest")].astype(np.float64)
+
+    @cached_property
+    def from_history(self) -> FromHistory:
+        """What the history says of every item."""
+        return FromHistory(self.user, self.items)
 
     def nothing(self) -> Floats:
         """The scores of a channel that has nothing to say."""

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -6,7 +8,10 @@ from features.recommender import Recommender, TextSide, UntrainedRanker, by_scor
 from features.standing import STANDING_FEATURES, standing
 from features.topics import Topics
 from recsys.interest import SIGNALS, signal_names
+from recsys.retrieval import Channels
+from recsys.retrieval.from_history import FromHistory
 from recsys.retrieval.interest import INTEREST_WEIGHT
+from recsys.retrieval.popular import popular
 from recsys.state import ItemState, UserState
 from recsys.text_neighbours import TextNeighbours
 from tests.features.log import FEATURES
@@ -60,6 +65,22 @@ def test_candidates_come_with_the_features_that_the_ranker_learned_from():
     # The interest in each candidate stands in its own row.
     text = OfText(engine.signals(USER)[positions], engine.text.topics)
     np.testing.assert_array_equal(prepared.matrix, assemble(FEATURES, USER, ITEMS, positions, text))
+
+
+def test_what_the_history_says_is_computed_once_for_the_channels_and_the_features(monkeypatch):
+    class NoMore(FromHistory):
+        def __post_init__(self):
+            raise AssertionError("computed again")
+
+    monkeypatch.setattr("features.assembler.FromHistory", NoMore)
+    engine = recommender()
+    assert len(engine.prepare(USER, engine.nothing(), engine.signals(USER)).matrix) == 4
+
+
+def test_candidates_come_from_the_channels_of_the_recommender():
+    engine = replace(recommender(), channels=Channels({"popular": popular}, budgets={"popular": 3}))
+    candidates = engine.prepare(USER, engine.nothing(), engine.signals(USER)).candidates
+    assert (candidates.positions.tolist(), candidates.channels) == ([0, 1, 2], ("popular",))
 
 
 def test_the_scorer_gets_the_user_the_moment_of_the_items_and_the_query():

@@ -1,4 +1,5 @@
 import re
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -52,6 +53,8 @@ def _arrays(value) -> list[np.ndarray]:
         return [getattr(value, field.name) for field in fields(value)]
     if isinstance(value, Neighbours):
         return [part for matrix in value for part in (matrix.data, matrix.indices, matrix.indptr)]
+    if isinstance(value, Mapping):
+        return [np.asarray(part) for name, counts in sorted(value.items()) for part in (name, *counts)]
     return [np.asarray(value)]
 
 

@@ -72,12 +72,25 @@ def test_a_config_cannot_be_changed(tmp_path):
             SMALLEST + '[features]\nuser_attributes = { age = "numeric" }\n',
             r"\[features\] user_attributes names \['age'\], but \[source\] names no users; say under users",
         ),
+        (
+            SMALLEST + '[retrieval]\npopular_by = ["country"]\n',
+            r"\[retrieval\] popular_by names \['country'\], expected .*; write country = \"categorical\" into",
+        ),
+        (SMALLEST + "[retrieval.budgets]\npopular = -1\n", r"`int` >= 0 - at `\$.retrieval.budgets"),
         (SMALLEST.replace("true", "false"), r"no interaction type has label = true among \['click'\]"),
     ],
 )
 def test_a_bad_config_is_an_error_that_names_the_file_and_the_place(tmp_path, text, message):
     with pytest.raises(ConfigError, match=rf"recsys\.toml: .*{message}"):
         load(tmp_path, text)
+
+
+def test_popularity_by_an_attribute_needs_a_categorical_one(tmp_path):
+    source = SMALLEST.replace("[interaction_types]", 'users = "users.csv"\n[interaction_types]')
+    text = source + '[retrieval]\npopular_by = ["country"]\n[features.user_attributes]\ncountry = "categorical"\n'
+    assert load(tmp_path, text).retrieval.popular_by == ("country",)
+    with pytest.raises(ConfigError, match=r"popular_by names \['country'\]"):
+        load(tmp_path, text.replace("categorical", "numeric"))
 
 
 def test_a_missing_config_says_how_to_write_one(tmp_path):

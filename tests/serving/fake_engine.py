@@ -45,6 +45,9 @@ class FakeEngine:
         found = [item for item in self.catalogue if item not in hidden]
         return RankedList(_items(found[:limit], "alphabet"), [], [] if user_id == "u" else ["interest"])
 
+    def similar(self, item_id: str, *, limit: int) -> RankedList:
+        return RankedList(_items([item for item in self.catalogue if item != item_id][:limit], "text"), [], [])
+
     def catch_up(self) -> list[str]:
         self.caught_up += 1
         return []

@@ -20,6 +20,7 @@ from recsys.catalogue import Catalogue
 from recsys.encoder import ItemEncoder
 from recsys.exposure import Exposure
 from recsys.interest import signal_names
+from recsys.retrieval import DEFAULT_CHANNELS, Channels
 from recsys.state import POPULARITY, ItemState
 from recsys.text_neighbours import TextNeighbours
 from serving.engine import BundleEngine
@@ -80,8 +81,11 @@ class MadeStore:
         }
 
 
-def publish_made_bundle(bundles: Path, scorer: Path, titles: dict[str, str] = TITLES) -> Path:
-    """Publish and promote it; `scorer` is a scorer.onnx for vectors of len(WORDS). Returns its folder."""
+def publish_made_bundle(
+    bundles: Path, scorer: Path, titles: dict[str, str] = TITLES, *, channels: Sequence[str] = ()
+) -> Path:
+    """Publish and promote it; `scorer` is a scorer.onnx for vectors of len(WORDS), `channels` are those of the
+    manifest. Returns its folder."""
     manifest = Manifest(
         bundle_id="made",
         created_at=datetime.now(UTC),
@@ -90,6 +94,7 @@ def publish_made_bundle(bundles: Path, scorer: Path, titles: dict[str, str] = TI
         trained_until=None,
         versions={},
         features=list(FEATURES),
+        channels=list(channels),
         text={"template": "{title}", "column_tokens": {}, "max_tokens": 8, "history_items": 40},
     )
 
@@ -109,7 +114,9 @@ def publish_made_bundle(bundles: Path, scorer: Path, titles: dict[str, str] = TI
     return folder
 
 
-def made_engine(folder: Path, scorer: Path, store: Snapshot | None = None) -> BundleEngine:
+def made_engine(
+    folder: Path, scorer: Path, store: Snapshot | None = None, *, channels: Channels = DEFAULT_CHANNELS
+) -> BundleEngine:
     """Over the made store or another one; it reads the event log events.db of the folder."""
     bundle = open_bundle(publish_made_bundle(folder / "bundles", scorer))
     return BundleEngine(
@@ -119,6 +126,7 @@ def made_engine(folder: Path, scorer: Path, store: Snapshot | None = None) -> Bu
         events=folder / "events.db",
         weights={"click": 1.0},
         candidates=40,
+        channels=channels,
     )
 
 

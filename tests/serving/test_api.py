@@ -22,7 +22,7 @@ from serving.events import EventLog
 from serving.service import Service
 from tests.serving.fake_engine import CONFIG, FakeEngine
 
-POST_ROUTES = ["/v1/rank", "/v1/recommend", "/v1/events", "/v1/items"]
+POST_ROUTES = ["/v1/rank", "/v1/recommend", "/v1/similar", "/v1/events", "/v1/items"]
 CLICK = {"user_id": "u", "item_id": "a", "event_type": "click"}
 
 DEEP = b"[" * 100_000
@@ -89,6 +89,35 @@ def test_recommend_leaves_out_what_is_excluded_and_what_was_seen(client):
     assert [item["item_id"] for item in client.post("/v1/recommend", json=request).json()["items"]] == ["c", "d"]
     request["exclude_seen"] = False
     assert [item["item_id"] for item in client.post("/v1/recommend", json=request).json()["items"]] == ["a", "c"]
+
+
+def test_similar_answers_with_items_like_the_given_one_without_it(client):
+    answer = client.post("/v1/similar", json={"item_id": "b", "limit": 2})
+    assert answer.status_code == 200
+    assert answer.json()["items"] == [
+        {"item_id": "a", "score": 1.0, "rank": 1, "channels": ["text"], "title": "Item a"},
+        {"item_id": "c", "score": 0.5, "rank": 2, "channels": ["text"], "title": "Item c"},
+    ]
+    assert (answer.json()["bundle"], answer.json()["degraded"]) == ("fake-1", [])
+    everything = client.post("/v1/similar", json={"item_id": "b"}).json()["items"]
+    assert len(everything) == CONFIG.serving.max_candidates
+
+
+def test_an_item_that_there_is_not_has_no_similar_ones(client):
+    assert_problem(client.post("/v1/similar", json={"item_id": "zz"}), 404, "$.item_id", "the catalogue has no such")
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({}, "$.item_id"),
+        ({"item_id": "a", "user_id": ""}, "$.user_id"),
+        ({"item_id": "a", "limit": 6}, "$.limit"),
+        ({"item_id": "a", "query": "pear"}, "$.query"),
+    ],
+)
+def test_similar_names_the_field_that_it_refuses(client, body, path):
+    assert_problem(client.post("/v1/similar", json=body), 400, path, "")
 
 
 def test_recommend_answers_with_ten_items_or_as_many_as_the_server_allows(client):
@@ -237,6 +266,15 @@ def test_what_an_answer_shows_is_logged_as_an_impression_in_the_order_shown(clie
     ]
 
 
+def test_what_is_similar_is_logged_only_when_it_is_said_to_whom_it_is_shown(client, service, log_path):
+    client.post("/v1/similar", json={"item_id": "b", "limit": 2})
+    shown = client.post("/v1/similar", json={"item_id": "b", "user_id": "u", "limit": 2}).json()
+    service.event_log.close()
+    assert logged(log_path, "SELECT request_id, user_id, items, surface, query FROM impressions") == [
+        (shown["request_id"], "u", '["a","c"]', "similar", None)
+    ]
+
+
 def test_a_query_goes_to_the_engine_and_is_kept_with_what_was_shown_and_with_the_events(client, service, log_path):
     client.post("/v1/rank", json={"user_id": "u", "candidates": ["a"], "query": "röd äpple"})
     client.post("/v1/recommend", json={"user_id": "u", "query": "apple"})
@@ -287,7 +325,8 @@ def test_a_fault_of_the_engine_is_a_500_whose_log_names_the_place_and_not_the_us
     assert "very-secret" not in caplog.text + answer.text
 
 
-def test_the_examples_of_the_description_are_accepted_by_the_server(client):
+def test_the_examples_of_the_description_are_accepted_by_the_server(client, service):
+    service.engine.catalogue.append(openapi.SIMILAR_REQUEST["item_id"])
     description = client.get("/openapi.json").json()
     for route in POST_ROUTES:
         bodies = description["paths"][route]["post"]["requestBody"]["content"]["application/json"]["schema"]["examples"]
@@ -301,6 +340,7 @@ def test_the_examples_of_the_description_are_accepted_by_the_server(client):
     [
         ("/v1/rank", {"user_id": "u", "candidates": ["a", "zz"]}, openapi.RANK_ANSWER),
         ("/v1/recommend", {"user_id": "u"}, openapi.RECOMMEND_ANSWER),
+        ("/v1/similar", {"item_id": "a"}, openapi.SIMILAR_ANSWER),
         ("/v1/events", CLICK, openapi.EVENTS_ANSWER),
         ("/v1/items", {"item_id": "g", "title": "Item g"}, openapi.ITEMS_ANSWER),
         ("/v1/rank", {}, openapi.PROBLEM),
@@ -345,8 +385,8 @@ near_misses = st.dictionaries(
 @given(body=st.binary() | st.builds(lambda value: json.dumps(value).encode(), json_values | near_misses))
 def test_no_body_makes_the_server_fail(client, route, body):
     answer = client.post(route, content=body)
-    assert answer.status_code in (200, 400)
-    if answer.status_code == 400:
+    assert answer.status_code in ((200, 400, 404) if route == "/v1/similar" else (200, 400))
+    if answer.status_code != 200:
         assert answer.json()["path"].startswith("$")
 
 

@@ -1,19 +1,31 @@
 """The engine on a bundle made by hand: tests.serving.made_bundle says what is in it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from recsys.bundle import open_bundle
-from serving.engine import BundleEngine
+from recsys.retrieval import CHANNELS, Channels
+from serving.engine import BundleEngine, load_engine
 from serving.item_types import ItemChange, ItemVersion
-from tests.serving.made_bundle import made_engine
+from tests.recsys.project import ITEMS, project
+from tests.serving.made_bundle import MadeStore, made_engine, publish_made_bundle
 
 
 @pytest.fixture
 def engine(tmp_path: Path, made_scorer: Path) -> BundleEngine:
     return made_engine(tmp_path, made_scorer)
+
+
+CONFIG = """
+[retrieval.budgets]
+popular = 0
+interest_popular = 3
+"""
 
 
 def put(engine: BundleEngine, sequence: int, item_id: str, title: str) -> None:
@@ -145,3 +157,76 @@ def test_a_query_that_says_nothing_is_none(engine, query):
         assert engine.recommend(user, limit=5, exclude=[], exclude_seen=False, query=query) == without
         ranked = engine.rank(user, ["p1", "x1", "a1"], limit=None)
         assert engine.rank(user, ["p1", "x1", "a1"], limit=None, query=query) == ranked
+
+
+# Similar to an item
+
+
+def similar(engine: BundleEngine, item_id: str, limit: int = 40) -> list[str]:
+    return [item.item_id for item in engine.similar(item_id, limit=limit).items]
+
+
+def test_similar_items_are_those_with_a_word_in_common_without_the_item_itself(engine):
+    found = engine.similar("a1", limit=40)
+    assert [(item.item_id, item.channels, item.title) for item in found.items] == [("a2", ("text",), "green apple")]
+    assert found.degraded == []
+    assert similar(engine, "x1", limit=3) == ["x2", "x3", "x4"]
+
+
+def test_a_new_item_has_similar_ones_and_is_similar_at_once(engine):
+    put(engine, 1, "n", "green pear")
+    assert sorted(similar(engine, "n")) == ["a2", "p1"]
+    assert similar(engine, "p1") == ["n"]
+
+
+def test_an_item_taken_out_is_similar_to_none(engine):
+    remove(engine, 1, "a2")
+    assert similar(engine, "a1") == []
+
+
+def test_similar_items_are_also_those_that_the_same_users_chose(tmp_path, made_scorer):
+    class Together(MadeStore):
+        def online_items(self, catalogue):
+            found = super().online_items(catalogue)
+            size, at = len(catalogue), catalogue.index
+            matrix = sp.csr_array(([2.0], ([at["a1"]], [at["p1"]])), shape=(size, size), dtype=np.float32)
+            return replace(found, neighbours=found.neighbours._replace(users=matrix))
+
+    engine = made_engine(tmp_path, made_scorer, Together())
+    put(engine, 1, "n", "red apple")
+    found = engine.similar("a1", limit=40).items
+    assert [(item.item_id, item.channels) for item in found] == [
+        ("n", ("text",)),
+        ("p1", ("cooccurrence",)),
+        ("a2", ("text",)),
+    ]
+
+
+# Channels
+
+
+def test_a_channel_that_fails_costs_no_answer_and_the_answer_says_so(tmp_path, made_scorer):
+    def broken(query):
+        raise KeyError("season")
+
+    channels = Channels({**CHANNELS, "season": broken})
+    engine = made_engine(tmp_path, made_scorer, channels=channels)
+    found = engine.recommend("fan", limit=3, exclude=["a1"], exclude_seen=False)
+    assert (found.items[0].item_id, found.degraded) == ("a2", ["channel season"])
+    # Ranking needs no channel.
+    assert engine.rank("fan", ["p1", "a2"], limit=None).degraded == []
+
+
+def test_the_engine_of_a_project_has_its_channels_and_tells_how_they_differ_from_those_of_training(
+    tmp_path, made_scorer, monkeypatch, caplog
+):
+    monkeypatch.setattr("serving.engine.BehaviourStore.of", lambda workspace: MadeStore())
+    workspace = project(tmp_path, types="click = { label = true }", items=ITEMS, more=CONFIG)
+    publish_made_bundle(workspace.bundles, made_scorer, channels=CHANNELS)
+    found = load_engine(workspace).recommend("nobody", limit=40, exclude=[], exclude_seen=False, query="pear").items
+    brought = [item.channels for item in found]
+    # Nothing is fresh and nobody has a history: the text knows all twelve items, three of them with popularity.
+    assert len(brought) == 12
+    assert brought.count(("interest_popular", "interest")) == 3
+    assert brought.count(("interest",)) == 9
+    assert "made: of the channels that it was trained with this server lacks popular; install them" in caplog.text

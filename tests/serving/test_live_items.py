@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -5,7 +7,7 @@ import scipy.sparse as sp
 
 from features.topics import Topics
 from recsys.catalogue import Catalogue
-from recsys.state import ItemState, Neighbours
+from recsys.state import ItemState, Neighbours, PopularityBy
 from recsys.text_neighbours import TextNeighbours
 from serving import live_items
 from serving.live_items import LiveItems
@@ -45,6 +47,14 @@ def test_an_added_item_stands_behind_the_others_and_nothing_is_known_of_it(items
     for matrix, strength in zip(items.state.neighbours, (3, 4), strict=True):
         assert matrix.toarray().tolist() == [[0, strength, 0], [0, 0, 0], [0, 0, 0]]
     assert items.state.now == 5
+
+
+def test_what_items_are_popular_with_stays_known_when_one_is_added(items):
+    by = PopularityBy.of(0, np.array([0]), np.array([1]), np.array([3.0]), 1)
+    items._state = replace(items.state, popularity_by={"country": by})
+    items.put("c", "C", vector(0.6, 0.8))
+    assert len(items.state) == 3
+    assert items.state.popularity_by == {"country": by}
 
 
 def test_of_an_added_item_is_known_what_is_known_of_the_item_most_like_it(items):

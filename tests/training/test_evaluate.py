@@ -96,6 +96,20 @@ def test_channels_are_the_shares_of_the_relevant_items_that_each_brought_and_bro
     assert evaluated.report["channels"]["popular"]["recall"] > 0.5
 
 
+def test_the_report_has_the_recall_of_the_candidates_of_both_tasks(evaluated: Evaluated):
+    report = evaluated.report
+    assert report["channels"] == report["candidates"]["all"]["channels"]
+    for task in ("all", "new"):
+        found = report["candidates"][task]
+        assert found["candidates"] == 40
+        # Every item is a candidate when there may be 300 of them: there are 60, and the text knows each.
+        assert found["recall@300"] == pytest.approx(1)
+        assert found["recall"] >= report["models"]["recsys"][task]["recall@20"]
+        assert list(found["channels"]) == list(CHANNELS)
+    # What was had before is no candidate of the task `new`.
+    assert report["candidates"]["new"]["channels"]["repeat"]["recall"] == 0 < report["channels"]["repeat"]["recall"]
+
+
 def test_importance_names_the_features_of_the_ranker_the_weightiest_first(evaluated: Evaluated):
     gains = list(evaluated.report["importance"].values())
     assert gains == sorted(gains, reverse=True)

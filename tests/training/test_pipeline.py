@@ -12,7 +12,8 @@ from safetensors.numpy import save_file
 from features.daily.aggregates import DailyAggregates
 from features.recommender import Recommender, UntrainedRanker
 from recsys.bundle_files import VECTORS_FILE
-from recsys.errors import DataError, LeakError
+from recsys.errors import ChannelError, DataError, LeakError
+from recsys.retrieval import CHANNELS, Channels
 from recsys.workspace import Workspace
 from tests.training.conftest import Evaluated, copy_of
 from tests.training.project import shop_project, shown, write_config
@@ -250,6 +251,29 @@ def test_the_key_is_that_of_the_data_the_configuration_the_cut_and_the_encoder(e
     pl.read_parquet(table).head(-1).write_parquet(table)
     others.append(key())
     assert len({usual, *others}) == 1 + len(others)
+
+
+def test_the_key_is_that_of_the_channels_and_of_the_code_of_users_own(evaluated, tmp_path):
+    config = copy_of(evaluated, tmp_path).root / "recsys.toml"
+    keys = [evaluated.pipeline.ranker_key]
+    for budgets in ("trending = 20", "trending = 30", "popular = 0"):
+        config.write_text(f"{(evaluated.workspace.root / 'recsys.toml').read_text()}\n[retrieval.budgets]\n{budgets}\n")
+        keys.append(Pipeline(Workspace.open(config), cut=CUT).ranker_key)
+    for source in ("mine = shop:mine 1", "mine = shop:mine 2"):
+        own = evaluated.pipeline_again()
+        own.channels = Channels(CHANNELS, sources=(source,))
+        keys.append(own.ranker_key)
+    assert len(set(keys)) == 6
+
+
+def test_a_channel_that_fails_stops_training(evaluated, tmp_path):
+    def broken(query):
+        raise ChannelError("entry point mine: KeyError")
+
+    pipeline = Pipeline(copy_of(evaluated, tmp_path), cut=CUT)
+    pipeline.channels = Channels({**CHANNELS, "mine": broken}, sources=("mine",))
+    with pytest.raises(ChannelError, match="entry point mine"):
+        pipeline.ranker(with_text=False)
 
 
 # What cannot be learned from

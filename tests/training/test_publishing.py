@@ -10,6 +10,7 @@ from polars.testing import assert_frame_equal
 
 from recsys.bundle import champion, list_bundles, open_bundle
 from recsys.bundle_files import CATALOGUE_FILE, RANKER_FILE, SMALLER_ENCODER_FILES, TEXT_FILES, VECTORS_FILE
+from recsys.retrieval import CHANNELS
 from recsys.workspace import Workspace
 from tests.training.conftest import Evaluated
 from tests.training.project import write_config
@@ -54,6 +55,7 @@ def test_the_manifest_says_what_it_was_made_of_and_how_good_it_is(published):
     assert manifest.dataset == "made-up shop"
     assert (manifest.trained_from, manifest.trained_until) == (pipeline.first, pipeline.cut)
     assert manifest.features == list(pipeline.features.names(pipeline.text.signals))
+    assert manifest.channels == list(CHANNELS)
     assert manifest.metrics == published.report["models"]["recsys"]
     assert manifest.text["dimension"] == 32
     assert manifest.text["template"] == "{title}"

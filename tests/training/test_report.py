@@ -44,6 +44,10 @@ REPORT: dict[str, Any] = {
     },
     "importance": {f"feature_{number:02}": float(number) for number in range(25)},
     "channels": {"text": {"recall": 0.688, "alone": 0.06}, "ease": {"recall": 0.658, "alone": 0.02}},
+    "candidates": {
+        "all": {"candidates": 400, "recall": 0.74, "recall@300": 0.7, "channels": {"text": {"recall": 1, "alone": 0}}},
+        "new": None,
+    },
     "note": "further keys are kept",
 }
 
@@ -176,6 +180,8 @@ def test_the_table_fits_80_columns_and_shows_a_dash_where_a_model_cannot_do_a_ta
         (("models", "ease", "all", "ndcg@10_ci"), [0.1], r"ndcg@10_ci"),
         (("models",), {}, r"length >= 1 - at `\$.models`"),
         (("seconds", "ranker"), None, r"seconds"),
+        (("candidates", "all", "recall@300"), 2, r"<= 1.0 - at `\$.candidates.all.recall@300`"),
+        (("candidates", "new"), {"candidates": 400}, r"missing required field `recall` - at `\$.candidates.new`"),
     ],
 )
 def test_a_report_that_is_none_is_refused_with_the_place_in_it(path, value, message, tmp_path: Path):

@@ -1,12 +1,15 @@
 import numpy as np
 import pytest
 
-from recsys.retrieval import CHANNELS
+from recsys.config import Retrieval
+from recsys.errors import ConfigError
+from recsys.retrieval import CHANNELS, DEFAULT_CHANNELS, ON_REQUEST, Channels
 from recsys.retrieval.cooccurrence import cooccurrence
 from recsys.retrieval.fresh import fresh
+from recsys.retrieval.from_history import HALF_LIFE_DAYS
 from recsys.retrieval.interest import INTEREST_WEIGHT, interest, interest_popular
 from recsys.retrieval.popular import popular
-from recsys.retrieval.regression import HALF_LIFE_DAYS, regression, regression_scores
+from recsys.retrieval.regression import regression
 from recsys.retrieval.repeat import repeat
 from tests.recsys.retrieval.states import UNKNOWN, items, query, user
 
@@ -25,7 +28,36 @@ def test_each_channel_stands_under_its_name_in_the_order_in_which_equal_ranks_ar
     ]
 
 
-@pytest.mark.parametrize("channel", CHANNELS.values(), ids=CHANNELS)
+def test_a_project_that_says_nothing_uses_the_channels_that_need_no_budget():
+    found = Channels.of(Retrieval())
+    assert list(found) == list(CHANNELS.items())
+    assert found == DEFAULT_CHANNELS
+
+
+def test_a_budget_switches_a_channel_on_and_nought_switches_it_off():
+    found = Channels.of(Retrieval(budgets={"popular": 0, "trending": 20, "popular_in_category": 0, "fresh": 50}))
+    assert found.names == ("repeat", "interest_popular", "regression", "cooccurrence", "interest", "fresh", "trending")
+    assert [found.most(name, 40) for name in ("repeat", "fresh", "trending")] == [40, 40, 20]
+
+
+def test_each_attribute_that_is_named_has_a_channel_of_its_own():
+    found = Channels.of(Retrieval(popular_by=("country", "plan"), budgets={"popular_by_plan": 7}))
+    assert found.names == (*CHANNELS, "popular_by_country", "popular_by_plan")
+    assert [found.most(name, 40) for name in found.names[-2:]] == [40, 7]
+    assert "popular_by_plan" not in Channels.of(Retrieval(popular_by=("plan",), budgets={"popular_by_plan": 0})).names
+
+
+def test_a_budget_of_no_channel_is_refused_with_those_that_there_are():
+    with pytest.raises(ConfigError, match=r"names \['trendign'\].* expected some of \['repeat', .*'trending'"):
+        Channels.of(Retrieval(budgets={"trendign": 20, "popular": 5}))
+
+
+def test_a_project_without_any_channel_is_refused():
+    with pytest.raises(ConfigError, match="switches every channel off"):
+        Channels.of(Retrieval(budgets=dict.fromkeys(CHANNELS, 0)))
+
+
+@pytest.mark.parametrize("channel", (CHANNELS | ON_REQUEST).values(), ids=CHANNELS | ON_REQUEST)
 def test_a_channel_scores_every_item_and_an_unknown_user_is_no_reason_to_fail(channel):
     for who in (user(), user([1, 0])):
         scores = channel(query(who, items([3, UNKNOWN, 1]), interest=[0.1, 0.2, 0.3]))
@@ -96,12 +128,10 @@ def test_excluded_items_are_the_merge_s_to_leave_out():
     assert popular(query(user(), items([3, 1]), exclude=[0])).tolist() == [3, 1]
 
 
-def test_the_regression_sums_what_is_left_of_the_interest_in_the_history_and_brings_what_it_speaks_for():
+def test_the_regression_brings_what_the_history_speaks_for():
     shop = items([1] * 4, regression=[[0, 2, -1, 0], [4, 0, 3, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
     # Item 0 was chosen a day ago, item 1 two days ago.
     first, second = 0.5 ** (1 / HALF_LIFE_DAYS), 0.5 ** (2 / HALF_LIFE_DAYS)
-    expected = [4 * second, 2 * first, 3 * second - first, 0]
-    assert regression_scores(user([0, 1]), shop) == pytest.approx(expected)
-    assert regression(query(user([0, 1]), shop)) == pytest.approx([*expected[:3], NEVER])
+    assert regression(query(user([0, 1]), shop)) == pytest.approx([4 * second, 2 * first, 3 * second - first, NEVER])
     assert regression(query(user([0]), shop)).tolist() == [NEVER, 2 * first, NEVER, NEVER]
     assert regression(query(user(), shop)).tolist() == [NEVER] * 4

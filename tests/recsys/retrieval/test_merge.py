@@ -1,86 +1,97 @@
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.retrieval import CHANNELS, retrieve
+from recsys.retrieval import CHANNELS, Channels, Query, retrieve
 from recsys.retrieval.merge import best
 from tests.recsys.retrieval.states import UNKNOWN, items, query, user
 
 
-@pytest.fixture
-def channels(monkeypatch):
-    """Replace the channels by lists of items, the best first."""
+def from_lists(**lists: list[int]) -> Channels:
+    """Channels that bring lists of items, the best first."""
 
-    def use(**lists: list[int]) -> None:
-        def channel(ranked: list[int]):
-            def scores(request):
-                found = request.nothing()
-                found[ranked] = -np.arange(len(ranked), dtype=np.float64)
-                return found
+    def channel(ranked: list[int]):
+        def scores(request):
+            found = request.nothing()
+            found[ranked] = -np.arange(len(ranked), dtype=np.float64)
+            return found
 
-            return scores
+        return scores
 
-        monkeypatch.setattr("recsys.retrieval.merge.CHANNELS", {name: channel(found) for name, found in lists.items()})
-
-    return use
+    return Channels({name: channel(found) for name, found in lists.items()})
 
 
 REQUEST = query(user(), items([0.0] * 8))
 
 
-def test_an_item_has_one_over_60_and_its_rank_of_every_channel_that_brought_it(channels):
-    channels(one=[5, 0, 1, 2], other=[3, 1, 2, 0])
+def test_an_item_has_one_over_60_and_its_rank_of_every_channel_that_brought_it():
+    channels = from_lists(one=[5, 0, 1, 2], other=[3, 1, 2, 0])
     # 1: 1/62 + 1/61. 0: 1/61 + 1/63. 2: 1/63 + 1/62. 5 and 3: 1/60.
-    assert retrieve(REQUEST, limit=8).positions.tolist() == [1, 0, 2, 5, 3]
+    assert retrieve(REQUEST, limit=8, channels=channels).positions.tolist() == [1, 0, 2, 5, 3]
 
 
-def test_the_first_of_each_channel_are_sure(channels):
+def test_the_first_of_each_channel_are_sure():
     agreed = list(range(1, 41))
-    channels(one=agreed, other=agreed, third=[0])
-    assert 0 not in retrieve(query(user(), items([0.0] * 41)), limit=19).positions
+    channels = from_lists(one=agreed, other=agreed, third=[0])
+    assert 0 not in retrieve(query(user(), items([0.0] * 41)), limit=19, channels=channels).positions
     # Of 20 candidates each channel has one for sure; it stands where its rank puts it.
-    assert retrieve(query(user(), items([0.0] * 41)), limit=20).positions.tolist() == [*range(1, 20), 0]
+    assert retrieve(query(user(), items([0.0] * 41)), limit=20, channels=channels).positions.tolist() == [
+        *range(1, 20),
+        0,
+    ]
 
 
-def test_equal_ranks_go_in_the_order_of_the_channels(channels):
-    channels(one=[7, 6], other=[1, 2], third=[4, 0])
-    assert retrieve(REQUEST, limit=8).positions.tolist() == [7, 1, 4, 6, 2, 0]
-    channels(third=[4, 0], other=[1, 2], one=[7, 6])
-    assert retrieve(REQUEST, limit=8).positions.tolist() == [4, 1, 7, 0, 2, 6]
+def test_equal_ranks_go_in_the_order_of_the_channels():
+    channels = from_lists(one=[7, 6], other=[1, 2], third=[4, 0])
+    assert retrieve(REQUEST, limit=8, channels=channels).positions.tolist() == [7, 1, 4, 6, 2, 0]
+    channels = from_lists(third=[4, 0], other=[1, 2], one=[7, 6])
+    assert retrieve(REQUEST, limit=8, channels=channels).positions.tolist() == [4, 1, 7, 0, 2, 6]
 
 
-def test_at_most_limit_items_are_kept_the_best_of_all_channels(channels):
-    channels(one=[5, 0, 1, 2], other=[3, 4, 6, 7])
-    assert retrieve(REQUEST, limit=3).positions.tolist() == [5, 3, 0]
+def test_at_most_limit_items_are_kept_the_best_of_all_channels():
+    channels = from_lists(one=[5, 0, 1, 2], other=[3, 4, 6, 7])
+    assert retrieve(REQUEST, limit=3, channels=channels).positions.tolist() == [5, 3, 0]
 
 
-def test_provenance_names_every_channel_that_brought_an_item(channels):
-    channels(one=[5, 0], other=[0, 3], third=[])
-    found = retrieve(REQUEST, limit=8)
+def test_provenance_names_every_channel_that_brought_an_item():
+    channels = from_lists(one=[5, 0], other=[0, 3], third=[])
+    found = retrieve(REQUEST, limit=8, channels=channels)
     assert found.positions.tolist() == [0, 5, 3]
     assert [found.provenance(at) for at in range(len(found))] == [("one", "other"), ("one",), ("other",)]
     assert found.brought.tolist() == [[True, True, False], [True, False, False], [False, True, False]]
     assert found.channels == ("one", "other", "third")
 
 
-def test_a_channel_brings_only_its_first_items_up_to_the_limit(channels):
-    channels(one=[5, 0, 3], other=[3, 5, 0])
-    found = retrieve(REQUEST, limit=2)
+def test_a_channel_brings_only_its_first_items_up_to_the_limit():
+    channels = from_lists(one=[5, 0, 3], other=[3, 5, 0])
+    found = retrieve(REQUEST, limit=2, channels=channels)
     assert found.positions.tolist() == [5, 3]
     assert [found.provenance(at) for at in range(2)] == [("one", "other"), ("other",)]
 
 
-def test_excluded_items_are_left_out_and_those_behind_them_move_up(channels):
-    channels(one=[5, 0, 1], other=[1, 2, 5])
-    found = retrieve(query(user(), items([0.0] * 8), exclude=[5, 1]), limit=2)
+def test_excluded_items_are_left_out_and_those_behind_them_move_up():
+    channels = from_lists(one=[5, 0, 1], other=[1, 2, 5])
+    found = retrieve(query(user(), items([0.0] * 8), exclude=[5, 1]), limit=2, channels=channels)
     assert found.positions.tolist() == [0, 2]
     assert found.provenance(0) == ("one",)
 
 
-def test_when_no_channel_has_anything_to_say_nothing_is_retrieved(channels):
-    channels(one=[], other=[])
-    found = retrieve(REQUEST, limit=5)
+def test_of_a_channel_no_more_than_its_budget_are_among_the_candidates():
+    free = from_lists(one=[5, 0, 3, 1], other=[3, 5, 0])
+    bound = Channels(free.named, budgets={"one": 2})
+    found = retrieve(REQUEST, limit=8, channels=bound)
+    # 5: 1/60 + 1/61. 0: 1/61 + 1/62. 3: 1/60, for `one` has it third; and 1 was brought by `one` alone.
+    assert found.positions.tolist() == [5, 0, 3]
+    assert [found.provenance(at) for at in range(3)] == [("one", "other"), ("one", "other"), ("other",)]
+    assert retrieve(REQUEST, limit=1, channels=bound).positions.tolist() == [5]
+    # With the budget of all candidates it is as if there was none.
+    ample = retrieve(REQUEST, limit=4, channels=Channels(free.named, budgets={"one": 4}))
+    assert ample.positions.tolist() == retrieve(REQUEST, limit=4, channels=free).positions.tolist() == [5, 3, 0, 1]
+
+
+def test_when_no_channel_has_anything_to_say_nothing_is_retrieved():
+    channels = from_lists(one=[], other=[])
+    found = retrieve(REQUEST, limit=5, channels=channels)
     assert len(found) == 0
     assert (found.positions.dtype, found.brought.shape) == (np.int64, (0, 2))
 
@@ -118,6 +129,30 @@ def test_retrieving_again_gives_the_same_whatever_the_ties():
     assert first.positions.tolist() == second.positions.tolist()
     # Every channel but repeat ties: the items by position. Repeat puts 3 and 7 first.
     assert first.positions.tolist() == [3, 7, 0, 1, 2, *range(4, 7), *range(8, 20)]
+
+
+def random_request() -> Query:
+    """Of thirty items, with something for every channel to say."""
+    random, n = np.random.default_rng(7), 30
+    together, weights = (random.random((n, n)) * (random.random((n, n)) < 0.2) for _ in range(2))
+    shop = items(
+        random.integers(0, 9, n).astype(float),
+        age_days=random.integers(1, 60, n),
+        neighbours=together,
+        regression=np.where(weights > 0, weights - 0.4, 0.0),
+    )
+    return query(user([3, 11, 25], [2, 1, 4]), shop, interest=random.random(n).round(2), exclude=[5, 11])
+
+
+def test_the_channels_of_every_project_are_merged_as_before_they_had_budgets():
+    # What the version before gave.
+    positions = {8: [25, 17, 7, 16, 2, 1, 8, 3], 20: [25, 17, 7, 0, 3, 14, 1, 4, 16, 2, 21, 8, 29, 12, 9, 6, 22, 19]}
+    positions[20] += [28, 24]
+    brought = {8: ["1011011", "0011011", "0100111", "0110100"], 20: ["1111011", "0111111", "0101111", "0110111"]}
+    for limit in (8, 20):
+        found = retrieve(random_request(), limit=limit)
+        assert found.positions.tolist() == positions[limit]
+        assert ["".join(map(str, row.astype(int))) for row in found.brought[:4]] == brought[limit]
 
 
 scores = st.lists(st.sampled_from([-np.inf, -1.0, 0.0, 0.5, 1.0, 2.0]) | st.floats(-9, 9), max_size=40)
