@@ -12,13 +12,34 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from features.recommender import UntrainedRanker
 from recsys.bundle import Manifest, list_bundles, promote, publish
-from recsys.bundle_files import CATALOGUE_FILE, RANKER_FILE, SMALLER_ENCODER_FILES, TEXT_FILES, USER_ATTRIBUTES_FILE
+from recsys.bundle_files import (
+    CATALOGUE_FILE,
+    NEAREST_FILE,
+    RANKER_FILE,
+    SMALLER_ENCODER_FILES,
+    TEXT_FILES,
+    USER_ATTRIBUTES_FILE,
+    VECTORS_FILE,
+)
+from recsys.retrieval.nearest import NearestItems
 from training.pipeline import Pipeline
 
-PACKAGES = ("recsys", "torch", "transformers", "lightgbm", "onnxruntime-gpu", "onnxruntime", "polars", "feast", "numpy")
+PACKAGES = (
+    "recsys",
+    "torch",
+    "transformers",
+    "lightgbm",
+    "onnxruntime-gpu",
+    "onnxruntime",
+    "polars",
+    "feast",
+    "numpy",
+    "faiss-cpu",
+)
 NAME_LENGTH = 60
 
 
@@ -49,6 +70,8 @@ def _fill(pipeline: Pipeline, folder: Path) -> None:
     smaller = [name for name in SMALLER_ENCODER_FILES.values() if (text / name).exists()]
     for name in (*TEXT_FILES, *smaller):
         shutil.copyfile(text / name, folder / name)
+    if len(pipeline.catalogue) > pipeline.config.retrieval.exact_up_to_items:
+        NearestItems.of(np.load(folder / VECTORS_FILE, mmap_mode="r")).save(folder / NEAREST_FILE)
     ranker = pipeline.ranker(with_text=True)
     if not isinstance(ranker, UntrainedRanker):
         ranker.save_model(folder / RANKER_FILE)
