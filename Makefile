@@ -47,7 +47,7 @@ lint: $(STAMP)
 	.venv/bin/lint-imports
 
 # What needs a GPU is measured where there is one; elsewhere its latest result stays.
-BENCHMARKS = aggregate encode finetune offline_features online_features quality \
+BENCHMARKS = aggregate encode finetune offline_features online_features quality retrieval \
 	$(shell command -v nvidia-smi >/dev/null && echo gpu_text)
 .PHONY: bench
 bench: $(STAMP)
