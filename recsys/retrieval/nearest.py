@@ -59,6 +59,7 @@ class NearestItems:
         self._sketches, self._items = zip(*(_cell(cells, at) for at in range(cells.nlist)), strict=True)
         self._sizes = np.array([len(items) for items in self._items])
         self._changed: dict[int, Vectors] = {}
+        self._changed_rows: Vectors | None = None
 
     @classmethod
     def of(cls, vectors: Vectors, *, looked_at: int = LOOKED_AT) -> Self:
@@ -100,6 +101,7 @@ class NearestItems:
     def put(self, position: int, vector: Vectors) -> None:
         """An item was added or changed: from now on it is looked at in every search. `vector` float32 (d,)."""
         self._changed[position] = vector @ self._rotation
+        self._changed_rows = None
 
     def near(self, interest: SoftMaximum, *, limit: int, exclude: Mask) -> Positions:
         """About `limit` items of high interest, in no order, none of which is excluded, bool (n_items,).
@@ -130,7 +132,9 @@ class NearestItems:
         for cell in cells:
             np.matmul(self._sketches[cell], directions, out=products[at : (at := at + self._sizes[cell])])
         if self._changed:
-            np.matmul(np.stack(list(self._changed.values())), directions, out=products[at:])
+            if self._changed_rows is None:
+                self._changed_rows = np.stack(list(self._changed.values()))
+            np.matmul(self._changed_rows, directions, out=products[at:])
         return interest.of_products(products)
 
 
