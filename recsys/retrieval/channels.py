@@ -34,6 +34,10 @@ CHANNELS: Final[dict[str, Channel]] = {
 }
 """Those that every project uses, unless it switches them off."""
 
+BY_TEXT: Final = ("interest_popular", "interest")
+"""Of CHANNELS those that go by text: in a catalogue too large to score whole they order what an index and the others
+bring."""
+
 ON_REQUEST: Final[dict[str, Channel]] = {
     "trending": trending,
     "popular_in_category": popular_in_category,
@@ -64,6 +68,11 @@ class Channels:
     def most(self, name: str, limit: int) -> int:
         """How many items a channel brings where there may be `limit` candidates."""
         return min(limit, self.budgets.get(name, limit))
+
+    def by_text(self) -> tuple["Channels", "Channels"]:
+        """Those of BY_TEXT, and the others."""
+        parts = [{n: one for n, one in self if (n in BY_TEXT) is is_text} for is_text in (True, False)]
+        return replace(self, named=parts[0]), replace(self, named=parts[1])
 
     def with_each(self, change: Callable[[str, Channel], Channel]) -> "Channels":
         """The same, with each channel changed."""
