@@ -159,10 +159,11 @@ class Recommender:
         more = also[~np.isin(also, found.positions)]
         if len(more):
             found = found.with_items(more)
-            if of_found is not None:
-                of_more = (
-                    self._signals_of(user, more, signals.query) if isinstance(signals, Unscored) else signals[more]
-                )
+            if of_found is not None and signals is not None:
+                if isinstance(signals, Unscored):
+                    of_more = self._signals_of(user, more, signals.query)
+                else:
+                    of_more = signals[more]
                 of_found = np.concatenate([of_found, of_more])
         return Prepared(found, self.assemble(user, found.positions, of_found, from_history))
 

@@ -34,24 +34,25 @@ PENALTY = 100.0
 def successors(interactions: pl.DataFrame, catalogue: Catalogue, as_of: datetime) -> sp.csr_array:
     """float32 (n_items, n_items), from interactions before `as_of`: what a row's item says of what comes next."""
     size = len(catalogue)
-    gram, cross = sp.csr_array((size, size)), sp.csr_array((size, size))
-    for back in range(WINDOWS):
-        end = as_of - timedelta(days=WINDOW_DAYS * back)
-        found = _window(interactions, catalogue, end)
-        if found is None:
-            continue
-        had, chosen = found
-        counts = np.maximum(np.diff(had.indptr), 1) ** -LENGTH_DAMPING * WINDOW_DECAY**back
-        weighted = sp.csr_array(had.multiply(counts[:, None])).T
-        gram, cross = gram + weighted @ had, cross + weighted @ chosen
-    # What is new was chosen, but is in no history yet.
-    rows, columns = most_chosen(gram.diagonal()), most_chosen(cross.sum(axis=0))
-    if len(rows) == 0:
+    ends = [as_of - timedelta(days=WINDOW_DAYS * back) for back in range(WINDOWS)]
+    windows = [_window(interactions, catalogue, end) for end in ends]
+    found = [(*window, WINDOW_DECAY**back) for back, window in enumerate(windows) if window is not None]
+    if not found:
         return sp.csr_array((size, size), dtype=np.float32)
-    dense = gram[rows][:, rows].toarray()
-    dense[np.diag_indices_from(dense)] += PENALTY
-    weights = scipy.linalg.solve(dense, cross[rows][:, columns].toarray(), assume_a="pos", overwrite_a=True)
-    kept = sp.coo_array(largest(weights))
+    had, chosen = (sp.vstack([window[which] for window in found], format="csr") for which in (0, 1))
+    decay = np.concatenate([np.full(window[0].shape[0], window[2]) for window in found])
+    counts = decay * np.maximum(np.diff(had.indptr), 1) ** -LENGTH_DAMPING
+    # What is new was chosen, but is in no history yet.
+    rows, columns = (most_chosen(np.asarray(matrix.sum(axis=0)).ravel()) for matrix in (had, chosen))
+    if len(rows) == 0 or len(columns) == 0:
+        return sp.csr_array((size, size), dtype=np.float32)
+    had, chosen = had[:, rows], chosen[:, columns]
+    weighted = sp.csr_array(had.multiply(counts[:, None])).T
+    # With such a penalty the system is well conditioned: single precision is enough, and twice as fast.
+    gram, cross = ((weighted @ matrix).astype(np.float32).toarray() for matrix in (had, chosen))
+    gram[np.diag_indices_from(gram)] += PENALTY
+    factor = scipy.linalg.cho_factor(gram, overwrite_a=True, check_finite=False)
+    kept = sp.coo_array(largest(scipy.linalg.cho_solve(factor, cross, overwrite_b=True, check_finite=False)))
     return sp.csr_array((kept.data.astype(np.float32), (rows[kept.row], columns[kept.col])), shape=(size, size))
 
 
