@@ -7,38 +7,28 @@ the positions that are given, had the target policy filled them. Two assumptions
   and whatever the target puts at a position, the logging policy could have put there too.
 - The reward of an item at a position depends on the request, the item and the position, and not on the other items of
   the list: the item-position model of Li et al., "Offline evaluation of ranking policies with click models", 2018. It
-  holds for the position-based click model, and not where a click ends the looking (cascade). With one position a request
-  it assumes nothing.
+  holds for the position-based click model, and not where a click ends the looking (cascade). Of the first position
+  alone it need not be assumed.
 
     estimate(pl.DataFrame({"request_id": …, "position": …, "propensity": …, "reward": …, "target": …})).snips
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import polars as pl
-import scipy.stats
 from numpy.typing import NDArray
 
 from recsys.errors import DataError
+from recsys.mean_interval import Estimate, GroupedRows
 from recsys.schema import REQUEST_ID
 
 POSITION, PROPENSITY, REWARD, TARGET = "position", "propensity", "reward", "target"
 PREDICTED, EXPECTED = "predicted", "expected"
-CONFIDENCE: Final = 0.95
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.integer[Any]]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -67,8 +57,8 @@ class Diagnostics:
 class OffPolicy:
     """The mean reward of an impression: as it was logged, and three estimates of what the target would have earned.
 
-    ips    inverse propensity scores: unbiased, and of high variance. Horvitz and Thompson, "A generalization of sampling
-           without replacement from a finite universe", 1952; by position: Li et al., 2018
+    ips    inverse propensity scores: unbiased, and of high variance. Horvitz and Thompson, "A generalization of
+           sampling without replacement from a finite universe", 1952; by position: Li et al., 2018
     snips  the same, each position divided by its mean weight. Swaminathan and Joachims, "The self-normalized estimator
            for counterfactual learning", 2015
     dr     what a model predicts, corrected by the weighted errors that it made on the log: unbiased however bad the
@@ -90,22 +80,22 @@ def estimate(logged: pl.DataFrame, *, by: str = REQUEST_ID, max_weight: float | 
                 propensity  in (0, 1]
                 reward      what the item earned, 0 or more
                 target      probability in [0, 1] with which the target puts this item at this position
-                predicted   optional, with expected: the reward that a model predicts for this item at this position. The
-                            model must not have learned from this request
+                predicted   optional, with expected: the reward that a model predicts for this item at this position,
+                            a model that has not learned from this request
                 expected    what it predicts on average for what the target would put at this position
     by          column whose values are independent of each other. Several requests of a user are not: "user_id" makes
                 the intervals true of other users too
     max_weight  weights above it are cut down to it: less variance, and an estimate that is too low. Ionides,
                 "Truncated importance sampling", 2008
 
-    Intervals are those of a mean by the central limit theorem, with the ratio of SNIPS linearised: they are too narrow
-    where the effective sample size is some dozens or less.
+    Intervals are those of recsys.mean_interval, with the ratio of SNIPS linearised. They are too narrow where the
+    effective sample size is some dozens or less.
 
     Raises DataError when propensities are missing or zero, or nothing that was shown is what the target would show.
     """
-    _check(logged)
+    _check(logged, by)
     rewards, target, propensities = (_floats(logged, name) for name in (REWARD, TARGET, PROPENSITY))
-    log = _Log(_codes(logged, REQUEST_ID), _codes(logged, by))
+    log = GroupedRows(_codes(logged, REQUEST_ID), _codes(logged, by))
     positions = _codes(logged, POSITION)
     raw = target / propensities
     weights = raw if max_weight is None else np.minimum(raw, max_weight)
@@ -138,33 +128,9 @@ def estimate(logged: pl.DataFrame, *, by: str = REQUEST_ID, max_weight: float | 
     )
 
 
-@dataclass(frozen=True)
-class _Log:
-    """Which rows go together: int64 (n_rows,) each, numbered from 0."""
-
-    requests: Codes
-    independent: Codes
-
-    @property
-    def count(self) -> int:
-        return int(self.requests.max()) + 1
-
-    def mean(self, rows: Floats) -> Estimate:
-        """The mean over requests of the sums of their rows, with an interval that knows which go together."""
-        value = float(rows.sum() / self.count)
-        # Each request once, however many rows it has.
-        first = np.unique(self.requests, return_index=True)[1]
-        errors = np.bincount(self.requests, rows) - value
-        errors = np.bincount(self.independent[first], errors)
-        groups = len(errors)
-        spread = float(np.sqrt(groups / (groups - 1) * (errors**2).sum())) / self.count
-        reach = float(scipy.stats.norm.ppf((1 + CONFIDENCE) / 2)) * spread
-        return Estimate(value, value - reach, value + reach)
-
-
-def _check(logged: pl.DataFrame) -> None:
-    if logged[REQUEST_ID].n_unique() < 2:
-        raise DataError(f"off-policy: found {logged.height} rows, expected those of two requests or more; log more")
+def _check(logged: pl.DataFrame, by: str) -> None:
+    if logged[by].n_unique() < 2:
+        raise DataError(f"off-policy: found one {by} or none, expected two or more; log more")
     if (PREDICTED in logged.columns) != (EXPECTED in logged.columns):
         raise DataError(f"off-policy: found one of {PREDICTED} and {EXPECTED}, expected both or neither")
     advice = "log the probability of each shown item's place, or leave that request out"
@@ -174,13 +140,13 @@ def _check(logged: pl.DataFrame) -> None:
         REWARD: (pl.col(REWARD).is_finite() & (pl.col(REWARD) >= 0), "0 or more", "correct the rewards"),
     }
     for name, (good, expected, what_to_do) in rules.items():
-        # NaN is greater than any number to Polars.
-        bad = logged.filter(~good.fill_null(False) | pl.col(name).is_nan().fill_null(True))
+        # NaN is greater than any number to Polars, so that each upper limit refuses it.
+        bad = logged.filter(~good.fill_null(False))
         if bad.height:
             request, position, found = bad.select(REQUEST_ID, POSITION, name).row(0)
             raise DataError(
-                f"request {request!r}, position {position}: {name} is {found}, expected {expected} (so in {bad.height:,} "
-                f"of {logged.height:,} rows); {what_to_do}"
+                f"request {request!r}, position {position}: {name} is {found}, expected {expected} "
+                f"(so in {bad.height:,} of {logged.height:,} rows); {what_to_do}"
             )
 
 

@@ -93,8 +93,19 @@ def tune(config_path: Path, stage: str, trials: int, timeout_minutes: float | No
 @click.option(
     "--replay", type=click.Choice(["impressions"]), help="Order only what logged impressions showed; writes replay.json"
 )
+@click.option(
+    "--off-policy",
+    "off_policy",
+    is_flag=True,
+    help="What our order of the lists that were shown would have earned, from logged propensities; off_policy.json",
+)
 def evaluate(
-    config_path: Path, test_start: str | None, json_path: Path | None, against: Path | None, replay: str | None
+    config_path: Path,
+    test_start: str | None,
+    json_path: Path | None,
+    against: Path | None,
+    replay: str | None,
+    off_policy: bool,
 ) -> None:
     """Measure models that know nothing of what happened from test_start on; writes report.json and report.html."""
     from recsys.errors import ConfigError
@@ -104,10 +115,8 @@ def evaluate(
     cut = _parsed(test_start) if test_start else workspace.config.split.test_start
     if cut is None:
         raise ConfigError(f"{config_path}: split.test_start is not set; set it, or give --test-start ISO-DATE")
-    if replay and against:
-        raise click.UsageError(
-            "--against compares reports of `recsys evaluate` without --replay; leave one of them out"
-        )
+    if sum([against is not None, replay is not None, off_policy]) > 1:
+        raise click.UsageError("--against, --replay and --off-policy are reports of three kinds; ask for one of them")
     if replay:
         _replay(workspace, cut, json_path or workspace.root / "replay.json")
         return
@@ -123,6 +132,14 @@ def evaluate(
     # Before hours of training are spent, and before it is written over.
     earlier = None if against is None else (read_report(against), read_users(against))
     pipeline = Pipeline(workspace, cut=cut)
+    if off_policy:
+        from training.off_policy import measure_off_policy, print_off_policy, write_off_policy
+
+        estimates = measure_off_policy(pipeline)
+        written = write_off_policy(estimates, (json_path or workspace.root / "report.json").parent)
+        print_off_policy(estimates)
+        print(f"off-policy estimates: {written}")
+        return
     report = evaluate_models(pipeline, bundle=bundle_id(pipeline))
     users = pl.read_parquet(users_file(pipeline))
     if earlier is not None:

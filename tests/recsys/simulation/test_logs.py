@@ -39,6 +39,7 @@ def test_parts_are_the_whole_log_one_after_another(simulated: Simulated, monkeyp
     assert [len(part.impressions) for part in parts] == [1_500, 1_500, 1_000]
     joined = pl.concat([part.impressions for part in parts])
     assert joined["request_id"].to_list() == simulated.impressions["request_id"].to_list()
+    assert not np.array_equal(parts[0].propensities, parts[1].propensities)
     assert joined["timestamp"].to_list() == simulated.impressions["timestamp"].to_list()
 
 
@@ -65,6 +66,12 @@ def test_positions_are_clicked_as_often_as_the_truth_says(simulated: Simulated):
     expected = simulated.truth.click_probabilities(simulated.attractiveness)
     error = np.sqrt((expected * (1 - expected)).sum(axis=0))
     assert (np.abs(simulated.clicked.sum(axis=0) - expected.sum(axis=0)) < 4 * error).all()
+
+
+def test_what_is_clicked_is_bought_as_often_as_the_truth_says(simulated: Simulated):
+    expected = 0.5 * simulated.attractiveness[simulated.clicked]
+    error = np.sqrt((expected * (1 - expected)).sum())
+    assert abs(simulated.bought.sum() - expected.sum()) < 4 * error
 
 
 def test_a_cascade_user_clicks_at_most_once_and_as_often_as_the_truth_says():
