@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.bootstrap import Floats, ratio_intervals
-from recsys.config import Evaluation
-from recsys.metrics import PROTOCOL, Hits, metrics_of
+from recsys.metrics import USUAL, Cutoffs, Hits, deepest, metrics_of
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -39,7 +38,7 @@ class RequestMetrics:
 
 
 def per_request_metrics(
-    requests: NDArray[Any] | Sequence[str], scores: Floats, chosen: Mask, at: Evaluation = PROTOCOL
+    requests: NDArray[Any] | Sequence[str], scores: Floats, chosen: Mask, at: Cutoffs = USUAL
 ) -> RequestMetrics:
     """The AUC of each request, and the metrics of cutoffs_of(at) within it.
 
@@ -67,7 +66,7 @@ def per_request_metrics(
     groups = np.unique(groups[keep], return_inverse=True)[1].astype(np.int64)
     scores, chosen = scores[keep], chosen[keep]
     values = {"auc": auc_of_groups(groups, scores, chosen)}
-    values |= metrics_of(hits_of_groups(groups, scores, chosen, depth=at.deepest), at)
+    values |= metrics_of(hits_of_groups(groups, scores, chosen, depth=deepest(at)), at)
     pooled = auc_of_groups(np.zeros_like(groups), scores, chosen)
     return RequestMetrics(
         values,

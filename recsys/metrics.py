@@ -4,23 +4,50 @@ Works on item positions (row numbers of the catalogue), one ranked list and one 
 
     summarise(per_user_metrics(top, relevant))  →  {"recall@10": 0.215, "recall@10_ci": [0.199, 0.231], …}
 
-Each metric is the one of the same name in trec_eval, ranx and ir-measures, with gains 0 and 1.
+Each metric is the one of the same name in trec_eval, ranx and ir-measures, with gains 0 and 1. Needs numpy alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.bootstrap import Floats, intervals
-from recsys.config import Evaluation
 
-PROTOCOL: Final = Evaluation()
-"""Which k, unless something else is configured."""
 
+class Cutoffs(Protocol):
+    """At which k each metric is measured: recsys.config.Evaluation is one."""
+
+    @property
+    def recall_at(self) -> tuple[int, ...]: ...
+    @property
+    def ndcg_at(self) -> tuple[int, ...]: ...
+    @property
+    def mrr_at(self) -> tuple[int, ...]: ...
+    @property
+    def map_at(self) -> tuple[int, ...]: ...
+    @property
+    def hit_rate_at(self) -> tuple[int, ...]: ...
+
+
+RECALL_AT: Final = (10, 20, 100)
 NDCG_AT: Final = 10
+
+
+@dataclass(frozen=True)
+class UsualCutoffs:
+    """What is measured unless something else is configured."""
+
+    recall_at: tuple[int, ...] = RECALL_AT
+    ndcg_at: tuple[int, ...] = (NDCG_AT,)
+    mrr_at: tuple[int, ...] = (10,)
+    map_at: tuple[int, ...] = (10,)
+    hit_rate_at: tuple[int, ...] = (10,)
+
+
+USUAL: Final = UsualCutoffs()
 
 NO_ITEM: Final = -1
 """Fills the end of a row of `top` whose list is shorter than the others."""
@@ -98,7 +125,7 @@ METRIC_OF: Final[Mapping[str, Callable[[Hits, int], Floats]]] = {
 }
 
 
-def cutoffs_of(at: Evaluation) -> dict[str, tuple[str, int]]:
+def cutoffs_of(at: Cutoffs) -> dict[str, tuple[str, int]]:
     """What the per-user metrics are called, in the order in which they are reported, and the metric and k of each."""
     configured = {
         "recall": at.recall_at,
@@ -110,11 +137,16 @@ def cutoffs_of(at: Evaluation) -> dict[str, tuple[str, int]]:
     return {f"{metric}@{k}": (metric, k) for metric, cutoffs in configured.items() for k in sorted(cutoffs)}
 
 
-METRICS: Final = tuple(cutoffs_of(PROTOCOL))
+def deepest(at: Cutoffs) -> int:
+    """How far down the lists these metrics look."""
+    return max(k for _, k in cutoffs_of(at).values())
+
+
+METRICS: Final = tuple(cutoffs_of(USUAL))
 
 
 def per_user_metrics(
-    top: Positions | Sequence[Positions], relevant: Sequence[Set[int]], at: Evaluation = PROTOCOL
+    top: Positions | Sequence[Positions], relevant: Sequence[Set[int]], at: Cutoffs = USUAL
 ) -> dict[str, Floats]:
     """Every metric of cutoffs_of(at) for every user: float64 (n_users,), each in [0, 1]; see Hits for definitions.
 
@@ -125,10 +157,10 @@ def per_user_metrics(
     Raises ValueError when a user has no relevant items (leave the user out: there is nothing to measure) or when an
     item stands twice in one list.
     """
-    return metrics_of(Hits.of(as_matrix(top, depth=at.deepest), relevant), at)
+    return metrics_of(Hits.of(as_matrix(top, depth=deepest(at)), relevant), at)
 
 
-def metrics_of(hits: Hits, at: Evaluation) -> dict[str, Floats]:
+def metrics_of(hits: Hits, at: Cutoffs) -> dict[str, Floats]:
     """Every metric of cutoffs_of(at): float64 (n_users,) each."""
     return {name: METRIC_OF[metric](hits, k) for name, (metric, k) in cutoffs_of(at).items()}
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.config import Evaluation
-from recsys.metrics import METRICS, NO_ITEM, per_user_metrics, summarise
+from recsys.metrics import METRICS, NO_ITEM, USUAL, cutoffs_of, per_user_metrics, summarise
 
 
 def test_recall_counts_every_relevant_item_in_the_denominator():
@@ -90,6 +90,10 @@ def test_the_configured_k_are_measured_in_rising_order_and_no_others():
     found = per_user_metrics([np.array([8, 9, 7])], [{9, 7}], at)
     assert list(found) == ["recall@1", "recall@3", "ndcg@2", "hit_rate@1"]
     assert [values[0] for values in found.values()] == pytest.approx([0, 1, (1 / log2(3)) / (1 + 1 / log2(3)), 0])
+
+
+def test_the_usual_cutoffs_are_those_of_a_configuration_that_names_none():
+    assert cutoffs_of(Evaluation()) == cutoffs_of(USUAL)
 
 
 def test_no_list_is_better_than_the_ideal_one_by_a_rounding_error():
