@@ -20,6 +20,7 @@ from recsys.rules.expression import condition
 Positive = Annotated[int, Meta(gt=0)]
 PositiveFloat = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Format = Literal["files", "online_retail", "mind", "movielens", "amazon_reviews", "metarank"]
 Precision = Literal["auto", "fp32", "fp16", "int8"]
 Cutoffs = tuple[Positive, ...]
 SomeCutoffs = Annotated[Cutoffs, Meta(min_length=1)]
@@ -32,8 +33,9 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Source(Stage, frozen=True, kw_only=True):
     """Where the logs lie. Paths are relative to the folder of recsys.toml; each is a file or a folder."""
 
-    format: Literal["files", "online_retail"] = "files"
-    """files: Parquet, JSON lines or CSV in our columns; online_retail: the UCI data set as published."""
+    format: Format = "files"
+    """files: Parquet, JSON lines or CSV in our columns; the others, as published: online_retail (UCI), mind,
+    movielens, amazon_reviews (of 2023), and the events of metarank; docs/sources.md says where they find what."""
     interactions: str | None = None
     """What users did, and when; without it the engine goes by the texts of the items alone."""
     items: str | None = None
