@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from recsys.config import Format, Source
 from recsys.detection import Detected, Span, span_of
 from recsys.errors import DataError
@@ -52,7 +54,7 @@ def look_into(
         raise DataError(f"--column: the columns of {known.format} are known; leave the option out")
     place = paths["interactions"]
     named = {table: str(path.absolute()) for table, path in paths.items()}
-    source = open_source(Path(), Source(format=known.format, **named))
+    source = open_source(Path(), msgspec.convert({"format": known.format, **named}, Source))
     tables = {table: Detected(dict(columns), frozenset()) for table, columns in given.items()}
     if not known.text and "items" in source.tables():
         rows = (chunk.rows for chunk in source.chunks("items"))

@@ -25,7 +25,18 @@ MOVIE = (ITEM_ID, TITLE, "genres")
 CSV_NAMES = {"userId": USER_ID, "movieId": ITEM_ID, "rating": VALUE}
 # The columns of u.item after the first five, as u.genre lists them; "unknown" is no genre.
 GENRES = (
-    *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy"),
+    *(
+        "unknown",
+        "Action",
+        "Adventure",
+        "Animation",
+        "Children's",
+        "Comedy",
+        "Crime",
+        "Documentary",
+        "Drama",
+        "Fantasy",
+    ),
     *("Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
 )
 NO_GENRES = "(no genres listed)"
