@@ -21,6 +21,9 @@ Positive = Annotated[int, Meta(gt=0)]
 PositiveFloat = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 EXACT_UP_TO_ITEMS: Final = 100_000
+Format = Literal["files", "online_retail", "mind", "movielens", "amazon_reviews", "metarank"]
+WITHOUT_USERS = ("files", "mind", "amazon_reviews")
+"""Formats that have no users but those that [source] names."""
 Precision = Literal["auto", "fp32", "fp16", "int8"]
 Cutoffs = tuple[Positive, ...]
 SomeCutoffs = Annotated[Cutoffs, Meta(min_length=1)]
@@ -33,8 +36,9 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Source(Stage, frozen=True, kw_only=True):
     """Where the logs lie. Paths are relative to the folder of recsys.toml; each is a file or a folder."""
 
-    format: Literal["files", "online_retail"] = "files"
-    """files: Parquet, JSON lines or CSV in our columns; online_retail: the UCI data set as published."""
+    format: Format = "files"
+    """files: Parquet, JSON lines or CSV in our columns; the others, as published: online_retail (UCI), mind,
+    movielens, amazon_reviews (of 2023), and the events of metarank; docs/sources.md says where they find what."""
     interactions: str | None = None
     """What users did, and when; without it the engine goes by the texts of the items alone."""
     items: str | None = None
@@ -401,10 +405,11 @@ def load_config(path: Path) -> Config:
     source = config.source
     if source.interactions is None and (source.items is None or source.format != "files"):
         raise ConfigError(f"{path}: [source] names neither interactions nor items; name one of them, or both")
-    if config.features.user_attributes and source.users is None and source.format == "files":
+    if config.features.user_attributes and source.users is None and source.format in WITHOUT_USERS:
+        what = "say under users where their table lies, or " if source.format == "files" else ""
         raise ConfigError(
             f"{path}: [features] user_attributes names {sorted(config.features.user_attributes)}, but [source] names "
-            "no users; say under users where their table lies, or remove user_attributes"
+            f"no users; {what}remove user_attributes"
         )
     kinds = config.features.user_attributes
     if unknown := sorted(name for name in config.retrieval.popular_by if kinds.get(name) != "categorical"):

@@ -1,7 +1,7 @@
 """Guess from a user's files which column is what, which interaction types there are and what time they span."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from recsys.schema import (
     VALUE,
     columns_of,
 )
+from recsys.sources import Chunk
 from recsys.sources.files import find_files, read_file
 
 # Other people's names for our columns, in lower case and without anything but letters and digits, best first.
@@ -117,11 +118,17 @@ def scan_interactions(path: Path, columns: Mapping[str, str]) -> Span:
 
     Raises DataError when no row has a time that can be read, or the event types are too many to be types.
     """
+    files = find_files(path)
+    chunks = (chunk for file in files for chunk in read_file(file))
+    return span_of(path, chunks, columns, sum(file.stat().st_size for file in files))
+
+
+def span_of(place: Path, chunks: Iterable[Chunk], columns: Mapping[str, str], size: int) -> Span:
+    """The same of interactions in chunks; size: the bytes that they take in all."""
     types: dict[str | None, int] = {}
     first, last = None, None
-    files = find_files(path)
-    with progress("scan interactions", sum(file.stat().st_size for file in files) // 1024) as advance:
-        for chunk in (chunk for file in files for chunk in read_file(file)):
+    with progress("scan interactions", size // 1024) as advance:
+        for chunk in chunks:
             names = chunk.rows.columns
             if EVENT_TYPE in columns and columns[EVENT_TYPE] in names and len(types) <= MAX_TYPES:
                 column = read_text(missing_to_null(chunk.rows.get_column(columns[EVENT_TYPE])))
@@ -136,11 +143,11 @@ def scan_interactions(path: Path, columns: Mapping[str, str]) -> Span:
             advance(chunk.size // 1024)
     if first is None or last is None:
         raise DataError(
-            f"{path}: no row has a {TIMESTAMP} in {columns[TIMESTAMP]!r}; expected at least one interaction"
+            f"{place}: no row has a {TIMESTAMP} in {columns[TIMESTAMP]!r}; expected at least one interaction"
         )
     if len(types) > MAX_TYPES:
         raise DataError(
-            f"{path}: {columns[EVENT_TYPE]!r} holds more than {MAX_TYPES} values, too many to be event types; "
+            f"{place}: {columns[EVENT_TYPE]!r} holds more than {MAX_TYPES} values, too many to be event types; "
             f"name the right column with --column interactions.{EVENT_TYPE}=…"
         )
     return Span(tuple(str(name) for name in sorted(types, key=lambda name: -types[name])), first, last)

@@ -19,14 +19,13 @@ import polars as pl
 from rich.console import Console
 
 from recsys.cli import CONFIG_OPTION
-from recsys.errors import ConfigError, DataError
+from recsys.errors import DataError
 from recsys.finishing import derived_items, finished
 from recsys.importsummary import Counts, ImportSummary, TooManyBadRows
 from recsys.progress import progress
 from recsys.schema import ITEM_ID, TABLES
 from recsys.sources import Chunk, Source
-from recsys.sources.files import FileSource
-from recsys.sources.online_retail import OnlineRetail
+from recsys.sources.opening import OWN_NAMES, open_source
 from recsys.validation import Validator
 from recsys.workspace import Workspace
 
@@ -51,7 +50,7 @@ def import_tables(workspace: Workspace) -> ImportSummary:
     Raises DataError when a file cannot be read at all or nothing good is in it, TooManyBadRows when more than
     source.max_bad_share of a table was refused; then the tables of the last import stay as they are.
     """
-    source = open_source(workspace)
+    source = open_source(workspace.root, workspace.config.source)
     tables: dict[str, pl.DataFrame] = {}
     summary = ImportSummary({})
     for table in sorted(source.tables(), key=TABLES.index):
@@ -67,27 +66,13 @@ def import_tables(workspace: Workspace) -> ImportSummary:
     return summary
 
 
-def open_source(workspace: Workspace) -> Source:
-    """The log format that [source] names."""
-    config = workspace.config.source
-    if config.format == "online_retail":
-        if config.items or config.users or config.impressions:
-            raise ConfigError(
-                "recsys.toml: [source] names items, users or impressions, but format online_retail finds its tables "
-                "in the file under interactions; remove the other paths"
-            )
-        assert config.interactions is not None, "load_config refuses this format without them"
-        return OnlineRetail(workspace.source_path(config.interactions))
-    return FileSource.of(workspace.root, config)
-
-
 def _read_table(
     workspace: Workspace, source: Source, table: str, known_items: pl.Series | None
 ) -> tuple[pl.DataFrame, Counts]:
     """The good rows of one table; the refused ones are written to its quarantine file."""
     config = workspace.config
-    # The columns of a known log are known; only files have names of their own.
-    named: dict[str, dict[str, str]] = dict(config.columns.items()) if config.source.format == "files" else {}
+    # The columns of a known log are known; only files, and the fields of events, have names of their own.
+    named: dict[str, dict[str, str]] = dict(config.columns.items()) if config.source.format in OWN_NAMES else {}
     validator = Validator(table, named.get(table, {}), tuple(config.interaction_types), known_items)
     counts, parts, typed = Counts(), [], False
     with (

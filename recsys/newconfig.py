@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from recsys.detection import Detected, Span
+from recsys.knownlogs import KnownLog
 from recsys.schema import TABLES
 
 PURCHASE, CLICK = "purchase", "click"
@@ -24,27 +25,38 @@ TEXT_FIELDS = ("title", "description", "category", "brand")
 TEST_DAYS, TEST_SHARE = 14, 0.2
 
 
-def render(name: str, paths: Mapping[str, Path], tables: Mapping[str, Detected], span: Span) -> str:
+def render(
+    name: str, paths: Mapping[str, Path], tables: Mapping[str, Detected], span: Span, known: KnownLog | None = None
+) -> str:
     """The text of recsys.toml.
 
     paths   table → its file or folder, relative to the folder of recsys.toml
     tables  table → its columns
+    known   what is known of the format of the log, if it is not one of our own
     """
+    fields = known.text if known and known.text else _text_fields(tables.get("items"))
     sections = [
         f"# What the project is called.\nname = {_quoted(name)}",
-        _source(paths),
+        _source(paths, known),
         *(_columns(table, found.columns) for table, found in tables.items()),
-        _types(span.types),
-        _text(tables.get("items")),
+        _types(known.types if known and known.types else _guessed_types(span.types)),
+        _text(fields),
         _split(span),
     ]
     return "\n\n".join(filter(None, sections)) + "\n"
 
 
-def _source(paths: Mapping[str, Path]) -> str:
+def _source(paths: Mapping[str, Path], known: KnownLog | None) -> str:
+    files = ["# Files or folders (Parquet, JSON lines, CSV), relative to the folder of this file."]
+    if known:
+        files = [
+            "# A log as it is published: docs/sources.md says what is read of it.",
+            f"format = {_quoted(known.format)}",
+            "# Where it lies, relative to the folder of this file.",
+        ]
     lines = [
         "[source]",
-        "# Files or folders (Parquet, JSON lines, CSV), relative to the folder of this file.",
+        *files,
         *(f"{table} = {_quoted(paths[table].as_posix())}" for table in TABLES if table in paths),
         "# Bad rows go to quarantine/; more of them than this share of a table stop the import.",
         "max_bad_share = 0.05",
@@ -59,28 +71,36 @@ def _columns(table: str, columns: Mapping[str, str]) -> str:
     return "\n".join([f"# Our column = the column in your {table}.", f"[columns.{table}]", *differing])
 
 
-def _types(types: Sequence[str]) -> str:
-    meanings = {name: _meaning(name) for name in types or (ONLY_TYPE,)}
+def _guessed_types(names: Sequence[str]) -> dict[str, tuple[float, bool]]:
+    """Of each type its weight and whether it is a label, by its name."""
+    meanings = {name: _meaning(name) for name in names or (ONLY_TYPE,)}
     labels = {name for name, (meaning, _) in meanings.items() if meaning in (PURCHASE, CLICK)} or set(meanings)
+    return {name: (weight, name in labels) for name, (_, weight) in meanings.items()}
+
+
+def _types(types: Mapping[str, tuple[float, bool]]) -> str:
     lines = [
         "# Every event type of the interactions. weight: how much one such interaction counts for a user's taste.",
         "# label: whether the engine learns to predict it.",
         "[interaction_types]",
     ]
-    for name, (_, weight) in meanings.items():
+    for name, (weight, is_label) in types.items():
         key = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quoted(name)
-        lines.append(f"{key} = {{ weight = {weight}, label = {'true' if name in labels else 'false'} }}")
+        lines.append(f"{key} = {{ weight = {weight}, label = {'true' if is_label else 'false'} }}")
     return "\n".join(lines)
 
 
-def _text(items: Detected | None) -> str:
-    fields = [name for name in TEXT_FIELDS if items and name in items.text] or ["title"]
+def _text_fields(items: Detected | None) -> Sequence[str]:
+    return [name for name in TEXT_FIELDS if items and name in items.text] or ["title"]
+
+
+def _text(fields: Sequence[str]) -> str:
     lines = [
         "[text]",
         "# What the text model reads of an item; what stands before a blank column is left out with it.",
         f"template = {_quoted('. '.join(f'{{{name}}}' for name in fields))}",
         "# Longer texts are cut off here; an English word has about 1.3 tokens.",
-        f"max_tokens = {32 if fields == ['title'] else 64}",
+        f"max_tokens = {32 if list(fields) == ['title'] else 64}",
     ]
     return "\n".join(lines)
 

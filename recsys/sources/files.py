@@ -1,6 +1,6 @@
 """Files that already hold our tables, one file or folder a table: Parquet, JSON lines or CSV by their extension."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,7 +47,7 @@ class FileSource:
                 yield replace(chunk, file=shown)
 
 
-def find_files(path: Path) -> list[Path]:
+def find_files(path: Path, endings: Sequence[str] = tuple(READERS)) -> list[Path]:
     """A file, or the files of a folder and of the folders in it, by name; names that start with . or _ are skipped.
 
     Raises DataError when nothing is there or a file has an extension that cannot be read.
@@ -59,11 +59,11 @@ def find_files(path: Path) -> list[Path]:
         inside = (file for file in path.rglob("*") if not any(p[0] in "._" for p in file.relative_to(path).parts))
         files = sorted(file for file in inside if file.is_file())
     if not files:
-        raise DataError(f"{path}: the folder is empty; expected files that end in {', '.join(READERS)}")
+        raise DataError(f"{path}: the folder is empty; expected files that end in {', '.join(endings)}")
     for file in files:
-        if file.suffix.lower() not in READERS:
+        if not file.name.lower().endswith(tuple(endings)):
             found = file.suffix or "no extension"
-            raise DataError(f"{file}: found {found}, expected one of {', '.join(READERS)}; convert or rename the file")
+            raise DataError(f"{file}: found {found}, expected one of {', '.join(endings)}; convert or rename the file")
     return files
 
 

@@ -3,7 +3,8 @@
 A column takes the type that its values have in the block; where they differ each is kept as its JSON text.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import polars as pl
 
 from recsys.errors import DataError
 from recsys.sources import BrokenLine, Chunk
+from recsys.sources.lines import Block, read_blocks
 
 BLOCK_BYTES = 8 << 20
-BOM = b"\xef\xbb\xbf"
+JSON_ENDINGS = tuple(ending + zipped for ending in (".jsonl", ".ndjson", ".json") for zipped in ("", ".gz"))
 # The narrowest type first.
 TYPES: tuple[tuple[pl.DataType, set[type]], ...] = (
     (pl.String(), {str}),
@@ -36,50 +38,57 @@ _object = msgspec.json.Decoder(dict[str, Any])
 _anything = msgspec.json.Decoder()
 
 
-def read_jsonl(path: Path) -> Iterator[Chunk]:
-    """The rows of a file of JSON objects; a key that an object lacks is null. Raises DataError on an empty file."""
-    with path.open("rb") as file:
-        line, rest, at_end = 1, b"", False
-        while not at_end:
-            block = file.read(BLOCK_BYTES)
-            at_end = len(block) < BLOCK_BYTES
-            if line == 1 and not rest:
-                block = _checked_start(path, block)
-            block = rest + block
-            if at_end and block and not block.endswith(b"\n"):
-                block += b"\n"
-            cut = block.rfind(b"\n") + 1
-            block, rest = block[:cut], block[cut:]
-            if block:
-                yield _read_block(str(path), block, line)
-                line += block.count(b"\n")
+@dataclass(frozen=True)
+class Objects:
+    """The JSON objects of some lines, the number of the line of each, and the lines that are none."""
+
+    values: Sequence[dict[str, Any]]
+    lines: Sequence[int]
+    broken: Sequence[BrokenLine]
+    size: int
 
 
-def _checked_start(path: Path, block: bytes) -> bytes:
-    """The first block without its byte order mark."""
-    block = block.removeprefix(BOM)
+def read_jsonl(path: Path, *, keep: Collection[str] | None = None) -> Iterator[Chunk]:
+    """The rows of a file of JSON objects, .gz or not; a key that an object lacks is null.
+
+    keep: only these keys become columns. Raises DataError on an empty file.
+    """
+    for part in read_objects(path):
+        names = dict.fromkeys(name for row in part.values for name in row if keep is None or name in keep)
+        rows = pl.DataFrame([column_of(name, [row.get(name) for row in part.values]) for name in names])
+        lines = pl.Series("line", part.lines, pl.Int64)
+        yield Chunk(str(path), rows, lines, tuple(part.broken), loose=True, size=part.size)
+
+
+def read_objects(path: Path) -> Iterator[Objects]:
+    """The same, before they become columns."""
+    block = None
+    for block in read_blocks(path, BLOCK_BYTES):
+        if block.first_line == 1:
+            _check_start(path, block.data)
+        yield _read_block(block)
+    if block is None:
+        _check_start(path, b"")
+
+
+def _check_start(path: Path, block: bytes) -> None:
     start = block.lstrip()[:1]
     if not start:
         raise DataError(f"{path}: the file is empty; expected one JSON object a line")
     if start == b"[":
         raise DataError(f"{path}: the file is one JSON array; expected one object a line, write it with `jq -c '.[]'`")
-    return block
 
 
-def _read_block(file: str, block: bytes, first_line: int) -> Chunk:
-    count = block.count(b"\n")
-    numbers: Sequence[int] = range(first_line, first_line + count)
-    broken: list[BrokenLine] = []
+def _read_block(block: Block) -> Objects:
+    count = block.data.count(b"\n")
     try:
-        objects = _object.decode_lines(block)
+        objects = _object.decode_lines(block.data)
     except (msgspec.DecodeError, UnicodeDecodeError):
         objects = []
     # A broken line spoils its block and a blank one shifts the numbers: then line by line.
     if len(objects) != count or not all(objects):
-        objects, numbers, broken = _read_lines(block, first_line)
-    names = dict.fromkeys(name for row in objects for name in row)
-    rows = pl.DataFrame([_column(name, [row.get(name) for row in objects]) for name in names])
-    return Chunk(file, rows, pl.Series("line", numbers, pl.Int64), tuple(broken), loose=True, size=len(block))
+        return Objects(*_read_lines(block.data, block.first_line), block.size)
+    return Objects(objects, range(block.first_line, block.first_line + count), (), block.size)
 
 
 def _read_lines(block: bytes, first_line: int) -> tuple[list[dict[str, Any]], list[int], list[BrokenLine]]:
@@ -109,7 +118,7 @@ def _read_lines(block: bytes, first_line: int) -> tuple[list[dict[str, Any]], li
     return objects, numbers, broken
 
 
-def _column(name: str, values: list[Any]) -> pl.Series:
+def column_of(name: str, values: list[Any]) -> pl.Series:
     """The values as one column of the narrowest type that holds them all unchanged."""
     dtype: pl.DataType | None = _common_type({type(value) for value in values if value is not None})
     if isinstance(dtype, pl.List):
@@ -122,7 +131,7 @@ def _column(name: str, values: list[Any]) -> pl.Series:
             return pl.Series(name, values, dtype)
     except (OverflowError, TypeError):
         pass  # An integer of more than 64 bits is an id, or no number that anybody can reckon with.
-    texts = [value if value is None or isinstance(value, str) else _encode(value) for value in values]
+    texts = [value if value is None or isinstance(value, str) else encode(value) for value in values]
     return pl.Series(name, texts, pl.String)
 
 
@@ -134,5 +143,6 @@ def _common_type(kinds: set[type]) -> pl.DataType | None:
     return None
 
 
-def _encode(value: object) -> str:
+def encode(value: object) -> str:
+    """A value as JSON text."""
     return msgspec.json.encode(value).decode()

@@ -82,6 +82,11 @@ def test_a_config_cannot_be_changed(tmp_path):
             r"\[features\] user_attributes names \['age'\], but \[source\] names no users; say under users",
         ),
         (
+            SMALLEST.replace("[interaction_types]", "format = 'mind'\n[interaction_types]")
+            + '[features]\nuser_attributes = { age = "numeric" }\n',
+            r"\[source\] names no users; remove user_attributes",
+        ),
+        (
             SMALLEST + '[retrieval]\npopular_by = ["country"]\n',
             r"\[retrieval\] popular_by names \['country'\], expected .*; write country = \"categorical\" into",
         ),

@@ -25,5 +25,5 @@ def test_a_row_says_what_is_allowed_the_default_and_the_meaning():
     share = "More refused rows than this share of any one table end the import with exit code 2."
     assert f"| `max_bad_share` | number ≥ 0 and ≤ 1 | `0.05` | {share} |" in render()
     assert "| `port` | whole number ≥ 0 and ≤ 65535 | `8000` |" in render()
-    assert '| `format` | `"files"` or `"online_retail"` | `"files"` |' in render()
+    assert '| `format` | `"amazon_reviews"` or `"files"` or' in render()
     assert re.search(r"^\| `name` \| text \|  \|", render(), flags=re.MULTILINE)
