@@ -65,7 +65,6 @@ class DeterminantalPointProcess:
 
     def take(self, row: int) -> None:
         similar = np.matmul(self._vectors, self._vectors[row])
-        similar[row] = 1.0
         above = self._factor[: self._taken]
         found = (similar - above[:, row] @ above) / np.sqrt(max(self._left[row], np.float32(SMALLEST)))
         self._factor[self._taken] = found

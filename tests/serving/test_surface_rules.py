@@ -73,6 +73,9 @@ def test_a_pin_is_told_behind_a_boost_and_does_not_change_the_relevance_of_the_o
     found = shown(of, pins={0: 0, 7: 1})
     assert names(found) == "abc"
     assert found.rules_of(0) == ("boost 2 -0.25", "pinned")
+    # Of the two others b is 1 and c 0; with the pin among them c would be .5.
+    of = rules(boosts=[Boost(where="item_id == 'c'", add=0.75)])
+    assert names(shown(of, pins={0: 0})) == "abc"
 
 
 def test_pins_hold_from_their_start_until_their_end():
