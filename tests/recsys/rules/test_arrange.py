@@ -84,25 +84,6 @@ def test_diversity_looks_at_the_first_positions_alone():
     assert names(arranged(diversity=Diversity(method="mmr", weight=0.9, positions=3))) == "cebad"
 
 
-def test_places_behind_those_of_diversity_are_explored_by_relevance():
-    found = arranged(
-        diversity=Diversity(method="mmr", weight=0.9, positions=1),
-        exploration=Exploration(method="epsilon", share=0.0, last_position=5),
-    )
-    assert names(found) == "caebd"
-
-
-def test_what_is_not_known_of_relevance_weighs_as_much_as_relevance_does_beside_diversity():
-    two = Candidates(np.array([1.0, 0.0]), np.array([-1, -1]), VECTORS[:2], np.zeros(2))
-    rules = {"limit": 2, "pins": {}, "max_per_category": None, "diversity": Diversity(method="mmr", weight=0.5)}
-    explored = Exploration(method="thompson", share=1.0, uncertainty=0.5)
-    found = arrange(two, **rules, exploration=explored, random=np.random.default_rng(0))
-    assert found.propensities is not None
-    # Worth .5 and 0, each ± .25: the difference is .5 ± .25 × √2, so the first one is higher with Φ(√2).
-    sure = ndtr(np.sqrt(2))
-    assert found.propensities.tolist() == pytest.approx([sure if found.rows[0] == 0 else 1 - sure, 1.0])
-
-
 def test_diversity_knows_what_is_pinned_above():
     # a is pinned first, so its twin c, which is best, is worth .5 - .5, and e .3 - 0.
     assert names(arranged(diversity=Diversity(method="mmr", weight=0.5), pins={0: 0}))[:2] == "ae"
@@ -160,9 +141,10 @@ def test_what_was_moved_and_then_explored_is_told_as_explored():
     assert reasons(found) == {"e": "explored", "c": "explored"}
 
 
-def test_thompson_goes_by_what_is_known_of_each():
+@pytest.mark.parametrize("diversity", [None, Diversity(method="mmr", weight=0.5)])
+def test_thompson_goes_by_what_is_known_of_the_relevance_of_each_whatever_diversity_made_of_it(diversity):
     two = Candidates(np.array([1.0, 0.0]), np.array([-1, -1]), VECTORS[:2], np.array([0.0, 3.0]))
-    rules = {"limit": 1, "pins": {}, "max_per_category": None, "diversity": None}
+    rules = {"limit": 1, "pins": {}, "max_per_category": None, "diversity": diversity}
     exploration = Exploration(method="thompson", share=0.5, uncertainty=0.8)
     found = arrange(two, **rules, exploration=exploration, random=np.random.default_rng(0))
     assert found.propensities is not None
