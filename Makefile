@@ -1,8 +1,9 @@
-# demo · test · bench · lint · lock: each makes .venv first when it is missing or the requirements have changed.
+# demo · test · bench · peers · lint · lock: each makes .venv first when it is missing or the requirements have changed.
 #
 #   make demo                      train and measure on the data in examples/online_retail
 #   make test                      every check that a change must pass
 #   make bench                     measure everything anew and write BENCHMARKS.md: an hour or two
+#   make peers                     the recommenders that others use beside ours: an hour or so
 #   make demo PYTHON=python3.12    with another Python; 3.11 or newer
 
 SHELL := bash
@@ -47,12 +48,24 @@ lint: $(STAMP)
 	.venv/bin/lint-imports
 
 # What needs a GPU is measured where there is one; elsewhere its latest result stays.
-BENCHMARKS = aggregate encode finetune offline_features online_features quality ranker \
+BENCHMARKS = aggregate encode finetune offline_features online_features quality ranker retrieval \
 	$(shell command -v nvidia-smi >/dev/null && echo gpu_text)
 .PHONY: bench
 bench: $(STAMP)
 	for name in $(BENCHMARKS); do $(VENV) -m benchmarks.$$name --json benchmarks/results/$$name.json; done
 	$(VENV) -m benchmarks.quality --dataset complete_journey --json benchmarks/results/quality_complete_journey.json
+	$(VENV) -m benchmarks.page
+
+# The peers have an environment of their own: they pin what ours does not go with.
+.venv-peers/.installed: requirements/peers.txt $(STAMP)
+	@test -x .venv-peers/bin/python || "$(PYTHON)" -m venv .venv-peers
+	@echo "installing requirements/peers.txt into .venv-peers: some minutes the first time"
+	.venv-peers/bin/python -m pip install --quiet -r requirements/peers.txt
+	@touch .venv-peers/.installed
+
+.PHONY: peers
+peers: .venv-peers/.installed
+	$(VENV) -m benchmarks.peers --json benchmarks/results/peers.json
 	$(VENV) -m benchmarks.page
 
 # The newest versions that fit together, for Linux, macOS and Windows and every Python from 3.11 on. The CUDA wheels

@@ -24,12 +24,12 @@ class ExhaustiveRetrieval:
 
     dimension: Final = 384
 
-    def __init__(self, folder: Path, items: int, *, top: int) -> None:
+    def __init__(self, folder: Path, items: int, *, top: int, threads: int = 1) -> None:
         path = folder / f"retrieve_{items}.onnx"
-        probe = onnx_session_of(path, items, top, TensorProto.FLOAT)
+        probe = onnx_session_of(path, items, top, TensorProto.FLOAT, threads)
         self._on_gpu = probe.get_providers()[0] == CUDA
         self._type = np.float16 if self._on_gpu else np.float32
-        self._session = onnx_session_of(path, items, top, TensorProto.FLOAT16) if self._on_gpu else probe
+        self._session = onnx_session_of(path, items, top, TensorProto.FLOAT16, threads) if self._on_gpu else probe
         vectors = np.empty((items, self.dimension), dtype=self._type)
         random = np.random.default_rng(0)
         block = random.standard_normal((min(ROWS_AT_ONCE, items), self.dimension), dtype=np.float32).astype(self._type)
@@ -50,7 +50,7 @@ class ExhaustiveRetrieval:
         return found
 
 
-def onnx_session_of(path: Path, items: int, top: int, kind: int):  # type: ignore[no-untyped-def]
+def onnx_session_of(path: Path, items: int, top: int, kind: int, threads: int):  # type: ignore[no-untyped-def]
     """A session with `vectors @ query` and the positions of its largest values, the largest first."""
     dimension = ExhaustiveRetrieval.dimension
     size = ITEMS_A_GROUP if items % ITEMS_A_GROUP == 0 else 1
@@ -87,4 +87,4 @@ def onnx_session_of(path: Path, items: int, top: int, kind: int):  # type: ignor
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
-    return onnx_session(path)
+    return onnx_session(path, threads=threads)

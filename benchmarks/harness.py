@@ -33,9 +33,9 @@ def interleaved(contestants: Mapping[str, Callable[[], object]], *, runs: int = 
     return {name: median(found) for name, found in seconds.items()}
 
 
-def in_own_process(module: str, *arguments: str) -> dict[str, Any]:
+def in_own_process(module: str, *arguments: str, python: str = sys.executable) -> dict[str, Any]:
     """What `python -m MODULE ARGUMENTS` prints as JSON on its last line. Raises ClickException when it fails."""
-    command = [sys.executable, "-m", module, *arguments]
+    command = [python, "-m", module, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
     if done.returncode:
         raise click.ClickException(f"{' '.join(command)} failed:\n{done.stderr}")

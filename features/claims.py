@@ -105,11 +105,11 @@ def claim(reason: Reason, facts: Facts, strongest: str) -> str | None:
         case NEW.name if min(_known(value("item_age_days")), _known(value("item_published_at_days"))) <= NEW_DAYS:
             return "new"
         case RETURNS.name if is_above_most("item_again_28d"):
-            return "many come back to it"
+            return "more come back to it than to most"
         case SHOWN.name if any(is_above_most(name) for name in facts.columns if name.startswith("item_ctr_")):
-            return "often chosen when it is shown"
+            return "chosen more often than most when it is shown"
         case LIKE_ITEMS.name if is_above_most("topic_users_28d"):
-            return "items like it are popular"
+            return "items like it are chosen more than most"
         case PRICE.name if _fits(value("price_fit"), value("value_fit")):
             return "fits your price range"
     return None

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +11,20 @@ from features.assembler import OfText, assemble
 from features.featureset import FeatureSet
 from features.standing import STANDING_FEATURES, sample_of, standing
 from features.topics import Topics
+from recsys.config import EXACT_UP_TO_ITEMS
 from recsys.interest import SIGNALS, InterestScorer, Vectors
 from recsys.retrieval import DEFAULT_CHANNELS, CandidateSet, Channels, Query, retrieve
 from recsys.retrieval.from_history import FromHistory
 from recsys.retrieval.interest import popular_interest
+from recsys.retrieval.merge import lists_of, merge
+from recsys.retrieval.nearest import NearestItems
 from recsys.state import Floats, ItemState, Mask, Positions, UserState
 from recsys.text_neighbours import TextNeighbours
 
 NO_ITEMS: Final[Positions] = np.empty(0, dtype=np.int64)
+
+NEAR: Final = 3
+"""Items that the index is asked for, in catalogues where there is one, for each candidate: it orders them roughly."""
 
 
 class Ranker(Protocol):
@@ -65,15 +71,30 @@ class Prepared:
 
 @dataclass(frozen=True)
 class TextSide:
-    """What a text model knows of users and of items."""
+    """What a text model knows of users and of items.
+
+    nearest  finds items by interest where there are too many to score all of them; None: all are
+    """
 
     scorer: InterestScorer
     topics: Topics
+    nearest: NearestItems | None = None
 
     @classmethod
-    def of(cls, scorer: InterestScorer, items: ItemState) -> "TextSide":
-        """Over the items of a moment, with the neighbours computed anew from the vectors of the scorer."""
-        return cls(scorer, Topics.of(TextNeighbours.of(scorer.vectors), items))
+    def of(cls, scorer: InterestScorer, items: ItemState, *, exact_up_to: int = EXACT_UP_TO_ITEMS) -> "TextSide":
+        """Over the items of a moment, with neighbours and, above `exact_up_to` items, an index made anew."""
+        nearest = NearestItems.of(scorer.vectors) if len(items) > exact_up_to else None
+        return cls(scorer, Topics.of(TextNeighbours.of(scorer.vectors), items), nearest)
+
+
+@dataclass(frozen=True)
+class Unscored:
+    """The signals of a catalogue that is too large to score whole: those of a few items are computed as they are found.
+
+    query  float32 (d,), the unit vector of what the user asks for, or None
+    """
+
+    query: Vectors | None
 
 
 @dataclass(frozen=True)
@@ -91,10 +112,20 @@ class Recommender:
     limit: int
     channels: Channels = DEFAULT_CHANNELS
 
+    @overload
+    def signals(
+        self, user: UserState, candidates: Positions, query: Vectors | None = None
+    ) -> Vectors | None: ...  # fmt: skip
+
+    @overload
+    def signals(
+        self, user: UserState, candidates: None = None, query: Vectors | None = None
+    ) -> Vectors | Unscored | None: ...
+
     def signals(
         self, user: UserState, candidates: Positions | None = None, query: Vectors | None = None
-    ) -> Vectors | None:
-        """Interest by text in the candidates, or in the catalogue; None without a text model.
+    ) -> Vectors | Unscored | None:
+        """Interest by text in the candidates, or in the catalogue, if it is small enough; None without a text model.
 
         query  float32 (d,), the unit vector of what the user asks for
 
@@ -103,6 +134,8 @@ class Recommender:
         """
         if self.text is None:
             return None
+        if candidates is None and self.text.nearest is not None:
+            return Unscored(query)
         sample, users = sample_of(len(self.items)), self.items.popularity
         wanted = None if candidates is None else np.concatenate([candidates, sample])
         found = self.text.scorer.score(user, self.items.now, wanted, query)
@@ -116,25 +149,66 @@ class Recommender:
         return np.column_stack([found, standing(found[:, interest], own, of_sample[:, interest], users[sample])])
 
     def prepare(
-        self, user: UserState, exclude: Mask, signals: Vectors | None, *, also: Positions = NO_ITEMS
+        self, user: UserState, exclude: Mask, signals: Vectors | Unscored | None, *, also: Positions = NO_ITEMS
     ) -> Prepared:
         """The user's best candidates but the excluded, bool (n_items,); `signals` over the whole catalogue.
 
         also  items that are candidates in any case, in whatever way they were found
         """
-        query = Query(user, self.items, signals, exclude)
-        candidates = self._retrieve(query)
-        if len(also):
-            candidates = candidates.with_items(also)
-        of_candidates = None if signals is None else signals[candidates.positions]
-        return Prepared(candidates, self.assemble(user, candidates.positions, of_candidates, query.from_history))
+        found, of_found, from_history = self._retrieve(user, exclude, signals)
+        more = also[~np.isin(also, found.positions)]
+        if len(more):
+            found = found.with_items(more)
+            if of_found is not None and signals is not None:
+                if isinstance(signals, Unscored):
+                    of_more = self._signals_of(user, more, signals.query)
+                else:
+                    of_more = signals[more]
+                of_found = np.concatenate([of_found, of_more])
+        return Prepared(found, self.assemble(user, found.positions, of_found, from_history))
 
-    def candidates(self, user: UserState, exclude: Mask, signals: Vectors | None) -> CandidateSet:
+    def candidates(self, user: UserState, exclude: Mask, signals: Vectors | Unscored | None) -> CandidateSet:
         """Those that `prepare` gives the features of."""
-        return self._retrieve(Query(user, self.items, signals, exclude))
+        return self._retrieve(user, exclude, signals)[0]
 
-    def _retrieve(self, query: Query) -> CandidateSet:
-        return retrieve(query, limit=self.limit, channels=self.channels)
+    def _retrieve(
+        self, user: UserState, exclude: Mask, signals: Vectors | Unscored | None
+    ) -> tuple[CandidateSet, Vectors | None, FromHistory]:
+        """The candidates, their signals, and what was computed on the way."""
+        if isinstance(signals, Unscored):
+            return self._retrieve_near(user, exclude, signals.query)
+        query = Query(user, self.items, signals, exclude)
+        found = retrieve(query, limit=self.limit, channels=self.channels)
+        return found, None if signals is None else signals[found.positions], query.from_history
+
+    def _retrieve_near(
+        self, user: UserState, exclude: Mask, asked: Vectors | None
+    ) -> tuple[CandidateSet, Vectors, FromHistory]:
+        """The same by an index: the text channels order what it and the other channels bring."""
+        # Or else nothing is Unscored.
+        assert self.text is not None
+        assert self.text.nearest is not None
+        interest = self.text.scorer.soft_maximum(user, self.items.now, asked)
+        scored = np.empty(0, dtype=np.int64)
+        if interest is not None:
+            scored = self.text.nearest.near(interest, limit=NEAR * self.limit, exclude=exclude)
+        signals = self._signals_of(user, scored, asked)
+        by_text, others = self.channels.by_text()
+        query = Query(user, self.items, signals, exclude, scored)
+        lists = lists_of(query, limit=self.limit, channels=others)
+        brought = np.setdiff1d(np.concatenate([scored[:0], *lists.values()]), scored)
+        scored = np.concatenate([scored, brought])
+        signals = np.concatenate([signals, self._signals_of(user, brought, asked)])
+        lists |= lists_of(Query(user, self.items, signals, exclude, scored), limit=self.limit, channels=by_text)
+        found = merge({name: lists[name] for name in self.channels.names}, limit=self.limit)
+        order = np.argsort(scored)
+        rows = order[np.searchsorted(scored, found.positions, sorter=order)]
+        return found, signals[rows], query.from_history
+
+    def _signals_of(self, user: UserState, candidates: Positions, query: Vectors | None) -> Vectors:
+        found = self.signals(user, candidates, query)
+        assert found is not None
+        return found
 
     def assemble(
         self,

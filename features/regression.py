@@ -32,9 +32,8 @@ def regression(interactions: pl.DataFrame, catalogue: Catalogue, as_of: datetime
     """float32 (n_items, n_items), diagonal zero, from interactions before `as_of`: what a row's item says of others."""
     chosen = chosen_matrix(interactions, catalogue, as_of, pl.lit(1.0), half_life_days=HALF_LIFE_DAYS)
     popularity = np.asarray(chosen.sum(axis=0)).ravel()
-    among = np.sort(np.argsort(-popularity, kind="stable")[:MAX_ITEMS])
-    among = among[popularity[among] > 0]
-    weights = sp.coo_array(_largest(ease(chosen[:, among], PENALTY)))
+    among = most_chosen(popularity)
+    weights = sp.coo_array(largest(ease(chosen[:, among], PENALTY)))
     found = (weights.data.astype(np.float32), (among[weights.row], among[weights.col]))
     return sp.csr_array(found, shape=(len(catalogue), len(catalogue)))
 
@@ -54,7 +53,13 @@ def ease(chosen: sp.csr_array, penalty: float) -> NDArray[np.float64]:
     return weights
 
 
-def _largest(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def most_chosen(popularity: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The items that take part, int64 (at most MAX_ITEMS,) in order, by a popularity that is at least 0."""
+    among = np.sort(np.argsort(-popularity, kind="stable")[:MAX_ITEMS])
+    return among[popularity[among] > 0]
+
+
+def largest(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """With nought in place of all but the largest of each row."""
     if weights.shape[1] <= WEIGHTS_KEPT:
         return weights

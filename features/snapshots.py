@@ -33,6 +33,7 @@ from features.featureset import FeatureSet
 from features.neighbours_file import write_neighbours
 from features.popularity_by import popularity_by
 from features.regression import regression
+from features.successors import successors
 from features.user_attributes import user_attributes
 from recsys.catalogue import Catalogue
 from recsys.state import Neighbours
@@ -86,7 +87,7 @@ class Snapshots:
             of_tables[ATTRIBUTES_VIEW] = user_attributes(users, as_of, self.features)
         self._write_views(of_tables, catalogue, as_of, windows_from)
         begun = windows_from or as_of
-        found = Neighbours(*(of(interactions, catalogue, begun) for of in (cooccurrence, regression)))
+        found = Neighbours(*(of(interactions, catalogue, begun) for of in (cooccurrence, regression, successors)))
         by = popularity_by(interactions, users, begun, self.features)
         write_neighbours(self.neighbours(as_of), found, by, catalogue)
 

@@ -6,7 +6,7 @@ Units stand in the names. What nobody needs to change is a constant beside its u
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, field
@@ -20,6 +20,7 @@ from recsys.rules.expression import condition
 Positive = Annotated[int, Meta(gt=0)]
 PositiveFloat = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+EXACT_UP_TO_ITEMS: Final = 100_000
 Precision = Literal["auto", "fp32", "fp16", "int8"]
 Cutoffs = tuple[Positive, ...]
 SomeCutoffs = Annotated[Cutoffs, Meta(min_length=1)]
@@ -130,6 +131,8 @@ class Retrieval(Stage, frozen=True):
 
     candidates: Positive = 400
     """Items of all channels together."""
+    exact_up_to_items: Annotated[int, Meta(ge=0)] = EXACT_UP_TO_ITEMS
+    """In a catalogue of more items an index finds those that are nearest by interest; up to here all are compared."""
     budgets: dict[str, Annotated[int, Meta(ge=0)]] = {}
     """Channel = most items of it among the candidates; 0 switches it off. A channel that is not named brings up to
     `candidates`, but for trending and popular_in_category, which need a budget."""

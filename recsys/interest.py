@@ -14,6 +14,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from recsys.bundle_files import GATHER_FILE
+from recsys.errors import BundleError
+from recsys.soft_maximum import SoftMaximum
 from recsys.state import SECONDS_A_DAY, Positions, UserState
 
 Vectors = NDArray[np.float32]
@@ -26,6 +28,9 @@ the cosine to the query, 0 without one, each in [0, 1]; and how many items of th
 TYPES: Final = "types"
 LABELS: Final = "labels"
 """Metadata of scorer.onnx: JSON lists of the interaction types and of the labels that it knows."""
+
+TOWER: Final = "tower"
+"""Metadata of scorer.onnx: the parameters of the user tower by name, as JSON (recsys.soft_maximum)."""
 
 CUDA: Final = "CUDAExecutionProvider"
 CPU: Final = "CPUExecutionProvider"
@@ -87,10 +92,12 @@ class InterestScorer:
     def __init__(self, scorer: Path, vectors: Vectors, *, history_items: int, threads: int = 1) -> None:
         """`vectors` is float32 (n_items, d), unit length, in the order of the catalogue; it may be memory-mapped."""
         self.history_items = history_items
+        self._path = scorer
         self._session = onnx_session(scorer, threads=threads)
         about = self._session.get_modelmeta().custom_metadata_map
         self.signals = signal_names(json.loads(about[LABELS]))
         self._kinds = {name: kind for kind, name in enumerate(json.loads(about[TYPES]))}
+        self._tower = json.loads(about.get(TOWER, "null"))
         self._rows = DeviceRows(scorer.with_name(GATHER_FILE), vectors, on_gpu=CUDA in self._session.get_providers())
 
     @property
@@ -114,8 +121,7 @@ class InterestScorer:
 
         Without a history and a query all are zeros.
         """
-        kinds = np.array([self._kinds.get(name, -1) for name in user.types[: self.history_items]], dtype=np.int64)
-        known = np.flatnonzero(kinds >= 0)
+        kinds, known = self._known(user)
         count = len(self.vectors) if candidates is None else len(candidates)
         if count == 0 or (len(known) == 0 and query is None):
             return np.zeros((count, len(self.signals)), dtype=np.float32)
@@ -144,6 +150,30 @@ class InterestScorer:
         binding.bind_output("signals")
         self._session.run_with_iobinding(binding)
         return np.asarray(binding.copy_outputs_to_cpu()[0], dtype=np.float32)
+
+    def soft_maximum(self, user: UserState, now: float, query: Vectors | None = None) -> SoftMaximum | None:
+        """The interest alone, of any vector: what `score` says first, as a cosine; None without a history and a query.
+
+        Raises BundleError for a scorer of a version that did not keep the parameters of the tower.
+        """
+        if self._tower is None:
+            raise BundleError(f"{self._path}: it keeps no parameters of the user tower; train again with this version")
+        kinds, known = self._known(user)
+        if len(known) == 0 and query is None:
+            return None
+        return SoftMaximum.of(
+            self._tower,
+            self.vectors[user.history[known]],
+            query,
+            kinds=kinds[known],
+            age_days=(now - user.last_at[known]) / SECONDS_A_DAY,
+            occasions=user.occasions[known],
+        )
+
+    def _known(self, user: UserState) -> tuple[Positions, Positions]:
+        """The type of each item of the history that counts, -1 for one never heard of; and where they are known."""
+        kinds = np.array([self._kinds.get(name, -1) for name in user.types[: self.history_items]], dtype=np.int64)
+        return kinds, np.flatnonzero(kinds >= 0)
 
 
 _NOTHING: Final = np.zeros(1)

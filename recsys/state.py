@@ -31,10 +31,12 @@ class Neighbours(NamedTuple):
 
     users       the same users chose them: at least 0
     regression  what having chosen the one says of the other, beside all else that a user chose: of either sign
+    successors  what it says of the other's being chosen next, the item itself among them: of either sign
     """
 
     users: sp.csr_array
     regression: sp.csr_array
+    successors: sp.csr_array
 
 
 class PopularityBy(NamedTuple):

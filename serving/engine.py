@@ -26,7 +26,7 @@ from features.store import BehaviourStore
 from features.topics import Topics
 from features.trees import open_ranker
 from recsys.bundle import Bundle, champion, open_bundle
-from recsys.bundle_files import CATALOGUE_FILE, SCORER_FILE, VECTORS_FILE
+from recsys.bundle_files import CATALOGUE_FILE, NEAREST_FILE, SCORER_FILE, VECTORS_FILE
 from recsys.catalogue import Catalogue
 from recsys.config import Precision
 from recsys.embedding import embed
@@ -35,6 +35,7 @@ from recsys.errors import BundleError, FeatureStoreError
 from recsys.interest import InterestScorer, Vectors
 from recsys.itemtext import normalised
 from recsys.retrieval import DEFAULT_CHANNELS, Channels
+from recsys.retrieval.nearest import NearestItems
 from recsys.retrieval.similar import ItemQuery, retrieve_similar
 from recsys.schema import TITLE, UPDATED_AT
 from recsys.state import Floats, ItemState, Mask, Positions, UserState
@@ -123,7 +124,9 @@ class BundleEngine:
         self._log = events
         self._behaviour = LiveBehaviour(RecentLog(events), store, self._items, features, weights)
         self._channels = GuardedChannels(channels)
-        text = TextSide(self._scorer, topics)
+        index = bundle.path / NEAREST_FILE
+        self._nearest = NearestItems.load(index) if index.exists() else None
+        text = TextSide(self._scorer, topics, self._nearest)
         self._recommender = Recommender(features, state, text, candidates, self._channels.channels)
         self._rules = self.make_rules({})
         self._followed: dict[str, int] = {}
@@ -286,11 +289,13 @@ class BundleEngine:
                 self._items.put(item.item_id, item.title, vector, item.columns or {})
                 position = self._catalogue.index[item.item_id]
                 put[position] = self._items.changed[position]
+                if self._nearest is not None:
+                    self._nearest.put(position, vector)
         self._rules.follow(put)
         self._behaviour.forget_users()
         self._behaviour.show([item.item_id for _, item, vector in changes if vector is not None])
         self._scorer.vectors = self._items.vectors
-        text = TextSide(self._scorer, self._items.topics)
+        text = TextSide(self._scorer, self._items.topics, self._nearest)
         self._recommender = replace(self._recommender, items=self._items.state, text=text)
 
     def catch_up(self) -> list[str]:

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from recsys.bundle_files import GATHER_FILE, SCORER_FILE
-from recsys.interest import LABELS, TYPES
+from recsys.interest import LABELS, TOWER, TYPES
 from training.export import OPSET, check_against_torch, write_onnx
 from training.user_tower import Signals, UserTower
 
@@ -55,7 +55,8 @@ class ScorerExport:
         del model.graph.input[:]
         model.graph.input.extend(kept)
         model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in weights.items())
-        helper.set_model_props(model, {TYPES: json.dumps(tower.types), LABELS: json.dumps(tower.labels)})
+        about = {TYPES: tower.types, LABELS: tower.labels, TOWER: tower.parameters_by_name()}
+        helper.set_model_props(model, {name: json.dumps(value) for name, value in about.items()})
         onnx.save(model, path)
         onnx.save(_gather(self._dimension), path.with_name(GATHER_FILE))
         return check_against_torch(Signals(tower).eval(), self._inputs, path)

@@ -184,7 +184,9 @@ class Pipeline:
 
     def recommender(self, items: ItemState, scorer: InterestScorer | None) -> Recommender:
         """The path from users to candidates, over the items of a moment."""
-        text = None if scorer is None else TextSide.of(scorer, items)
+        text = (
+            None if scorer is None else TextSide.of(scorer, items, exact_up_to=self.config.retrieval.exact_up_to_items)
+        )
         return Recommender(self.features, items, text, self.config.retrieval.candidates, self.channels)
 
     def ranker(self, *, with_text: bool) -> lgb.Booster | UntrainedRanker:

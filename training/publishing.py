@@ -18,17 +18,31 @@ from features.recommender import UntrainedRanker
 from recsys.bundle import Manifest, list_bundles, promote, publish
 from recsys.bundle_files import (
     CATALOGUE_FILE,
+    NEAREST_FILE,
     RANKER_FILES,
     RANKER_ONNX_FILE,
     RANKER_ROWS_FILE,
     SMALLER_ENCODER_FILES,
     TEXT_FILES,
     USER_ATTRIBUTES_FILE,
+    VECTORS_FILE,
 )
+from recsys.retrieval.nearest import NearestItems
 from training.export_ranker import check_against_lightgbm
 from training.pipeline import Pipeline
 
-PACKAGES = ("recsys", "torch", "transformers", "lightgbm", "onnxruntime-gpu", "onnxruntime", "polars", "feast", "numpy")
+PACKAGES = (
+    "recsys",
+    "torch",
+    "transformers",
+    "lightgbm",
+    "onnxruntime-gpu",
+    "onnxruntime",
+    "polars",
+    "feast",
+    "numpy",
+    "faiss-cpu",
+)
 NAME_LENGTH = 60
 
 
@@ -59,6 +73,8 @@ def _fill(pipeline: Pipeline, folder: Path) -> None:
     smaller = [name for name in SMALLER_ENCODER_FILES.values() if (text / name).exists()]
     for name in (*TEXT_FILES, *smaller):
         shutil.copyfile(text / name, folder / name)
+    if len(pipeline.catalogue) > pipeline.config.retrieval.exact_up_to_items:
+        NearestItems.of(np.load(folder / VECTORS_FILE, mmap_mode="r")).save(folder / NEAREST_FILE)
     trained = pipeline.ranker_folder(with_text=True)
     for name in RANKER_FILES:
         if (trained / name).exists():

@@ -8,7 +8,7 @@ age, by how often it was chosen and by the type of the interaction, for each lab
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +72,12 @@ class UserTower(nn.Module):
         """That of recsys.toml, untaught."""
         labels = {name: config.interaction_types[name].weight for name in config.label_types}
         return cls(sorted(config.interaction_types), labels, config.finetune.temperature)
+
+    def parameters_by_name(self) -> dict[str, Any]:
+        """All that the interest depends on, as plain numbers and lists: what recsys.soft_maximum computes with."""
+        learned = {name: weight.tolist() for name, weight in self.state_dict().items()}
+        fixed = {"temperature": self.temperature, "age_unit_days": AGE_UNIT_DAYS}
+        return {**fixed, "label_share": self.label_share.tolist(), **learned}
 
     def log_weights(self, history: History) -> Tensor:
         """How much each item of a history weighs, as a logarithm that sums to 1: (labels, …, h)."""

@@ -14,7 +14,7 @@ def waterfall(candidates: Sequence[CandidateSet], relevant: Sequence[frozenset[i
     adds = np.zeros(len(names))
     for one, wanted in zip(candidates, relevant, strict=True):
         brought = one.brought[np.isin(one.positions, list(wanted))]
-        first = brought.argmax(axis=1)[brought.any(axis=1)]
+        first = brought.argmax(axis=1)  # every candidate was brought by some channel
         adds += np.bincount(first, minlength=len(names)) / len(wanted)
     adds /= len(candidates)
     return [{"channel": name, "adds": float(share)} for name, share in zip(names, adds, strict=True)]

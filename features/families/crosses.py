@@ -6,9 +6,10 @@ import numpy as np
 
 from features.families.family import EVER, NOW, Feature, Project, Request
 from features.families.user import value_deviation, value_mean
-from recsys.state import SECONDS_A_DAY, Floats
+from recsys.state import SECONDS_A_DAY, Floats, UserState
 
 SOURCE: Final = "history"
+DECAY_HALF_LIVES_DAYS: Final = (30, 90, 180)
 BOTH: Final = "interactions of both"
 
 
@@ -27,10 +28,16 @@ def features(project: Project) -> tuple[Feature, ...]:
         Feature("user_gap_fit", "days since chosen against the user's gap", "ratio", NOW, SOURCE),
         Feature("in_last_occasion", "whether it was chosen on the latest occasion", "0 or 1", NOW, SOURCE),
         Feature("history_rank", "place among the items of the user, 0 = chosen last", "place", EVER, SOURCE),
+        *(
+            Feature(f"times_chosen_decayed_{days}d", "occasions, each halved in so long", "occasions", EVER, SOURCE)
+            for days in DECAY_HALF_LIVES_DAYS
+        ),
+        Feature("occasions_since", "later occasions on which the user chose others last", "occasions", EVER, SOURCE),
         Feature("cooccurrence_sum", "strength between it and the history: sum", "strength", EVER, "co-occurrence"),
         Feature("cooccurrence_max", "strength between it and the history: maximum", "strength", EVER, "co-occurrence"),
         Feature("cooccurrence_last_occasion", "sum over the latest occasion", "strength", EVER, "co-occurrence"),
         Feature("regression_score", "what all that the user chose says of it, decayed", "interest", EVER, "regression"),
+        Feature("successor_score", "the same of its being chosen next", "interest", EVER, "successors"),
     )
 
 
@@ -57,7 +64,30 @@ def values(request: Request) -> Floats:
         days_since / (user_span / (request.of_user("occasions") - 1)),
         of_history(user.in_last_occasion.astype(np.float64), 0.0),
         np.where(request.place >= 0, request.place, np.nan),
+        *(of_history(_decayed(user, request.now, days), 0.0) for days in DECAY_HALF_LIVES_DAYS),
+        of_history(_occasions_since(user)),
         *(strength[request.candidates] for strength in request.cooccurrence),
         request.from_history.regression[request.candidates],
+        request.from_history.successors[request.candidates],
     ]
     return np.stack(columns, axis=1)
+
+
+def _decayed(user: UserState, now: float, half_life_days: float) -> Floats:
+    """Occasions with each item of the history, each halved by its age, as if they lay evenly between first and last.
+
+    float64 (h,): with q the decay over a gap, what is left of the last one × (1 + q + … + q to the occasions - 1).
+    """
+    span_days = (user.last_at - user.first_at) / SECONDS_A_DAY
+    kept = 0.5 ** (span_days / np.maximum(user.occasions - 1, 1) / half_life_days)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sums = np.where(kept < 1, (1 - kept**user.occasions) / (1 - kept), user.occasions)
+    # A clock that runs ahead dates an event after now.
+    left: Floats = 0.5 ** (np.maximum(now - user.last_at, 0) / SECONDS_A_DAY / half_life_days)
+    return left * sums
+
+
+def _occasions_since(user: UserState) -> Floats:
+    """On how many later occasions some item of the history was chosen last: float64 (h,)."""
+    _, place = np.unique(-user.last_at, return_inverse=True)
+    return place.astype(np.float64)

@@ -16,6 +16,7 @@ from recsys.retrieval.popular_in_category import popular_in_category
 from recsys.retrieval.query import Query
 from recsys.retrieval.regression import regression
 from recsys.retrieval.repeat import repeat
+from recsys.retrieval.successors import successors
 from recsys.retrieval.trending import trending
 from recsys.state import Floats
 
@@ -24,6 +25,7 @@ Channel = Callable[[Query], Floats]
 CHANNELS: Final[dict[str, Channel]] = {
     "repeat": repeat,
     "interest_popular": interest_popular,
+    "successors": successors,
     "regression": regression,
     "cooccurrence": cooccurrence,
     "interest": interest,
@@ -31,6 +33,10 @@ CHANNELS: Final[dict[str, Channel]] = {
     "fresh": fresh,
 }
 """Those that every project uses, unless it switches them off."""
+
+BY_TEXT: Final = ("interest_popular", "interest")
+"""Of CHANNELS those that go by text: in a catalogue too large to score whole they order what an index and the others
+bring."""
 
 ON_REQUEST: Final[dict[str, Channel]] = {
     "trending": trending,
@@ -62,6 +68,11 @@ class Channels:
     def most(self, name: str, limit: int) -> int:
         """How many items a channel brings where there may be `limit` candidates."""
         return min(limit, self.budgets.get(name, limit))
+
+    def by_text(self) -> tuple["Channels", "Channels"]:
+        """Those of BY_TEXT, and the others."""
+        parts = [{n: one for n, one in self if (n in BY_TEXT) is is_text} for is_text in (True, False)]
+        return replace(self, named=parts[0]), replace(self, named=parts[1])
 
     def with_each(self, change: Callable[[str, Channel], Channel]) -> "Channels":
         """The same, with each channel changed."""

@@ -32,8 +32,16 @@ class FromHistory:
     def regression(self) -> Floats:
         """What all that the user chose says of each item, decayed: float64 (n_items,), 0 where nothing speaks for or
         against it."""
+        return self._sum(self.items.neighbours.regression)
+
+    @cached_property
+    def successors(self) -> Floats:
+        """What it says of each item's being chosen next: likewise."""
+        return self._sum(self.items.neighbours.successors)
+
+    def _sum(self, weights: sp.csr_array) -> Floats:
         left = 0.5 ** ((self.items.now - self.user.last_at) / SECONDS_A_DAY / HALF_LIFE_DAYS)
-        rows = self.items.neighbours.regression[self.user.history]
+        rows = weights[self.user.history]
         of_rows: NDArray[np.float64] = np.repeat(left, np.diff(rows.indptr))
         scores = np.bincount(rows.indices, of_rows * rows.data, len(self.items)).astype(np.float64, copy=False)
         scores.setflags(write=False)

@@ -50,20 +50,23 @@ class CandidateSet:
 
 def retrieve(query: Query, *, limit: int, channels: Channels = DEFAULT_CHANNELS) -> CandidateSet:
     """At most `limit` candidates, and of each channel at most its budget; equal ones in the order of the channels."""
-    lists = {
+    return merge(lists_of(query, limit=limit, channels=channels), limit=limit)
+
+
+def lists_of(query: Query, *, limit: int, channels: Channels) -> dict[str, Positions]:
+    """What each channel brings, the best first."""
+    return {
         name: best(np.where(query.exclude, -np.inf, channel(query)), channels.most(name, limit))
         for name, channel in channels
     }
-    return merge(lists, len(query.items), limit=limit)
 
 
-def merge(lists: Mapping[str, Positions], n_items: int, *, limit: int) -> CandidateSet:
-    """At most `limit` of the items in these lists, name → positions, the best first, of a catalogue of `n_items`."""
-    ranks = np.full((n_items, len(lists)), np.inf)
+def merge(lists: Mapping[str, Positions], *, limit: int) -> CandidateSet:
+    """At most `limit` of the items in these lists, name → positions, the best first."""
+    positions = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *lists.values()]))
+    found = np.full((len(positions), len(lists)), np.inf)
     for at, top in enumerate(lists.values()):
-        ranks[top, at] = np.arange(len(top))
-    positions = np.flatnonzero((ranks < np.inf).any(axis=1))
-    found = ranks[positions]
+        found[np.searchsorted(positions, top), at] = np.arange(len(top))
     fused = (1.0 / (FUSION_RANKS + found)).sum(axis=1)
     order = np.lexsort((np.argmin(found, axis=1), -fused))
     if len(order) > limit:

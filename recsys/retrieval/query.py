@@ -7,7 +7,7 @@ import numpy as np
 
 from recsys.interest import SIGNALS, Vectors
 from recsys.retrieval.from_history import FromHistory
-from recsys.state import Floats, ItemState, Mask, UserState
+from recsys.state import Floats, ItemState, Mask, Positions, UserState
 
 
 @dataclass(frozen=True)
@@ -17,19 +17,28 @@ class Query:
     signals  float32 (n_items, n_signals): interest by text, zeros where there is neither a history nor a query; None
              when there is no text model
     exclude  bool (n_items,): items that may not be retrieved
+    scored   int64 (n,), the items whose `signals`, then (n, n_signals), are known in a catalogue that is too large to
+             score whole; None: all of them
     """
 
     user: UserState
     items: ItemState
     signals: Vectors | None
     exclude: Mask
+    scored: Positions | None = None
 
     @property
     def interest(self) -> Floats | None:
-        """Interest by text in every item; None without a text model, or with nothing that it could go by."""
+        """Interest by text in every item, -inf in one that was not scored; None without a text model, or with nothing
+        that it could go by."""
         if self.signals is None or not self.signals.any():
             return None
-        return self.signals[:, SIGNALS.index("text_interest")].astype(np.float64)
+        known = self.signals[:, SIGNALS.index("text_interest")].astype(np.float64)
+        if self.scored is None:
+            return known
+        found = self.nothing()
+        found[self.scored] = known
+        return found
 
     @cached_property
     def from_history(self) -> FromHistory:

@@ -57,7 +57,7 @@ def retrieve_similar(query: ItemQuery, *, limit: int) -> CandidateSet:
     exclude = query.exclude.copy()
     exclude[query.item] = True
     lists = {name: best(np.where(exclude, -np.inf, of(query)), limit) for name, of in SIMILAR.items()}
-    return merge(lists, len(query.items), limit=limit)
+    return merge(lists, limit=limit)
 
 
 def _row(matrix: sp.csr_array, item: int) -> Floats:

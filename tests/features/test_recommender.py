@@ -12,6 +12,7 @@ from recsys.retrieval import Channels
 from recsys.retrieval.from_history import FromHistory
 from recsys.retrieval.interest import INTEREST_WEIGHT
 from recsys.retrieval.popular import popular
+from recsys.soft_maximum import SoftMaximum
 from recsys.state import ItemState, UserState
 from recsys.text_neighbours import TextNeighbours
 from tests.features.log import FEATURES
@@ -169,3 +170,66 @@ def test_where_there_was_nothing_to_rank_from_items_go_by_text_and_popularity(si
     np.testing.assert_allclose(contributions.sum(axis=1), found, rtol=1e-12)
     np.testing.assert_allclose(contributions[:, names.index("item_users_28d")], np.log([4, 1, 8]), rtol=1e-12)
     assert not contributions[:, -1].any()
+
+
+class ManyItems(FixedInterest):
+    """A scorer of 3,000 items, by the cosine to a user's latest item; keeps how many it was asked for."""
+
+    def __init__(self):
+        random = np.random.default_rng(0)
+        places = np.repeat(random.normal(size=(300, 16)), 10, axis=0) + 0.5 * random.normal(size=(3000, 16))
+        self.vectors = (places / np.linalg.norm(places, axis=1, keepdims=True)).astype(np.float32)
+        self.most = 0
+
+    def score(self, user, now, candidates=None, query=None):
+        rows = self.vectors if candidates is None else self.vectors[candidates]
+        self.most = max(self.most, len(rows))
+        interest = (rows @ self.vectors[user.history[0]] + 1) / 2 if len(user.history) else np.zeros(len(rows))
+        return np.repeat(interest[:, None], len(SIGNALS), axis=1).astype(np.float32)
+
+    def soft_maximum(self, user, now, query=None):
+        last = self.vectors[user.history[:1]]
+        one = np.ones(1, dtype=np.float32)
+        directions = np.vstack([last, 0 * last])
+        return SoftMaximum(directions, np.ones((1, 1), np.float32), 12.0, one, 0 * one) if len(last) else None
+
+
+@pytest.fixture(scope="module")
+def many() -> tuple[Recommender, Recommender]:
+    """The same 3,000 items without an index and with one."""
+    random = np.random.default_rng(1)
+    users = np.floor(random.exponential(size=3000) * 3)
+    columns = [users if name == "users_28d" else np.full(3000, np.nan) for name in FEATURES.item_columns]
+    state = ItemState(NOW, FEATURES.item_columns, np.column_stack(columns), no_neighbours(3000))
+    exact, indexed = (TextSide.of(ManyItems(), state, exact_up_to=most) for most in (3000, 2999))
+    assert exact.nearest is None
+    indexed.nearest._looked_at = 600
+    return Recommender(FEATURES, state, exact, 40), Recommender(FEATURES, state, indexed, 40)
+
+
+def test_above_a_number_of_items_an_index_finds_nearly_the_same_candidates_and_few_are_scored(many):
+    exact, indexed = many
+    shares = []
+    for item in range(0, 3000, 150):
+        user = replace(USER, history=np.array([item, 1]))
+        expected, found = (one.prepare(user, one.seen(user), one.signals(user)) for one in many)
+        assert not np.isin(user.history, found.candidates.positions).any()
+        assert len(found.candidates) == 40
+        shares.append(np.isin(expected.candidates.positions, found.candidates.positions).mean())
+        # Of what both found text says the same; some other features are ranks among the candidates.
+        _, here, there = np.intersect1d(found.candidates.positions, expected.candidates.positions, return_indices=True)
+        by_text = slice(len(FEATURES.behaviour), None)
+        np.testing.assert_allclose(found.matrix[here, by_text], expected.matrix[there, by_text], atol=1e-4)
+    assert np.mean(shares) >= 0.95
+    assert exact.text.scorer.most == 3000
+    assert indexed.text.scorer.most < 800
+
+
+def test_of_a_user_without_a_history_the_index_is_not_asked(many):
+    nobody = replace(
+        USER,
+        **{name: getattr(USER, name)[:0] for name in ("history", "occasions", "first_at", "last_at", "types", "spent")},
+    )
+    expected, found = (one.prepare(nobody, one.nothing(), one.signals(nobody)) for one in many)
+    assert found.candidates.positions.tolist() == expected.candidates.positions.tolist()
+    np.testing.assert_array_equal(found.matrix, expected.matrix)

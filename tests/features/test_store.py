@@ -12,6 +12,7 @@ from features.assembler import assemble
 from features.cooccurrence import cooccurrence
 from features.regression import regression
 from features.store import BehaviourStore
+from features.successors import successors
 from recsys.errors import FeatureStoreError
 from recsys.exposure import Exposure
 from recsys.state import Affinity, ItemState, Neighbours, Recent, UserState
@@ -136,7 +137,7 @@ def test_the_join_takes_the_snapshot_of_the_moment(store, as_of):
     np.testing.assert_array_equal(found.behaviour[known], expected.select(FEATURES.item_columns).to_numpy())
     assert np.isnan(np.delete(found.behaviour, known, axis=0)).all()
     assert found.now == as_of.timestamp()
-    expected = Neighbours(*(of(INTERACTIONS, CATALOGUE, as_of) for of in (cooccurrence, regression)))
+    expected = Neighbours(*(of(INTERACTIONS, CATALOGUE, as_of) for of in (cooccurrence, regression, successors)))
     assert dense(found.neighbours) == dense(expected)
 
 
@@ -214,7 +215,7 @@ def test_neighbours_follow_their_items_when_the_catalogue_changes(store):
 def test_items_that_go_with_no_other_have_no_neighbours(tmp_path, rows):
     store = filled(tmp_path, MIDDLE, interactions=log(*rows))
     for items in (store.items_at(CATALOGUE, MIDDLE), store.online_items(CATALOGUE)):
-        assert [matrix.shape for matrix in items.neighbours] == [(len(CATALOGUE), len(CATALOGUE))] * 2
+        assert [matrix.shape for matrix in items.neighbours] == [(len(CATALOGUE), len(CATALOGUE))] * 3
         assert [matrix.nnz for matrix in items.neighbours] == [0, 0]
         assert np.isnan(items.behaviour[1:]).all()
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from features.cooccurrence import cooccurrence
 from features.fields import HISTORY_FIELDS
 from features.regression import regression
+from features.successors import successors
 from tests.features import whole_log
 from tests.features.log import FEATURES, MICROSECOND, catalogue_of, day, log, seconds
 from tests.features.whole_log import user_history
@@ -224,7 +225,7 @@ def test_nothing_at_or_after_the_moment_touches_a_feature(everything):
     known = log(*(row for row in everything if row[2] < AS_OF))
     for aggregate, _, _ in VIEWS:
         assert aggregate(log(*everything), AS_OF).equals(aggregate(known, AS_OF))
-    for of in (cooccurrence, regression):
+    for of in (cooccurrence, regression, successors):
         found, expected = (of(part, catalogue_of("abc"), AS_OF) for part in (log(*everything), known))
         for part in ("data", "indices", "indptr"):
             assert getattr(found, part).tolist() == getattr(expected, part).tolist()

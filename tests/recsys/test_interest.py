@@ -4,11 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
 from recsys import interest
 from recsys.bundle_files import GATHER_FILE, SCORER_FILE
+from recsys.errors import BundleError
 from recsys.interest import (
     SIGNALS,
     DeviceRows,
@@ -308,3 +310,30 @@ def test_a_build_without_cuda_does_not_look_for_a_gpu(machine, monkeypatch):
 def test_this_machine_without_a_gpu_runs_on_the_cpu(scorer_file):
     assert execution_providers() == ["CPUExecutionProvider"]
     assert onnx_session(scorer_file).get_providers() == ["CPUExecutionProvider"]
+
+
+@pytest.mark.parametrize("query", [None, QUERY], ids=["no query", "a query"])
+@pytest.mark.parametrize("user", [USER, NOBODY, user_of([3, 4], types=["never heard of", "cart"])])
+def test_the_soft_maximum_is_the_interest_that_the_file_says_as_a_cosine(scorer, user, query):
+    interest = scorer.soft_maximum(user, NOW, query)
+    if len(user.history) == 0 and query is None:
+        assert interest is None
+        return
+    said = 2 * scorer.score(user, NOW, None, query)[:, SIGNALS.index("text_interest")] - 1
+    assert interest.of_vectors(VECTORS) == pytest.approx(said, abs=1e-5)
+    # In other coordinates the same.
+    turn = np.linalg.qr(np.random.default_rng(1).normal(size=(DIMENSION, DIMENSION)))[0].astype(np.float32)
+    assert interest.turned(turn).of_vectors(VECTORS @ turn) == pytest.approx(said, abs=1e-5)
+
+
+def test_a_scorer_that_keeps_no_parameters_of_its_tower_serves_without_an_index(scorer_file, tmp_path):
+    model = onnx.load(scorer_file)
+    kept = [one for one in model.metadata_props if one.key != "tower"]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    old = tmp_path / SCORER_FILE
+    onnx.save(model, old)
+    scorer = InterestScorer(old, VECTORS, history_items=40)
+    assert scorer.score(USER, NOW).any()
+    with pytest.raises(BundleError, match="keeps no parameters of the user tower; train again"):
+        scorer.soft_maximum(USER, NOW)

@@ -15,12 +15,21 @@ import polars as pl
 from features.featureset import FeatureSet
 from features.recent import Row
 from recsys.bundle import Manifest, open_bundle, promote, publish
-from recsys.bundle_files import CATALOGUE_FILE, ENCODER_FILE, RANKER_FILE, SCORER_FILE, TOKENIZER_FILE, VECTORS_FILE
+from recsys.bundle_files import (
+    CATALOGUE_FILE,
+    ENCODER_FILE,
+    NEAREST_FILE,
+    RANKER_FILE,
+    SCORER_FILE,
+    TOKENIZER_FILE,
+    VECTORS_FILE,
+)
 from recsys.catalogue import Catalogue
 from recsys.encoder import ItemEncoder
 from recsys.exposure import Exposure
 from recsys.interest import signal_names
 from recsys.retrieval import DEFAULT_CHANNELS, Channels
+from recsys.retrieval.nearest import NearestItems
 from recsys.state import POPULARITY, ItemState
 from recsys.text_neighbours import TextNeighbours
 from serving.engine import BundleEngine
@@ -82,10 +91,10 @@ class MadeStore:
 
 
 def publish_made_bundle(
-    bundles: Path, scorer: Path, titles: dict[str, str] = TITLES, *, channels: Sequence[str] = ()
+    bundles: Path, scorer: Path, titles: dict[str, str] = TITLES, *, channels: Sequence[str] = (), indexed: bool = False
 ) -> Path:
     """Publish and promote it; `scorer` is a scorer.onnx for vectors of len(WORDS), `channels` are those of the
-    manifest. Returns its folder."""
+    manifest; `indexed`: as if the catalogue were large. Returns its folder."""
     manifest = Manifest(
         bundle_id="made",
         created_at=datetime.now(UTC),
@@ -107,6 +116,8 @@ def publish_made_bundle(
         vectors = encoder.encode(catalogue.table["title"].to_list())
         np.save(folder / VECTORS_FILE, vectors)
         TextNeighbours.of(vectors).save(folder)
+        if indexed:
+            NearestItems.of(vectors).save(folder / NEAREST_FILE)
         _ranker().save_model(folder / RANKER_FILE)
 
     folder = publish(bundles, manifest, build)
@@ -115,10 +126,15 @@ def publish_made_bundle(
 
 
 def made_engine(
-    folder: Path, scorer: Path, store: Snapshot | None = None, *, channels: Channels = DEFAULT_CHANNELS
+    folder: Path,
+    scorer: Path,
+    store: Snapshot | None = None,
+    *,
+    channels: Channels = DEFAULT_CHANNELS,
+    indexed: bool = False,
 ) -> BundleEngine:
     """Over the made store or another one; it reads the event log events.db of the folder."""
-    bundle = open_bundle(publish_made_bundle(folder / "bundles", scorer))
+    bundle = open_bundle(publish_made_bundle(folder / "bundles", scorer, indexed=indexed))
     return BundleEngine(
         bundle,
         store or MadeStore(),

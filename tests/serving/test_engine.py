@@ -16,9 +16,9 @@ from tests.recsys.project import ITEMS, project
 from tests.serving.made_bundle import MadeStore, made_engine, publish_made_bundle
 
 
-@pytest.fixture
-def engine(tmp_path: Path, made_scorer: Path) -> BundleEngine:
-    return made_engine(tmp_path, made_scorer)
+@pytest.fixture(params=[False, True], ids=["all items compared", "by an index"])
+def engine(tmp_path: Path, made_scorer: Path, request: pytest.FixtureRequest) -> BundleEngine:
+    return made_engine(tmp_path, made_scorer, indexed=request.param)
 
 
 CONFIG = """

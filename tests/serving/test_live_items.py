@@ -23,7 +23,7 @@ def items(monkeypatch: pytest.MonkeyPatch) -> LiveItems:
     """Items a and b: known are 1 and 2 users, vectors (1, 0) and (0, 1), and b is a neighbour of a."""
     monkeypatch.setattr(live_items, "MIN_ROOM", 2)
     catalogue = Catalogue.load(pl.DataFrame({"item_id": ["a", "b"], "title": ["A", None]}))
-    neighbours = Neighbours(*(sp.csr_array(np.array([[0, value], [0, 0]], dtype=np.float32)) for value in (3, 4)))
+    neighbours = Neighbours(*(sp.csr_array(np.array([[0, value], [0, 0]], dtype=np.float32)) for value in (3, 4, 5)))
     state = ItemState(5.0, ("users_28d", "users_7d"), np.array([[1.0, 0.0], [2.0, 1.0]]), neighbours)
     vectors = np.eye(2, dtype=np.float32)
     return LiveItems(catalogue, state, vectors, Topics.of(TextNeighbours.of(vectors), state))
@@ -44,7 +44,7 @@ def test_an_added_item_stands_behind_the_others_and_nothing_is_known_of_it(items
     assert items.vectors == pytest.approx(np.array([[1, 0], [0, 1], [0.6, 0.8]]))
     assert items.state.popularity.tolist() == [1, 2, 0]
     assert np.isnan(items.state.behaviour[2]).all()
-    for matrix, strength in zip(items.state.neighbours, (3, 4), strict=True):
+    for matrix, strength in zip(items.state.neighbours, (3, 4, 5), strict=True):
         assert matrix.toarray().tolist() == [[0, strength, 0], [0, 0, 0], [0, 0, 0]]
     assert items.state.now == 5
 
@@ -95,8 +95,8 @@ def test_many_items_are_kept_apart_however_often_the_room_is_doubled(items):
     assert items.vectors[2:] == pytest.approx(np.stack([np.cos(angles), np.sin(angles)], axis=1))
     assert items.gone.tolist() == [False, False] + [nth % 7 == 0 for nth in range(100)]
     state = items.state
-    assert [matrix.shape for matrix in state.neighbours] == [(102, 102)] * 2
-    assert [matrix[[0, 50]].sum() for matrix in state.neighbours] == [3, 4]
+    assert [matrix.shape for matrix in state.neighbours] == [(102, 102)] * 3
+    assert [matrix[[0, 50]].sum() for matrix in state.neighbours] == [3, 4, 5]
     assert np.isnan(state.behaviour[2:]).all()
 
 
@@ -114,8 +114,8 @@ def test_the_arrays_are_copied_seldom(items, monkeypatch):
     monkeypatch.setattr(live_items, "_grown", lambda *of: copies.append(of) or grown(*of))
     for nth in range(1000):
         items.put(f"new-{nth}", "", vector(0, 0))
-    # Room for 2, 4, 8, … 1024 items: nine growths of ten arrays.
-    assert len(copies) == 9 * 10
+    # Room for 2, 4, 8, … 1024 items: nine growths of eleven arrays.
+    assert len(copies) == 9 * 11
 
 
 def test_an_item_is_of_the_category_that_it_was_put_with():

@@ -1,7 +1,9 @@
+import copy
 import shutil
 from importlib.metadata import version
 
 import lightgbm as lgb
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -11,6 +13,7 @@ from polars.testing import assert_frame_equal
 from recsys.bundle import champion, list_bundles, open_bundle
 from recsys.bundle_files import (
     CATALOGUE_FILE,
+    NEAREST_FILE,
     RANKER_FILE,
     RANKER_FILES,
     RANKER_ONNX_FILE,
@@ -20,10 +23,12 @@ from recsys.bundle_files import (
     VECTORS_FILE,
 )
 from recsys.retrieval import CHANNELS
+from recsys.retrieval.nearest import NearestItems
 from recsys.trees import OnnxTrees
 from recsys.workspace import Workspace
 from tests.training.conftest import Evaluated
-from tests.training.project import write_config
+from tests.training.project import user_of, write_config
+from training import publishing
 from training.pipeline import Pipeline
 from training.publishing import bundle_id, publish_models
 
@@ -47,6 +52,22 @@ def test_the_champion_is_a_whole_bundle_of_everything_that_serves(published):
         if name in SMALLER_ENCODER_FILES and figures["kept"]
     }
     assert set(bundle.manifest.files) == {CATALOGUE_FILE, *RANKER_FILES, *TEXT_FILES, *kept}
+
+
+def test_a_large_catalogue_has_an_index_in_its_bundle(published, tmp_path):
+    config = msgspec.structs.replace(
+        published.pipeline.config,
+        retrieval=msgspec.structs.replace(published.pipeline.config.retrieval, exact_up_to_items=59),
+    )
+    pipeline = copy.copy(published.pipeline)
+    pipeline.config = config
+    publishing._fill(pipeline, tmp_path)
+    index = NearestItems.load(tmp_path / NEAREST_FILE)
+    interest = pipeline.text.scorer(pipeline.cut).soft_maximum(user_of({}), 0.0, np.load(tmp_path / VECTORS_FILE)[7])
+    assert 7 in index.near(interest, limit=5, exclude=np.zeros(60, dtype=np.bool_))
+    window = pipeline.window(pipeline.cut, None)
+    recommender = pipeline.recommender(window.items, pipeline.text.scorer(pipeline.cut))
+    assert recommender.text.nearest is not None
 
 
 def test_the_bundle_holds_the_models_of_the_pipeline(published):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -21,6 +23,28 @@ def test_an_item_that_the_user_chose_thrice():
     assert found["gap_fit"] == pytest.approx(1.55)  # 31 / 20
     assert found["user_gap_fit"] == pytest.approx(31 / 22)  # 88 days with 4 gaps
     assert values_of(found, *STRENGTHS) == [0.125] * 3  # with cup; an item is not its own neighbour
+
+
+def test_occasions_fade_with_their_age_as_if_they_lay_evenly_between_the_first_and_the_last():
+    # Tea on days 29, 49 and 69 of 100.
+    found = row_of(TEA)
+    for days in (30, 90, 180):
+        expected = sum(0.5 ** (age / days) for age in (31, 51, 71))
+        assert found[f"times_chosen_decayed_{days}d"] == pytest.approx(expected)
+        assert row_of(CUP)[f"times_chosen_decayed_{days}d"] == pytest.approx(0.5 ** (8 / days))
+        assert row_of(JAM)[f"times_chosen_decayed_{days}d"] == 0
+
+
+def test_occasions_at_one_moment_fade_together():
+    twice = {"occasions": np.array([1.0, 2.0]), "first_at": USER.last_at, "last_at": USER.last_at}
+    user = replace(USER, **twice)
+    assert row_of(TEA, user=user)["times_chosen_decayed_30d"] == pytest.approx(2 * 0.5 ** (31 / 30))
+
+
+def test_an_item_was_chosen_so_many_occasions_ago():
+    assert row_of(CUP)["occasions_since"] == 0
+    assert row_of(TEA)["occasions_since"] == 1
+    assert np.isnan(row_of(JAM)["occasions_since"])
 
 
 def test_an_item_chosen_once_has_no_gap_of_its_own():
@@ -49,15 +73,24 @@ def test_the_regression_sums_over_the_history_what_is_left_of_the_interest_in_it
     assert row_of(TEA)["regression_score"] == pytest.approx(4 * cup)
 
 
+def test_what_is_chosen_next_is_summed_likewise_and_an_item_may_foretell_itself():
+    cup, tea = 0.5 ** (8 / 180), 0.5 ** (31 / 180)
+    assert row_of(JAM)["successor_score"] == pytest.approx(3 * tea - cup)
+    assert row_of(TEA)["successor_score"] == pytest.approx(5 * tea)
+
+
 def test_an_item_that_nobody_chose_fits_nobody_and_has_no_neighbours():
     found = row_of(NEW)
     assert np.isnan(values_of(found, "value_fit", "value_z")).all()
-    assert values_of(found, *STRENGTHS, "regression_score") == [0] * 4
+    assert values_of(found, *STRENGTHS, "regression_score", "successor_score") == [0] * 5
 
 
 def test_a_user_never_seen_chose_nothing():
     found = row_of(TEA, user=NOBODY)
-    assert values_of(found, "times_chosen", "in_last_occasion", *STRENGTHS, "regression_score") == [0] * 6
+    assert (
+        values_of(found, "times_chosen", "in_last_occasion", *STRENGTHS, "regression_score", "successor_score")
+        == [0] * 7
+    )
     assert np.isnan(values_of(found, "share_of_occasions", "value_fit", "days_since_chosen", "user_gap_fit")).all()
 
 

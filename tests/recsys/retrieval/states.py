@@ -20,6 +20,7 @@ def items(
     age_days: Sequence[float] | None = None,
     neighbours: Sequence | None = None,
     regression: Sequence | None = None,
+    successors: Sequence | None = None,
     new_users: Sequence[tuple[float, float]] | None = None,
     categories: Sequence[int] | None = None,
 ) -> ItemState:
@@ -33,7 +34,9 @@ def items(
     new = np.full((n, 2), UNKNOWN) if new_users is None else np.array(new_users, dtype=np.float64)
     behaviour = np.column_stack([np.array(popularity, dtype=np.float64), NOW - age * A_DAY, new])
     columns = ("users_28d", "first_at", "new_users_7d", "new_users_28d")
-    matrices = [np.zeros((n, n)) if given is None else np.array(given) for given in (neighbours, regression)]
+    matrices = [
+        np.zeros((n, n)) if given is None else np.array(given) for given in (neighbours, regression, successors)
+    ]
     of_items = Neighbours(*(sp.csr_array(matrix.astype(np.float32)) for matrix in matrices))
     of_categories = None if categories is None else np.array(categories, dtype=np.int64)
     return ItemState(NOW, columns, behaviour, of_items, of_categories)

@@ -11,6 +11,7 @@ from recsys.retrieval.interest import INTEREST_WEIGHT, interest, interest_popula
 from recsys.retrieval.popular import popular
 from recsys.retrieval.regression import regression
 from recsys.retrieval.repeat import repeat
+from recsys.retrieval.successors import successors
 from tests.recsys.retrieval.states import UNKNOWN, items, query, user
 
 NEVER = -np.inf
@@ -20,6 +21,7 @@ def test_each_channel_stands_under_its_name_in_the_order_in_which_equal_ranks_ar
     assert [(name, channel) for name, channel in CHANNELS.items()] == [
         ("repeat", repeat),
         ("interest_popular", interest_popular),
+        ("successors", successors),
         ("regression", regression),
         ("cooccurrence", cooccurrence),
         ("interest", interest),
@@ -36,7 +38,7 @@ def test_a_project_that_says_nothing_uses_the_channels_that_need_no_budget():
 
 def test_a_budget_switches_a_channel_on_and_nought_switches_it_off():
     found = Channels.of(Retrieval(budgets={"popular": 0, "trending": 20, "popular_in_category": 0, "fresh": 50}))
-    assert found.names == ("repeat", "interest_popular", "regression", "cooccurrence", "interest", "fresh", "trending")
+    assert found.names == (*(name for name in CHANNELS if name != "popular"), "trending")
     assert [found.most(name, 40) for name in ("repeat", "fresh", "trending")] == [40, 40, 20]
 
 
@@ -135,3 +137,10 @@ def test_the_regression_brings_what_the_history_speaks_for():
     assert regression(query(user([0, 1]), shop)) == pytest.approx([4 * second, 2 * first, 3 * second - first, NEVER])
     assert regression(query(user([0]), shop)).tolist() == [NEVER, 2 * first, NEVER, NEVER]
     assert regression(query(user(), shop)).tolist() == [NEVER] * 4
+
+
+def test_what_follows_the_history_is_brought_and_an_item_may_follow_itself():
+    shop = items([1] * 4, successors=[[5, 0, -2, 0], [0, 6, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    first, second = 0.5 ** (1 / HALF_LIFE_DAYS), 0.5 ** (2 / HALF_LIFE_DAYS)
+    assert successors(query(user([0, 1]), shop)) == pytest.approx([5 * first, 6 * second, NEVER, NEVER])
+    assert successors(query(user(), shop)).tolist() == [NEVER] * 4

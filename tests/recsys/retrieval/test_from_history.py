@@ -9,6 +9,7 @@ SHOP = items(
     [1] * 4,
     neighbours=[[0, 0.5, 0, 0], [0.25, 0, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]],
     regression=[[0, 2, -1, 0], [4, 0, 3, 0], [0, 0, 0, 0], [0, 0, 0, 0]],
+    successors=[[5, 0, -2, 0], [0, 6, 7, 0], [0, 0, 0, 0], [0, 0, 0, 0]],
 )
 
 
@@ -18,6 +19,8 @@ def test_the_regression_sums_what_is_left_of_the_interest_in_the_history():
     found = FromHistory(user([0, 1]), SHOP).regression
     assert found == pytest.approx([4 * second, 2 * first, 3 * second - first, 0])
     assert FromHistory(user(), SHOP).regression.tolist() == [0] * 4
+    following = FromHistory(user([0, 1]), SHOP).successors
+    assert following == pytest.approx([5 * first, 6 * second, 7 * second - 2 * first, 0])
 
 
 def test_the_neighbours_are_those_of_the_history_in_its_order():

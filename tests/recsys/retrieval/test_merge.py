@@ -148,7 +148,10 @@ def test_the_channels_of_every_project_are_merged_as_before_they_had_budgets():
     # What the version before gave.
     positions = {8: [25, 17, 7, 16, 2, 1, 8, 3], 20: [25, 17, 7, 0, 3, 14, 1, 4, 16, 2, 21, 8, 29, 12, 9, 6, 22, 19]}
     positions[20] += [28, 24]
-    brought = {8: ["1011011", "0011011", "0100111", "0110100"], 20: ["1111011", "0111111", "0101111", "0110111"]}
+    brought = {
+        8: ["10011011", "00011011", "01000111", "01010100"],
+        20: ["11011011", "01011111", "01001111", "01010111"],
+    }
     for limit in (8, 20):
         found = retrieve(random_request(), limit=limit)
         assert found.positions.tolist() == positions[limit]
@@ -170,8 +173,7 @@ def test_a_score_that_is_no_number_is_no_score():
     assert best(np.array([np.nan, 1.0, np.nan, 2.0]), 3).tolist() == [3, 1]
 
 
-def test_items_that_are_added_stand_behind_the_others_and_nobody_brought_them(channels):
-    channels(one=[5, 0], other=[0])
-    found = retrieve(REQUEST, limit=8).with_items(np.array([0, 7]))
+def test_items_that_are_added_stand_behind_the_others_and_nobody_brought_them():
+    found = retrieve(REQUEST, limit=8, channels=from_lists(one=[5, 0], other=[0])).with_items(np.array([0, 7]))
     assert found.positions.tolist() == [0, 5, 7]
     assert [found.provenance(at) for at in range(3)] == [("one", "other"), ("one",), ()]
