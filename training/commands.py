@@ -115,8 +115,8 @@ def evaluate(
     cut = _parsed(test_start) if test_start else workspace.config.split.test_start
     if cut is None:
         raise ConfigError(f"{config_path}: split.test_start is not set; set it, or give --test-start ISO-DATE")
-    if bool(replay) + bool(against) + off_policy > 1:
-        raise click.UsageError("--against, --replay and --off-policy each measure something else; give one at a time")
+    if sum([against is not None, replay is not None, off_policy]) > 1:
+        raise click.UsageError("--against, --replay and --off-policy are reports of three kinds; ask for one of them")
     if replay:
         _replay(workspace, cut, json_path or workspace.root / "replay.json")
         return
