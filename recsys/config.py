@@ -309,27 +309,20 @@ class Diversity(Stage, frozen=True, kw_only=True):
 
 
 class Exploration(Stage, frozen=True, kw_only=True):
-    """Some positions go to items that are not known to be the best, and how probable that was is logged with what was
-    shown (`propensities`), so that other rankings can be judged by the log."""
+    """Some lists are shown in another order than the usual one, and how probable the position of each item was is
+    logged with what was shown (`propensities`), so that other rankings can be judged by the log."""
 
     method: Literal["epsilon", "thompson"]
-    """epsilon: any of the pool alike; thompson: as probable as it is the best, by what is not known of it, which is
-    more the less it was shown in the last 28 days."""
+    """epsilon: every order alike; thompson: the more probably an item stands elsewhere, the less is known of its
+    relevance, which is the less it was shown in the last 28 days."""
     share: Share = 0.1
-    """How probable it is that a position is explored."""
+    """How probable it is that a list is explored."""
+    positions: Positive = 10
+    """The first positions, as they are without exploration, are those whose items change positions, but for pins. More
+    than an answer shows bring others into it, and fewer keep those behind them where they are."""
     uncertainty: PositiveFloat = 0.1
     """With thompson: how far off the relevance, from 0 to 1, of an item may be that was never shown: a standard
     deviation."""
-    pool: Positive = 20
-    """How many of the best items that are left may take an explored position."""
-    first_position: Positive = 1
-    """The first one that is explored."""
-    last_position: Positive = 10
-    """The last one that is."""
-
-    def __post_init__(self) -> None:
-        if self.first_position > self.last_position:
-            raise ValueError(f"first_position is {self.first_position}, behind last_position {self.last_position}")
 
 
 class Surface(Stage, frozen=True, kw_only=True):

@@ -4,8 +4,8 @@ items         item_id, title, and optionally description, category, brand, price
               column is an attribute. An item may have several rows that differ in updated_at: versions of its text.
 interactions  user_id, item_id, event_type, timestamp, optionally event_id, request_id, value, query (the text
               that the user had typed)
-impressions   request_id, user_id, timestamp, items (in the order shown), optionally propensities (how probable each
-              was at its place, given those above it), surface, bundle, query
+impressions   request_id, user_id, timestamp, items (in the order shown), optionally propensities (how probable it
+              was that each stands at its place, whatever the others do), surface, bundle, query
 users         user_id and attributes
 
 Timestamps are UTC with microseconds; a timestamp without a zone is read as UTC. Ids are opaque strings.
@@ -26,7 +26,8 @@ QUERY: Final = "query"
 ITEMS: Final = "items"
 """Of an impression, in the order shown."""
 PROPENSITIES: Final = "propensities"
-"""Of an impression, how probable it was that each item was shown at its place, given those above it."""
+"""Of an impression, for each item how probable it was that it stands at its place, given the request and nothing else:
+the sum over all lists that have it there. In (0, 1]; over all items that could stand at a place it sums to 1."""
 
 SURFACE: Final = "surface"
 """Of an impression: where it was shown."""

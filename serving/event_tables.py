@@ -2,7 +2,7 @@
 
 interactions  one row an event, in the order of arrival; an event_id occurs once
 impressions   one row an answer; items is a JSON array in the order shown, and propensities one of the probability with
-              which each was shown at its place, given those above it; NULL when no place was given by chance
+              which each stood at its place, whatever the others did; NULL when no place was given by chance
 features      of some answers, by request_id, the features of all their candidates (serving.feature_table)
 items         one row a version of an item (serving.item_table)
 

@@ -1,6 +1,7 @@
 """The rules of one surface over the items of an engine: what may be shown to a user, and in which places.
 
-    filter, exclude, exclude_bought → scores → boosts → pins → place by place: max_per_category, diversity, exploration
+    filter, exclude, exclude_bought → scores → boosts → pins → place by place: max_per_category, diversity
+    → exploration
 
 What may not be shown is taken out before anything is retrieved or scored.
 """
@@ -54,7 +55,7 @@ class Shown:
 
     @property
     def propensities(self) -> list[float] | None:
-        """Of each of them to be at its place, given those above it; None when no place was given by chance."""
+        """Of each of them to be at its place, whatever the others do; None when no place was given by chance."""
         return None if self.arrangement.propensities is None else self.arrangement.propensities.tolist()
 
     def rules_of(self, row: int) -> tuple[str, ...]:

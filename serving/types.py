@@ -93,7 +93,7 @@ class RankedList(Struct, frozen=True):
     filtered: list[Filtered] = []
     """Candidates of the request that the rules of the surface took out; they are not among the items."""
     propensities: list[float] | None = None
-    """Of each item to be at its place, given those above it; None when no place was given by chance."""
+    """Of each item to be at its place, whatever the others do; None when no place was given by chance."""
 
 
 class RankRequest(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -217,4 +217,4 @@ class Impression(Struct, kw_only=True):
     bundle: str
     query: str | None = None
     propensities: list[float] | None = None
-    """Of each item to be at its place, given those above it; None when no place was given by chance."""
+    """Of each item to be at its place, whatever the others do; None when no place was given by chance."""

@@ -22,13 +22,12 @@ from features.recommender import Recommender
 from recsys.errors import DataError
 from recsys.off_policy import POSITION, PROPENSITY, REWARD
 from recsys.progress import progress
-from recsys.schema import EVENT_TYPE, ITEM_ID, ITEMS, QUERY, REQUEST_ID, TIMESTAMP, USER_ID
+from recsys.schema import EVENT_TYPE, ITEM_ID, ITEMS, PROPENSITIES, QUERY, REQUEST_ID, TIMESTAMP, USER_ID
 from recsys.state import Floats, Positions, UserState
 from training.pipeline import Pipeline
 from training.reranked import SCORE, estimate_reranked
 
 OFF_POLICY_FILE: Final = "off_policy.json"
-PROPENSITIES: Final = "propensities"
 MOST_IMPRESSIONS: Final = 10_000
 """Drawn at random where there are more: scoring takes some milliseconds each."""
 
@@ -164,3 +163,8 @@ def print_off_policy(report: Mapping[str, Any]) -> None:
             f"{label}: {told['requests']:,} impressions, worth {told['effective_sample_size']:,.0f} in our order; "
             f"largest weight {told['largest_weight']:.1f}; {told['support']['value']:.0%} of our choices supported"
         )
+        if told["support"]["low"] > 1:
+            console.print(
+                f"{label}: more than all of our choices supported cannot be: these are not the propensities of lists "
+                "of just these items. Do more positions explore than are shown? See Exploration in docs/rules.md"
+            )

@@ -3,6 +3,6 @@
 expression   conditions over the columns of the items
 relevance    scores of any scale as numbers from 0 to 1, and boosts
 diversity    what an item is worth beside those above it
-exploration  who takes a place by chance, and how probable that was
-arrange      the places, from the first to the last: pins, caps, diversity and exploration
+exploration  who changes places by chance, and how probable that was
+arrange      the places, from the first to the last: pins, caps and diversity, then exploration
 """

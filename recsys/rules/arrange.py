@@ -1,23 +1,23 @@
-"""The places of a list, filled from the first to the last.
+"""The places of a list, filled from the first to the last, and then explored.
 
-A pin has its place. Any other goes to one of the items that are left and whose category is not full: to the one worth
-most beside those above it, or, where it is explored, to one that is drawn. So what is drawn never breaks a rule, and
-the probability of each choice is known exactly. Places behind those that diversity and exploration look at go by
-relevance.
+A pin has its place. Any other goes to the one that is worth most beside those above it, of the items that are left and
+whose category is not full. Places behind those that diversity looks at go by relevance. Exploration then lets the items
+of the first places change places, but for pins: as all of them stand in one list that meets the maximum of every
+category, whatever part of them is shown meets it too.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from recsys.config import Diversity, Exploration
 from recsys.interest import Vectors
-from recsys.rules.diversity import Relevance, Worth, worth_of
-from recsys.rules.exploration import Draw, best_of, deviations, draw
-from recsys.rules.listing import FREE, Listing
-from recsys.state import Floats, Positions
+from recsys.rules.diversity import worth_of
+from recsys.rules.exploration import deviations, draw
+from recsys.rules.listing import FREE, NO_CATEGORY, Listing
+from recsys.state import Floats, Mask, Positions
 
 PINNED: Final = "pinned"
 DIVERSITY: Final = "diversity"
@@ -52,7 +52,7 @@ class Arrangement:
     """A list.
 
     rows          int64 (m,), of the candidates, in the order shown
-    propensities  float64 (m,), of each row to be at its place, given those above it; None when nothing is explored
+    propensities  float64 (m,), of each row to be at its place, whatever the others do; None when nothing is explored
     why           row → what put it there, if that was not relevance alone
     full          int64, rows without a place whose category has its maximum
     """
@@ -79,96 +79,89 @@ def arrange(
     random  draws where places are explored; None when there is no exploration
     """
     order = np.argsort(-candidates.relevance, kind="stable")
-    listing = Listing(candidates.categories[order], limit, max_per_category)
+    ordered = candidates.of(order)
+    places = limit if exploration is None else max(limit, exploration.positions)
+    listing = Listing(ordered.categories, places, max_per_category)
     why: dict[int, str] = {}
     at_row = np.argsort(order)
     for row, pinned in sorted(pins.items(), key=lambda pin: pin[1]):
         place = listing.first_free(pinned)
-        if place is not None:
+        if place is not None and place < limit:
             listing.put(int(at_row[row]), place)
-            why[row] = PINNED
-    propensities = np.ones(limit)
-    if diversity is not None or exploration is not None:
-        choices = _Choices(candidates.of(order), listing, diversity, exploration, random)
-        for place in range(min(choices.places, limit)):
-            chosen = choices.next(place)
-            if chosen is not None:
-                propensities[place] = chosen.propensity
-                if chosen.why is not None:
-                    why[int(order[chosen.row])] = chosen.why
+            why[int(at_row[row])] = PINNED
+    if diversity is not None:
+        why |= dict.fromkeys(_diversify(ordered, listing, diversity), DIVERSITY)
     listing.fill()
-    is_taken = listing.rows != FREE
-    rows = order[listing.rows[is_taken]]
-    known = None if exploration is None else propensities[is_taken]
-    return Arrangement(rows, known, why, order[listing.kept_out()])
+    propensities = None
+    if exploration is not None:
+        assert random is not None
+        is_pinned = np.isin(listing.rows, [row for row, reason in why.items() if reason == PINNED])
+        moved, propensities = _explore(ordered, listing, is_pinned, limit, exploration, random)
+        why |= dict.fromkeys(moved, EXPLORED)
+    rows = listing.rows[:limit]
+    is_taken = rows != FREE
+    return Arrangement(
+        order[rows[is_taken]],
+        None if propensities is None else propensities[is_taken],
+        {int(order[row]): why[row] for row in rows.tolist() if row in why},
+        order[_kept_out(ordered.categories, rows[is_taken], max_per_category)],
+    )
 
 
-@dataclass(frozen=True)
-class _Choice:
-    row: int
-    propensity: float = 1.0
-    why: str | None = None
+def _diversify(candidates: Candidates, listing: Listing, diversity: Diversity) -> list[int]:
+    """Fill the first places; returns the rows that took one from a row of more relevance."""
+    places = min(diversity.positions, len(listing.rows))
+    worth = worth_of(diversity.method, candidates.relevance, candidates.vectors, weight=diversity.weight, places=places)
+    found: list[int] = []
+    for place in range(places):
+        row = int(listing.rows[place])
+        if row == FREE:
+            if not listing.left.any():
+                break
+            row = int(np.where(listing.left, worth.values, -np.inf).argmax())
+            if row != int(listing.left.argmax()):
+                found.append(row)
+            listing.put(row, place)
+        worth.take(row)
+    return found
 
 
-@dataclass
-class _Choices:
-    """Who takes each of the places that diversity and exploration look at."""
+def _explore(
+    candidates: Candidates,
+    listing: Listing,
+    is_pinned: Mask,
+    limit: int,
+    exploration: Exploration,
+    random: np.random.Generator,
+) -> tuple[list[int], Floats]:
+    """Let the rows of the first places change places; returns those that did, and of the first `limit` places the
+    propensities, float64 (limit,)."""
+    propensities = np.ones(limit)
+    explored = np.flatnonzero((listing.rows != FREE) & ~is_pinned)
+    explored = explored[explored < exploration.positions]
+    shown = explored[explored < limit]
+    if len(shown) == 0:
+        return [], propensities
+    usual = listing.rows[explored]
+    is_thompson = exploration.method == "thompson"
+    drawn = draw(
+        candidates.relevance[usual],
+        random,
+        share=exploration.share,
+        shown=len(shown),
+        deviation=deviations(candidates.shown[usual], exploration.uncertainty) if is_thompson else None,
+    )
+    now = usual[drawn.order]
+    listing.rows[explored] = now
+    propensities[shown] = drawn.propensities
+    return now[now != usual].tolist(), propensities
 
-    candidates: Candidates
-    listing: Listing
-    diversity: Diversity | None
-    exploration: Exploration | None
-    random: np.random.Generator | None
-    _deviation: Floats | None = field(init=False, default=None)
 
-    def __post_init__(self) -> None:
-        self._by_relevance = Relevance(self.candidates.relevance)
-        self._worth: Worth = self._by_relevance
-        self._diverse_places, self._explored = 0, range(0)
-        if self.diversity is not None:
-            self._diverse_places = min(self.diversity.positions, len(self.listing.rows))
-            self._worth = worth_of(
-                self.diversity.method,
-                self.candidates.relevance,
-                self.candidates.vectors,
-                weight=self.diversity.weight,
-                places=self._diverse_places,
-            )
-        if self.exploration is not None:
-            self._explored = range(self.exploration.first_position - 1, self.exploration.last_position)
-            if self.exploration.method == "thompson":
-                self._deviation = deviations(self.candidates.shown, self.exploration.uncertainty)
-
-    @property
-    def places(self) -> int:
-        """How many places there are to choose for."""
-        return max(self._diverse_places, self._explored.stop)
-
-    def next(self, place: int) -> _Choice | None:
-        """Fill this place, the ones before it being filled; None when it is pinned, or nothing is left for it."""
-        if place == self._diverse_places:
-            self._worth = self._by_relevance
-        if self.listing.rows[place] != FREE:
-            self._worth.take(int(self.listing.rows[place]))
-            return None
-        if not self.listing.left.any():
-            return None
-        drawn = self._draw() if place in self._explored else Draw(best_of(self._worth.values, self.listing.left))
-        is_most_relevant = drawn.row == int(self.listing.left.argmax())
-        why = EXPLORED if not drawn.is_best else None if is_most_relevant else DIVERSITY
-        self.listing.put(drawn.row, place)
-        self._worth.take(drawn.row)
-        return _Choice(drawn.row, drawn.propensity, why)
-
-    def _draw(self) -> Draw:
-        settings = self.exploration
-        assert settings is not None
-        assert self.random is not None
-        return draw(
-            self._worth.values,
-            self.listing.left,
-            self.random,
-            share=settings.share,
-            pool=settings.pool,
-            deviation=None if self._deviation is None else self._deviation * self._worth.share,
-        )
+def _kept_out(categories: Positions, rows: Positions, max_per_category: int | None) -> Positions:
+    """The rows that are not among these and whose category has its maximum among these."""
+    if max_per_category is None:
+        return np.empty(0, dtype=np.int64)
+    values, counts = np.unique(categories[rows], return_counts=True)
+    is_full = np.isin(categories, values[(counts >= max_per_category) & (values != NO_CATEGORY)])
+    is_full[rows] = False
+    return np.flatnonzero(is_full)

@@ -26,26 +26,9 @@ class Worth(Protocol):
         """(n,), given the rows that were taken; of those themselves it means nothing."""
         ...
 
-    @property
-    def share(self) -> float:
-        """Of the relevance in the values."""
-        ...
-
     def take(self, row: int) -> None:
         """The row stands above whatever comes next."""
         ...
-
-
-class Relevance:
-    """Nothing but relevance."""
-
-    share: Final = 1.0
-
-    def __init__(self, relevance: Floats) -> None:
-        self.values = relevance
-
-    def take(self, row: int) -> None:
-        """Changes nothing."""
 
 
 class MaximalMarginalRelevance:
@@ -53,9 +36,8 @@ class MaximalMarginalRelevance:
 
     def __init__(self, relevance: Floats, vectors: Vectors, weight: float) -> None:
         """relevance (n,), vectors float32 (n, d) of unit length, weight from 0 to 1."""
-        self.share = 1.0 - weight
         self._vectors, self._weight = vectors, np.float32(weight)
-        self._alone = (self.share * relevance).astype(np.float32)
+        self._alone = ((1.0 - weight) * relevance).astype(np.float32)
         self._beside = np.empty_like(self._alone)
         self.values = self._alone.copy()
 
@@ -72,9 +54,8 @@ class DeterminantalPointProcess:
 
     def __init__(self, relevance: Floats, vectors: Vectors, weight: float, *, places: int) -> None:
         """relevance (n,), vectors float32 (n, d) of unit length, weight from 0 to 1; at most `places` are taken."""
-        self.share = 1.0 - weight
         self._vectors, self._weight = vectors, np.float32(weight)
-        self._alone = (self.share * relevance).astype(np.float32)
+        self._alone = ((1.0 - weight) * relevance).astype(np.float32)
         self._left = np.ones(len(relevance), dtype=np.float32)
         """d² of the paper."""
         self._factor = np.empty((min(places, len(relevance)), len(relevance)), dtype=np.float32)

@@ -20,14 +20,13 @@ class Listing:
         self.left: Final = np.ones(len(categories), dtype=np.bool_)
         """Rows that may take a place."""
         self._categories = categories
-        self._is_placed = np.zeros(len(categories), dtype=np.bool_)
         counted = [] if max_per_category is None else np.unique(categories[categories != NO_CATEGORY]).tolist()
         self._room: dict[int, int] = dict.fromkeys(counted, max_per_category or 0)
 
     def put(self, row: int, place: int) -> None:
         """The row has the place, even when its category was full."""
         self.rows[place] = row
-        self.left[row], self._is_placed[row] = False, True
+        self.left[row] = False
         category = int(self._categories[row])
         if category in self._room:
             self._room[category] -= 1
@@ -48,16 +47,6 @@ class Listing:
             rows = rows[number_within(categories) < room]
         places = np.flatnonzero(self.rows == FREE)[: len(rows)]
         self.rows[places] = rows[: len(places)]
-        placed = rows[: len(places)]
-        self._is_placed[placed] = True
-        for category in self._categories[placed].tolist() if self._room else ():
-            if category in self._room:
-                self._room[category] -= 1
-
-    def kept_out(self) -> Positions:
-        """The rows without a place whose category is full."""
-        full = [category for category, room in self._room.items() if room <= 0]
-        return np.flatnonzero(~self._is_placed & np.isin(self._categories, full))
 
 
 def number_within(groups: Positions) -> Positions:

@@ -103,8 +103,8 @@ def test_a_config_cannot_be_changed(tmp_path):
             "the pin of 'a' ends at 2024-05-01.*, not after it starts",
         ),
         (
-            SMALLEST + "[surfaces.home]\nexploration = { method = 'epsilon', first_position = 11 }\n",
-            "first_position is 11, behind last_position 10",
+            SMALLEST + "[surfaces.home]\nexploration = { method = 'epsilon', positions = 0 }\n",
+            r">= 1.*exploration.positions",
         ),
         (
             SMALLEST + "[surfaces.home]\nexclude_bought = { types = ['buy'] }\n",

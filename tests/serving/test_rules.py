@@ -173,28 +173,25 @@ def test_diversity_keeps_twins_apart(client, follow):
 
 def test_what_is_shown_by_chance_is_logged_with_its_propensity(client, follow, service, log_path):
     rank(client, "x1", "a1")
-    follow(
-        "[surfaces.default]\nexploration = { method = 'epsilon', share = 0.4, last_position = 2 }\n[surfaces.cart]\n"
-    )
+    follow("[surfaces.default]\nexploration = { method = 'epsilon', share = 0.4, positions = 2 }\n[surfaces.cart]\n")
     answers = [rank(client, "x1", "a1", "p1") for _ in range(200)]
     rank(client, "x1", "a1", surface="cart")
     service.event_log.close()
     before, *explored, cart = impressions(log_path)
     assert before == ("rank", '["x1","a1"]', None)
     assert cart == ("cart", '["x1","a1"]', None)
-    firsts: Counter[str] = Counter()
+    lists: Counter[tuple[str, ...]] = Counter()
     for answer, (surface, items, propensities) in zip(answers, explored, strict=True):
         assert (surface, json.loads(items)) == ("default", ids(answer))
-        first, second, _ = ids(answer)
-        firsts[first] += 1
-        left = [item for item in ("x1", "a1", "p1") if item != first]
-        # .4 / 3 each, and .6 more for the best; then .4 / 2 each, and .6 more.
-        expected = [0.4 / 3 + 0.6 * (first == "x1"), 0.2 + 0.6 * (second == left[0]), 1.0]
-        assert json.loads(propensities) == pytest.approx(expected)
-        explored_rows = [item["item_id"] for item in answer["items"] if item.get("rules") == ["explored"]]
-        assert explored_rows == [item for item, best in ((first, "x1"), (second, left[0])) if item != best]
-    # 200 × .733 ± 4 × √(200 × .733 × .267)
-    assert 121 < firsts["x1"] < 172
+        lists[tuple(ids(answer))] += 1
+        is_usual = ids(answer) == ["x1", "a1", "p1"]
+        # Each of two orders .4 / 2, and .6 more for the usual one.
+        assert json.loads(propensities) == pytest.approx([0.8, 0.8, 1.0] if is_usual else [0.2, 0.2, 1.0])
+        rules = [item.get("rules") for item in answer["items"]]
+        assert rules == ([None] * 3 if is_usual else [["explored"], ["explored"], None])
+    assert set(lists) == {("x1", "a1", "p1"), ("a1", "x1", "p1")}
+    # 200 × .2 ± 4 × √(200 × .2 × .8)
+    assert 17 < lists["a1", "x1", "p1"] < 63
 
 
 def test_a_repeated_request_id_gives_the_same_list(follow, service):

@@ -6,6 +6,7 @@ import pytest
 
 from recsys.config import Boost, ExcludeBought, Exploration, Pin, Surface
 from recsys.errors import ConfigError
+from recsys.off_policy import estimate
 from recsys.rules.columns import types_of
 from recsys.state import Recent, UserState
 from serving.rules import Rules
@@ -90,7 +91,7 @@ def test_a_request_id_draws_the_same_again_and_others_draw_others():
     drawn = [names(shown(of, f"request {number}")) for number in range(60)]
     assert drawn == [names(shown(of, f"request {number}")) for number in range(60)]
     assert len(set(drawn)) == 6
-    assert shown(of).propensities == pytest.approx([1 / 3, 1 / 2, 1])
+    assert shown(of).propensities == pytest.approx([1 / 3, 1 / 3, 1 / 3])
 
 
 def test_thompson_tries_out_what_was_not_shown_yet():
@@ -102,6 +103,30 @@ def test_thompson_tries_out_what_was_not_shown_yet():
     # Its relevance is 1 below that of the best: two standard deviations when it is new, twenty when it is known.
     assert firsts["new"] > 3
     assert firsts["known"] == 0
+
+
+@pytest.mark.parametrize("method", ["epsilon", "thompson"])
+def test_logged_propensities_tell_what_another_order_of_the_pool_would_have_earned(method):
+    # Two of three are shown: an item at place k is clicked with its attractiveness / k.
+    attractiveness = np.array([0.8, 0.1, 0.3])
+    of = rules(exploration=Exploration(method=method, share=0.6, uncertainty=0.5))
+    random, rows = np.random.default_rng(5), []
+    for number in range(4000):
+        found = shown(of, f"request {number}", limit=2)
+        assert found.propensities is not None
+        for place, (row, propensity) in enumerate(zip(found.rows, found.propensities, strict=True), start=1):
+            clicked = float(random.random() < attractiveness[row] / place)
+            # The usual order is b, c, a; what is asked is a, b, c.
+            rows.append((f"r{number}", place, propensity, clicked, float(row == place - 1)))
+    names = ["request_id", "position", "propensity", "reward", "target"]
+    estimated = estimate(pl.DataFrame(rows, schema=names, orient="row"))
+    truth = 0.8 + 0.1 / 2
+    for one in (estimated.ips, estimated.snips):
+        assert one.low < truth < one.high
+        assert one.high - one.low < 0.4
+    assert estimated.logged.high < truth - 0.2
+    support = estimated.diagnostics.support
+    assert support.low < 1 < support.high
 
 
 def test_a_condition_that_does_not_fit_the_columns_names_the_surface_the_key_and_the_columns():

@@ -134,7 +134,16 @@ def test_lists_in_random_order_say_what_our_order_would_have_earned(pipeline: Pi
     said = capsys.readouterr().out
     assert "ours, SNIPS" in said
     assert "purchase: 300 impressions, worth" in said
+    assert "cannot be" not in said
     assert json.loads(write_off_policy(found, tmp_path).read_bytes()) == found
+
+
+def test_propensities_of_a_pool_that_is_larger_than_the_lists_are_told(pipeline: Pipeline, capsys):
+    assert pipeline.impressions is not None
+    # As when eight items had been given four places: each order of the four shown is twice as probable as that says.
+    pipeline.impressions = pipeline.impressions.with_columns(propensities=pl.lit([0.125] * 4))
+    print_off_policy(measure_off_policy(pipeline))
+    assert "more than all of our choices supported cannot be" in capsys.readouterr().out
 
 
 def test_a_label_that_answers_no_impression_is_left_out_with_a_word(pipeline: Pipeline, evaluated: Evaluated, capsys):

@@ -1,4 +1,5 @@
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ from scipy.special import ndtr
 
 from recsys.config import Diversity, Exploration
 from recsys.rules.arrange import Arrangement, Candidates, arrange
+from recsys.state import Positions
 
 # Best first: c, a, e, b, d. Categories: a, c and e are of 0, b of 1, d of none. a and c have the same text.
 RELEVANCE = np.array([0.8, 0.4, 1.0, 0.2, 0.6])
@@ -20,8 +22,17 @@ def arranged(**changes: Any) -> Arrangement:
     return arrange(CANDIDATES, **{**settings, "random": np.random.default_rng(0), **changes})
 
 
+def drawn(times: int, **changes: Any) -> Iterator[Arrangement]:
+    for seed in range(times):
+        yield arranged(**changes, random=np.random.default_rng(seed))
+
+
 def names(found: Arrangement) -> str:
-    return "".join("abcde"[row] for row in found.rows)
+    return names_of(found.rows)
+
+
+def names_of(rows: Positions) -> str:
+    return "".join("abcde"[row] for row in rows)
 
 
 def reasons(found: Arrangement) -> dict[str, str]:
@@ -73,63 +84,96 @@ def test_diversity_looks_at_the_first_positions_alone():
     assert names(arranged(diversity=Diversity(method="mmr", weight=0.9, positions=3))) == "cebad"
 
 
-def test_places_behind_those_of_diversity_are_explored_by_relevance():
-    found = arranged(
-        diversity=Diversity(method="mmr", weight=0.9, positions=1),
-        exploration=Exploration(method="epsilon", share=0.0, last_position=5),
-    )
-    assert names(found) == "caebd"
-
-
-def test_what_is_not_known_of_relevance_weighs_as_much_as_relevance_does_beside_diversity():
-    two = Candidates(np.array([1.0, 0.0]), np.array([-1, -1]), VECTORS[:2], np.zeros(2))
-    rules = {"limit": 2, "pins": {}, "max_per_category": None, "diversity": Diversity(method="mmr", weight=0.5)}
-    explored = Exploration(method="thompson", share=1.0, uncertainty=0.5)
-    found = arrange(two, **rules, exploration=explored, random=np.random.default_rng(0))
-    assert found.propensities is not None
-    # Worth .5 and 0, each ± .25: the difference is .5 ± .25 × √2, so the first one is higher with Φ(√2).
-    sure = ndtr(np.sqrt(2))
-    assert found.propensities.tolist() == pytest.approx([sure if found.rows[0] == 0 else 1 - sure, 1.0])
-
-
 def test_diversity_knows_what_is_pinned_above():
     # a is pinned first, so its twin c, which is best, is worth .5 - .5, and e .3 - 0.
     assert names(arranged(diversity=Diversity(method="mmr", weight=0.5), pins={0: 0}))[:2] == "ae"
 
 
-def test_a_place_that_is_not_explored_is_sure_and_one_that_is_has_the_chance_of_the_draw():
-    exploration = Exploration(method="epsilon", share=0.4, pool=2, first_position=2, last_position=3)
-    found = arranged(exploration=exploration, pins={3: 2})
+def test_without_a_maximum_nobody_is_kept_out_and_with_one_only_when_it_stands_in_the_list():
+    assert arranged(limit=1).full.tolist() == []
+    assert arranged(limit=2, max_per_category=3).full.tolist() == []
+    # d has no category, and its like are not counted.
+    assert sorted(arranged(limit=5, max_per_category=2, pins={3: 0}).full) == [4]
+
+
+def test_items_change_places_within_the_first_positions_but_for_pins():
+    exploration = Exploration(method="epsilon", share=1.0, positions=4)
+    lists = {names(found): found for found in drawn(500, exploration=exploration, pins={3: 1})}
+    # Usually c d a e b.
+    assert set(lists) == {"cdaeb", "cdeab", "adceb", "adecb", "edcab", "edacb"}
+    for name, found in lists.items():
+        assert found.propensities is not None
+        assert found.propensities.tolist() == pytest.approx([1 / 3, 1, 1 / 3, 1 / 3, 1])
+        moved = {item for item, usual in zip(name, "cdaeb", strict=True) if item != usual}
+        assert reasons(found) == {"d": "pinned"} | dict.fromkeys(moved, "explored")
+
+
+def test_more_positions_than_are_shown_bring_others_into_the_list_that_break_no_rule():
+    exploration = Exploration(method="epsilon", share=0.5, positions=4)
+    rules = {"limit": 2, "max_per_category": 2, "pins": {1: 3}}
+    lists = {names(found): found for found in drawn(500, exploration=exploration, **rules)}
+    # Usually c a, and behind them b and d, as the category of e is full; the pin is behind the last place.
+    assert set(lists) == {one + other for one in "cabd" for other in "cabd" if one != other}
+    for name, found in lists.items():
+        assert found.propensities is not None
+        usual = np.array([item == at for item, at in zip(name, "ca", strict=True)])
+        assert found.propensities == pytest.approx(np.where(usual, 0.625, 0.125))
+        assert sorted(names_of(found.full)) == ([*"e"] if set(name) == set("ca") else [])
+        assert set(reasons(found)) == {item for item, is_usual in zip(name, usual, strict=True) if not is_usual}
+
+
+def test_a_list_that_is_not_explored_is_the_usual_one():
+    rules = {"limit": 3, "max_per_category": 2, "diversity": Diversity(method="mmr", weight=0.9), "pins": {4: 2, 3: 4}}
+    usual = arranged(**rules)
+    found = arranged(**rules, exploration=Exploration(method="thompson", share=0.0, positions=5))
+    assert (names(found), found.why, found.full.tolist()) == (names(usual), usual.why, usual.full.tolist())
     assert found.propensities is not None
-    # The second place: the best of two has .6 + .2, the other .2. The third is pinned.
-    explored = names(found)[1] != "a"
-    assert found.propensities.tolist() == pytest.approx([1.0, 0.2 if explored else 0.8, 1.0, 1.0, 1.0])
-    assert reasons(found) == {"d": "pinned"} | ({names(found)[1]: "explored"} if explored else {})
+    assert found.propensities.tolist() == [1, 1, 1]
+
+
+def test_what_was_moved_and_then_explored_is_told_as_explored():
+    rules = {"diversity": Diversity(method="mmr", weight=0.5), "limit": 2}
+    found = next(
+        one
+        for one in drawn(100, exploration=Exploration(method="epsilon", share=1.0, positions=2), **rules)
+        if names(one) == "ec"
+    )
+    assert reasons(found) == {"e": "explored", "c": "explored"}
+
+
+@pytest.mark.parametrize("diversity", [None, Diversity(method="mmr", weight=0.5)])
+def test_thompson_goes_by_what_is_known_of_the_relevance_of_each_whatever_diversity_made_of_it(diversity):
+    two = Candidates(np.array([1.0, 0.0]), np.array([-1, -1]), VECTORS[:2], np.array([0.0, 3.0]))
+    rules = {"limit": 1, "pins": {}, "max_per_category": None, "diversity": diversity}
+    exploration = Exploration(method="thompson", share=0.5, uncertainty=0.8)
+    found = arrange(two, **rules, exploration=exploration, random=np.random.default_rng(0))
+    assert found.propensities is not None
+    # 1 ± .8 and 0 ± .4: the difference is 1 ± √.8.
+    sure = 0.5 + 0.5 * ndtr(1 / np.sqrt(0.8))
+    assert found.propensities.tolist() == pytest.approx([sure if found.rows[0] == 0 else 1 - sure])
 
 
 @pytest.mark.parametrize("method", ["epsilon", "thompson"])
-def test_lists_are_drawn_as_often_as_the_product_of_their_propensities_says(method):
-    """Beside a pin, a maximum per category and diversity, which all decide on what may be drawn."""
-    exploration = Exploration(method=method, share=0.7, pool=3, last_position=3, uncertainty=0.5)
-    rules = {"exploration": exploration, "max_per_category": 2, "diversity": Diversity(method="mmr"), "limit": 4}
+@pytest.mark.parametrize("limit", [3, 5])
+def test_every_item_stands_at_every_place_as_often_as_its_propensity_says(method, limit):
+    """Beside a pin, a maximum per category and diversity."""
+    exploration = Exploration(method=method, share=0.7, positions=4, uncertainty=0.5)
+    rules = {"exploration": exploration, "max_per_category": 2, "diversity": Diversity(method="mmr"), "limit": limit}
     times = 3000
-    lists: Counter[str] = Counter()
-    first: Counter[str] = Counter()
-    said: dict[str, float] = {}
-    said_first: dict[str, float] = {}
-    for seed in range(times):
-        found = arranged(**rules, pins={3: 1}, random=np.random.default_rng(seed))
+    counted: Counter[tuple[int, str]] = Counter()
+    said: dict[tuple[int, str], float] = {}
+    for found in drawn(times, **rules, pins={3: 1}):
         assert found.propensities is not None
-        name = names(found)
-        lists[name] += 1
-        first[name[0]] += 1
-        assert said.setdefault(name, found.propensities.prod()) == found.propensities.prod()
-        assert said_first.setdefault(name[0], found.propensities[0]) == found.propensities[0]
-        assert name[1] == "d"
-        assert sum(one in "ace" for one in name) <= 2
-    assert len(lists) > 5
-    for counted, propensities in ((lists, said), (first, said_first)):
-        assert sum(propensities.values()) == pytest.approx(1)
-        for name, propensity in propensities.items():
-            error = np.sqrt(propensity * (1 - propensity) / times)
-            assert counted[name] / times == pytest.approx(propensity, abs=4.5 * error), name
+        for place, (item, propensity) in enumerate(zip(names(found), found.propensities, strict=True)):
+            counted[place, item] += 1
+            assert said.setdefault((place, item), propensity) == pytest.approx(propensity, abs=1e-12)
+        assert sum(item in "ace" for item in names(found)) <= 2
+    places = sorted({place for place, _ in said})
+    assert places == list(range(min(limit, 4)))
+    for place in places:
+        at_place = {item: propensity for (at, item), propensity in said.items() if at == place}
+        assert len(at_place) == (1 if place == 1 else 3)
+        assert sum(at_place.values()) == pytest.approx(1, abs=1e-8)
+    for at, propensity in said.items():
+        error = np.sqrt(propensity * (1 - propensity) / times)
+        assert counted[at] / times == pytest.approx(propensity, abs=4.5 * error + 1e-12), at

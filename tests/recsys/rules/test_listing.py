@@ -14,21 +14,6 @@ def test_free_places_go_to_the_most_relevant_of_the_categories_that_are_not_full
     listing.fill()
     # Category 7 has its one item; those without a category are not counted.
     assert listing.rows.tolist() == [3, 4, 1, 5, FREE]
-    assert listing.kept_out().tolist() == [0, 2]
-
-
-def test_without_a_maximum_nobody_is_kept_out():
-    listing = Listing(np.array([7, 7, 7]), 2, None)
-    listing.fill()
-    assert listing.rows.tolist() == [0, 1]
-    assert listing.kept_out().tolist() == []
-
-
-def test_a_category_is_full_only_when_its_maximum_stands_in_the_list():
-    listing = Listing(np.array([7, 8, 7, 7]), 2, 2)
-    listing.fill()
-    assert listing.rows.tolist() == [0, 1]
-    assert listing.kept_out().tolist() == []
 
 
 def test_the_first_free_place_is_looked_for_from_a_place_on():
