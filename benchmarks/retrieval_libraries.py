@@ -1,7 +1,7 @@
 """Indices of faiss, usearch and hnswlib, which search for single vectors: here for each item of a history.
 
-The nearest of each are scored by interest like what the engine's own index finds. What many items of a history speak
-for a little is near to none of them: that costs recall, and one search an item costs time.
+The nearest of each are scored by interest like what the engine's own index finds: some tens of searches a request, and
+thousands of items to score.
 """
 
 import time
