@@ -14,8 +14,8 @@ from recsys.cli import recsys
 from serving.feedback import events
 from serving.item_types import Item
 from serving.items import delete_item, items
-from serving.ranking import rank, recommend
-from serving.types import Interaction, RankRequest, RecommendRequest
+from serving.ranking import rank, recommend, similar
+from serving.types import Interaction, RankRequest, RecommendRequest, SimilarRequest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -85,10 +85,11 @@ def test_every_route_that_is_called_exists_and_takes_what_is_sent():
     bodies = {
         "/v1/recommend": RecommendRequest,
         "/v1/rank": RankRequest,
+        "/v1/similar": SimilarRequest,
         "/v1/events": Interaction,
         "/v1/items": Item,
     }
-    routes = {route.path for route in Litestar([rank, recommend, events, items, delete_item]).routes}
+    routes = {route.path for route in Litestar([rank, recommend, similar, events, items, delete_item]).routes}
     called = re.findall(r"curl -s localhost:8000(\S+) --json '([^']*)'", README)
     assert {path for path, _ in called} == set(bodies) <= routes
     for path, body in called:

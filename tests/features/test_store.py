@@ -216,7 +216,7 @@ def test_items_that_go_with_no_other_have_no_neighbours(tmp_path, rows):
     store = filled(tmp_path, MIDDLE, interactions=log(*rows))
     for items in (store.items_at(CATALOGUE, MIDDLE), store.online_items(CATALOGUE)):
         assert [matrix.shape for matrix in items.neighbours] == [(len(CATALOGUE), len(CATALOGUE))] * 3
-        assert [matrix.nnz for matrix in items.neighbours] == [0, 0]
+        assert [matrix.nnz for matrix in items.neighbours] == [0, 0, 0]
         assert np.isnan(items.behaviour[1:]).all()
 
 
