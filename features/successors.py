@@ -48,8 +48,8 @@ def successors(interactions: pl.DataFrame, catalogue: Catalogue, as_of: datetime
         return sp.csr_array((size, size), dtype=np.float32)
     had, chosen = had[:, rows], chosen[:, columns]
     weighted = sp.csr_array(had.multiply(counts[:, None])).T
-    # With such a penalty the system is well conditioned: single precision is enough, and twice as fast.
-    gram, cross = ((weighted @ matrix).astype(np.float32).toarray() for matrix in (had, chosen))
+    # In double precision: another order of the items then changes no bit of the weights, which are kept in single.
+    gram, cross = ((weighted @ matrix).toarray() for matrix in (had, chosen))
     gram[np.diag_indices_from(gram)] += PENALTY
     factor = scipy.linalg.cho_factor(gram, overwrite_a=True, check_finite=False)
     kept = sp.coo_array(largest(scipy.linalg.cho_solve(factor, cross, overwrite_b=True, check_finite=False)))
