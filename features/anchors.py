@@ -5,8 +5,8 @@ from typing import Final
 import numpy as np
 
 from recsys.interest import Vectors
-from recsys.retrieval.from_history import HALF_LIFE_DAYS
-from recsys.state import SECONDS_A_DAY, ItemState, Positions, UserState
+from recsys.retrieval.from_history import interest_left
+from recsys.state import ItemState, Positions, UserState
 
 NONE: Final = -1
 
@@ -24,7 +24,7 @@ def most_similar(user: UserState, vectors: Vectors, candidates: Positions) -> Po
 
 def most_together(user: UserState, items: ItemState, candidates: Positions) -> Positions:
     """The same of what the item goes with: by the regression as of now, else by what the same users chose."""
-    left = 0.5 ** ((items.now - user.last_at) / SECONDS_A_DAY / HALF_LIFE_DAYS)
+    left = interest_left(user, items.now)
     by_regression = items.neighbours.regression[user.history][:, candidates].toarray() * left[:, None]
     by_users = items.neighbours.users[user.history][:, candidates].toarray()
     found = _highest(by_regression)

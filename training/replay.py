@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from features.families.exposure import PRIOR_SHOWN
+from features.families.exposure import smoothed_rate
 from features.fields import CHOSEN_DAYS, chosen_of, windowed
 from recsys.config import Evaluation
 from recsys.errors import DataError
@@ -125,8 +125,7 @@ def click_through(items: ItemState, labels: Sequence[str]) -> Floats:
     columns = [windowed(chosen_of(name), CHOSEN_DAYS) for name in labels]
     prior = sum(exposure.total(name) for name in columns) / exposure.total(shown)
     chosen = np.sum([np.nan_to_num(exposure.column(name)) for name in columns], axis=0)
-    rate: Floats = (chosen + PRIOR_SHOWN * prior) / (np.nan_to_num(exposure.column(shown)) + PRIOR_SHOWN)
-    return rate
+    return smoothed_rate(chosen, np.nan_to_num(exposure.column(shown)), prior)
 
 
 def _scores(pipeline: Pipeline, items: ItemState, lists: Sequence[ShownList]) -> tuple[dict[str, Floats], set[str]]:

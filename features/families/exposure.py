@@ -52,5 +52,11 @@ def values(request: Request) -> Floats:
         chosen = windowed(chosen_of(name), CHOSEN_DAYS)
         prior = exposure.total(chosen) / exposure.total(shown)
         times_chosen = exposure.column(chosen)[request.candidates]
-        found[:, at] = (times_chosen + PRIOR_SHOWN * prior) / (times_shown + PRIOR_SHOWN)
+        found[:, at] = smoothed_rate(times_chosen, times_shown, prior)
     return found
+
+
+def smoothed_rate(chosen: Floats, shown: Floats, prior: float) -> Floats:
+    """Choices an impression, with PRIOR_SHOWN more impressions at the rate `prior`: float64 of the shape of both."""
+    rate: Floats = (chosen + PRIOR_SHOWN * prior) / (shown + PRIOR_SHOWN)
+    return rate

@@ -16,6 +16,12 @@ HALF_LIFE_DAYS = 180.0
 """Of the interest in an item that was chosen, both where the regression's weights are learned and here."""
 
 
+def interest_left(user: UserState, now: float) -> Floats:
+    """What is left at `now`, seconds since the epoch, of the interest in each item of the history: float64 (h,)."""
+    left: Floats = 0.5 ** ((now - user.last_at) / SECONDS_A_DAY / HALF_LIFE_DAYS)
+    return left
+
+
 @dataclass(frozen=True)
 class FromHistory:
     """Of one user and the items of a moment. Nobody may write into what is kept here."""
@@ -40,9 +46,8 @@ class FromHistory:
         return self._sum(self.items.neighbours.successors)
 
     def _sum(self, weights: sp.csr_array) -> Floats:
-        left = 0.5 ** ((self.items.now - self.user.last_at) / SECONDS_A_DAY / HALF_LIFE_DAYS)
         rows = weights[self.user.history]
-        of_rows: NDArray[np.float64] = np.repeat(left, np.diff(rows.indptr))
+        of_rows: NDArray[np.float64] = np.repeat(interest_left(self.user, self.items.now), np.diff(rows.indptr))
         scores = np.bincount(rows.indices, of_rows * rows.data, len(self.items)).astype(np.float64, copy=False)
         scores.setflags(write=False)
         return scores
