@@ -9,12 +9,13 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from serving.access import needs
 from serving.service import Service, service_of
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
-@get("/metrics", operation_id="metrics", media_type=MEDIA_TYPE)
+@get("/metrics", operation_id="metrics", guards=[needs("metrics")], media_type=MEDIA_TYPE)
 async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
     """How stale is what the answers are made of, whether newer rules are refused; in the format of Prometheus."""
     registry = CollectorRegistry()
