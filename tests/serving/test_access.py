@@ -70,5 +70,5 @@ def test_a_route_that_says_two_things_is_refused():
     async def both() -> str:
         return "both"
 
-    with pytest.raises(UndeclaredRouteError, match="/both: .* has 2 guards"):
+    with pytest.raises(UndeclaredRouteError, match=r"/both: .* has 2 guards"):
         declared_needs(Litestar([both], openapi_config=None))
