@@ -62,7 +62,7 @@ def test_an_application_with_a_route_that_says_nothing_does_not_start():
         return "free"
 
     with pytest.raises(UndeclaredRouteError, match=r"/free: .* has 0 guards .* give it guards=\[needs"):
-        declared_needs(Litestar([free], openapi_config=None))
+        declared_needs(Litestar([free], openapi_config=None, logging_config=None))
 
 
 def test_a_route_that_says_two_things_is_refused():
@@ -71,4 +71,4 @@ def test_a_route_that_says_two_things_is_refused():
         return "both"
 
     with pytest.raises(UndeclaredRouteError, match=r"/both: .* has 2 guards"):
-        declared_needs(Litestar([both], openapi_config=None))
+        declared_needs(Litestar([both], openapi_config=None, logging_config=None))
