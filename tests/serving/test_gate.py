@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,14 @@ def test_a_key_may_send_its_burst_and_then_has_to_wait_while_others_do_not(keyed
     assert "sent more than 0.01 requests per second" in refused(answers[3], 429)
     assert 95 <= int(answers[3].headers["retry-after"]) <= 100
     assert rank(client, other).status_code == 200
+
+
+def test_requests_that_come_at_once_get_the_burst_and_no_more(keyed):
+    client, file = keyed
+    key = add_key(file, "rank", requests_per_second=0.001, burst=30)
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(lambda _: rank(client, key).status_code, range(100)))
+    assert (statuses.count(200), statuses.count(429)) == (30, 70)
 
 
 def test_the_rate_of_recsys_toml_counts_for_keys_without_one(tmp_path):
