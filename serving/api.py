@@ -8,16 +8,18 @@ from typing import Any, Final
 from litestar import Litestar, Request, get
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
+from litestar.openapi.spec import PathItem
 
 import recsys
 from serving.docs import DocsPage
 from serving.events import NotStoredError
 from serving.feedback import events
 from serving.items import delete_item, items
+from serving.listing import similar, similar_by_body, trending
 from serving.metrics import metrics
 from serving.openapi import NOT_READY
 from serving.problems import answer_failure, answer_http_error, answer_not_stored
-from serving.ranking import rank, recommend, similar
+from serving.ranking import explain, rank, recommend
 from serving.service import Service, service_of
 
 _OPENAPI_MEDIA_TYPE: Final = "application/vnd.oai.openapi+json"
@@ -26,7 +28,21 @@ _OPENAPI_MEDIA_TYPE: Final = "application/vnd.oai.openapi+json"
 def create_app(service: Service) -> Litestar:
     """The application; the caller closes the event log after it."""
     app = Litestar(
-        [rank, recommend, similar, events, items, delete_item, livez, readyz, metrics, openapi],
+        [
+            rank,
+            recommend,
+            explain,
+            similar,
+            similar_by_body,
+            trending,
+            events,
+            items,
+            delete_item,
+            livez,
+            readyz,
+            metrics,
+            openapi,
+        ],
         openapi_config=OpenAPIConfig(
             title=f"recsys – {service.config.name}",
             version=recsys.__version__,
@@ -45,7 +61,16 @@ def create_app(service: Service) -> Litestar:
         logging_config=None,
     )
     app.state.service = service
+    _name_path(app, similar.operation_id, "/v1/items/{item_id}/similar")
     return app
+
+
+def _name_path(app: Litestar, operation_id: Any, path: str) -> None:
+    """Describe a GET by the path that is called: what the router knows of one with an id of any signs is its start."""
+    paths = app.openapi_schema.paths or {}
+    (item,) = [found for found in paths.values() if found.get and found.get.operation_id == operation_id]
+    paths[path] = PathItem(get=item.get)
+    item.get = None
 
 
 @get("/livez", operation_id="livez")

@@ -139,7 +139,7 @@ def test_reasons_are_given_when_asked_for_and_add_up_to_the_score(client, route,
 
 def test_an_unknown_user_gets_an_answer_that_says_what_it_had_to_do_without(client):
     answer = client.post("/v1/recommend", json={"user_id": "nobody", "limit": 1})
-    assert (answer.status_code, answer.json()["degraded"]) == (200, ["interest"])
+    assert (answer.status_code, answer.json()["degraded"]) == (200, ["text_interest: deadline"])
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_a_query_goes_to_the_engine_and_is_kept_with_what_was_shown_and_with_the
     client.post("/v1/recommend", json={"user_id": "u", "query": "apple"})
     client.post("/v1/recommend", json={"user_id": "u"})
     assert client.post("/v1/events", json=CLICK | {"query": "apple"}).status_code == 200
-    assert service.engine.queries == ["röd äpple", "apple", None]
+    assert [asked.query for asked in service.engine.asked] == ["röd äpple", "apple", None]
     service.event_log.close()
     assert logged(log_path, "SELECT query FROM impressions") == [("röd äpple",), ("apple",), (None,)]
     assert logged(log_path, "SELECT query FROM interactions") == [("apple",)]
@@ -326,8 +326,8 @@ def test_the_server_is_alive_but_not_ready_until_the_engine_is_loaded(client, se
 
 def test_a_fault_of_the_engine_is_a_500_whose_log_names_the_place_and_not_the_user(client, service, caplog):
     class BrokenEngine(FakeEngine):
-        def rank(self, user_id, candidates, *, limit, query=None, **options):
-            raise KeyError(f"{user_id} {query}")
+        def rank(self, asked, candidates):
+            raise KeyError(f"{asked.user_id} {asked.query}")
 
     service.engine = BrokenEngine()
     request = {"user_id": "very-secret", "candidates": ["a"], "query": "very-secret words"}

@@ -1,0 +1,42 @@
+"""A request on its way: how much time it has left, and what it has to do without."""
+
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from serving.stage import LeftOut, Stage
+
+ANSWERING_S: Final = 0.001
+"""For the answer to become JSON, and its impression a row for the log."""
+
+T = TypeVar("T")
+
+
+class Course:
+    """Of one request, from when its body is read."""
+
+    def __init__(self, deadline_ms: float | None = None, *, started: float | None = None) -> None:
+        """deadline_ms  None: as long as it takes
+        started      by time.perf_counter; now if absent
+        """
+        begins = time.perf_counter() if started is None else started
+        self._ends = None if deadline_ms is None else begins + deadline_ms / 1000
+        self.degraded: Final[list[str]] = []
+        """STAGE: REASON of all that was left out."""
+
+    def left(self, keep: float = 0.0) -> float | None:
+        """The seconds for the next stage, when so many are kept for what follows it; None: as many as it takes."""
+        return None if self._ends is None else self._ends - time.perf_counter() - keep - ANSWERING_S
+
+    def attempt(self, stage: Stage, work: Callable[[], T], *, size: int = 1, keep: float = 0.0) -> T | None:
+        """What the work returns, which is not None; None when it was left out."""
+        try:
+            return stage.run(work, size=size, within=self.left(keep))
+        except LeftOut as left_out:
+            self.go_without(stage.name, left_out.reason)
+            return None
+
+    def go_without(self, what: str, reason: str) -> None:
+        """Say so in the answer, once."""
+        if (said := f"{what}: {reason}") not in self.degraded:
+            self.degraded.append(said)

@@ -1,0 +1,134 @@
+"""A part of a request that may be left out: when it would not be ready in time, and when it fails.
+
+How long it takes is judged before it starts, by what it took of late; one that hangs all the same is cut off. A stage
+that is left out is tried again every second, by a single request, so that it comes back by itself: the circuit breaker
+of Nygard, "Release It!", 2007.
+"""
+
+import logging
+import time
+import traceback
+from collections.abc import Callable
+from typing import Final, Literal, TypeVar
+
+from recsys.errors import ChannelError, RecsysError
+from serving.timings import Timings
+from serving.workers import Workers
+
+Reason = Literal["deadline", "error"]
+
+RETRY_S: Final = 1.0
+"""So long after it was too slow, or failed again and again, a stage is left alone."""
+
+ERRORS_IN_A_ROW: Final = 3
+"""After so many it is left alone."""
+
+HURRY: Final = 0.5
+FORGET: Final = 0.99
+"""What a request had for a stage counts for so much less with each request after it."""
+
+MOST_HANGING: Final = 3
+"""Threads of a stage; when each of them hangs it is left out until one comes back."""
+
+T = TypeVar("T")
+logger: Final = logging.getLogger(__name__)
+
+
+class LeftOut(RecsysError):
+    """A stage brought nothing to a request."""
+
+    def __init__(self, name: str, reason: Reason) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.reason: Final = reason
+
+
+class Stage:
+    """Of one engine; started from one thread."""
+
+    def __init__(self, name: str, *, threads: int = MOST_HANGING, clock: Callable[[], float] = time.perf_counter):
+        self.name: Final = name
+        self._clock = clock
+        self._workers = Workers(name, most=threads)
+        self._timings = Timings()
+        self._usual = 0.0
+        """Seconds that requests had of late, those that had the most."""
+        self._errors = 0
+        self._retry_at = -float("inf")
+
+    def estimate(self, size: int = 1) -> float:
+        """The seconds that it takes on so many things; 0 when that is not known yet."""
+        return self._timings.estimate(size)
+
+    def run(self, work: Callable[[], T], *, size: int = 1, within: float | None = None, cut_off: bool = True) -> T:
+        """What `work` returns.
+
+        size     of how many things, on which it depends how long it takes
+        within   seconds; None: as long as it takes, and in this thread
+        cut_off  False: once begun it takes as long as it takes, in this thread
+
+        Raises LeftOut when it was not begun, was not ready in time, or failed.
+        """
+        started = self._clock()
+        is_probe = self._is_probe(size, within, started)
+        if within is None or not cut_off:
+            try:
+                result = work()
+            except Exception as error:
+                raise self._failed(error) from error
+        else:
+            job = self._workers.start(work)
+            if job is None or not job.done.acquire(timeout=within):
+                raise self._too_slow(size, within)
+            if job.error is not None:
+                raise self._failed(job.error) from job.error
+            result = job.result
+        self._succeeded(size, self._clock() - started, is_probe)
+        return result
+
+    def _is_probe(self, size: int, within: float | None, now: float) -> bool:
+        """Whether it is tried although it seems too slow. Raises LeftOut when it is not to be tried."""
+        if self._errors >= ERRORS_IN_A_ROW and now < self._retry_at:
+            raise LeftOut(self.name, "error")
+        if within is None:
+            return False
+        self._usual = max(within, FORGET * self._usual)
+        if within <= 0:
+            raise LeftOut(self.name, "deadline")
+        if self._timings.estimate(size) <= within:
+            return False
+        # A request in more of a hurry than others would learn nothing, and keep them from learning.
+        if now < self._retry_at or within < HURRY * self._usual:
+            raise LeftOut(self.name, "deadline")
+        self._retry_at = now + RETRY_S
+        return True
+
+    def _succeeded(self, size: int, seconds: float, is_probe: bool) -> None:
+        if is_probe:
+            self._timings.forget()
+        self._timings.add(size, seconds)
+        if self._errors:
+            logger.warning("%s works again", self.name)
+        self._errors = 0
+
+    def _too_slow(self, size: int, within: float) -> LeftOut:
+        # It took longer, who knows how much.
+        self._timings.add(size, 2 * within)
+        self._retry_at = self._clock() + RETRY_S
+        return LeftOut(self.name, "deadline")
+
+    def _failed(self, error: Exception) -> LeftOut:
+        self._errors += 1
+        self._retry_at = self._clock() + RETRY_S
+        if self._errors == 1:
+            # Not at each request.
+            logger.error("%s is left out of a request: %s", self.name, _told(error))
+        return LeftOut(self.name, "error")
+
+
+def _told(error: Exception) -> str:
+    """Our own words; of any other error the kind and the place, for its message might carry a user's id."""
+    # A channel of the project, which failed by an error of its own.
+    cause = error.__cause__ if isinstance(error, ChannelError) and error.__cause__ is not None else error
+    if isinstance(cause, RecsysError):
+        return str(cause)
+    return f"{type(cause).__qualname__}\n{''.join(traceback.format_tb(cause.__traceback__))}"
