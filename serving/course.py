@@ -9,6 +9,11 @@ from serving.stage import LeftOut, Stage
 ANSWERING_S: Final = 0.001
 """For the answer to become JSON, and its impression a row for the log."""
 
+CAUTION: Final = 1.25
+"""What follows may be slower than usual."""
+SPARED: Final = 0.25
+"""Of the time that is left no stage gets all: one that hangs must not cost those that follow it theirs."""
+
 T = TypeVar("T")
 
 
@@ -25,8 +30,16 @@ class Course:
         """STAGE: REASON of all that was left out."""
 
     def left(self, keep: float = 0.0) -> float | None:
-        """The seconds for the next stage, when so many are kept for what follows it; None: as many as it takes."""
-        return None if self._ends is None else self._ends - time.perf_counter() - keep - ANSWERING_S
+        """The seconds for the next stage; None: as many as it takes.
+
+        keep  what follows usually takes so many
+        """
+        if self._ends is None:
+            return None
+        left = self._ends - time.perf_counter() - ANSWERING_S
+        kept = CAUTION * keep
+        # What there is no time for in any case takes none.
+        return left - max(kept if kept <= left else 0.0, SPARED * left)
 
     def attempt(self, stage: Stage, work: Callable[[], T], *, size: int = 1, keep: float = 0.0) -> T | None:
         """What the work returns, which is not None; None when it was left out."""

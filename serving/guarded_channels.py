@@ -9,13 +9,13 @@ import logging
 from typing import Final
 
 from recsys.bundle import Manifest
-from recsys.retrieval import Channel, Channels, Query
+from recsys.retrieval import CHANNELS, Channel, Channels, Query
 from recsys.state import Floats
 from serving.course import Course
 from serving.stage import LeftOut, Stage
 
 SHARE_OF_TIME: Final = 0.5
-"""Of what a request has left, at most so much for a single channel: the others have something to say, too."""
+"""Of what a request has left, at most so much for a channel of the project: the others have something to say, too."""
 
 logger: Final = logging.getLogger(__name__)
 
@@ -29,15 +29,15 @@ class GuardedChannels:
         """The request, which is told what it has to do without."""
 
     def _guarded(self, name: str, channel: Channel) -> Channel:
-        stage = Stage(f"channel {name}")
+        stage, is_own = Stage(f"channel {name}"), name not in CHANNELS
 
         def scores(query: Query) -> Floats:
             course = self.course
             left = course.left()
-            within = None if left is None else SHARE_OF_TIME * left
+            # How long the engine's take is known of the retrieval as a whole.
+            within = SHARE_OF_TIME * left if is_own and left is not None else None
             try:
-                # In this thread: the retrieval as a whole is cut off.
-                return stage.run(lambda: channel(query), within=within, cut_off=False)
+                return stage.run(lambda: channel(query), within=within)
             except LeftOut as left_out:
                 course.go_without(stage.name, left_out.reason)
                 return query.nothing()

@@ -24,7 +24,7 @@ ERRORS_IN_A_ROW: Final = 3
 """After so many it is left alone."""
 
 HURRY: Final = 0.5
-FORGET: Final = 0.99
+FORGET: Final = 0.9
 """What a request had for a stage counts for so much less with each request after it."""
 
 MOST_HANGING: Final = 3
@@ -59,18 +59,17 @@ class Stage:
         """The seconds that it takes on so many things; 0 when that is not known yet."""
         return self._timings.estimate(size)
 
-    def run(self, work: Callable[[], T], *, size: int = 1, within: float | None = None, cut_off: bool = True) -> T:
+    def run(self, work: Callable[[], T], *, size: int = 1, within: float | None = None) -> T:
         """What `work` returns.
 
-        size     of how many things, on which it depends how long it takes
-        within   seconds; None: as long as it takes, and in this thread
-        cut_off  False: once begun it takes as long as it takes, in this thread
+        size    of how many things, on which it depends how long it takes
+        within  seconds; None: as long as it takes, and in this thread
 
         Raises LeftOut when it was not begun, was not ready in time, or failed.
         """
         started = self._clock()
         is_probe = self._is_probe(size, within, started)
-        if within is None or not cut_off:
+        if within is None:
             try:
                 result = work()
             except Exception as error:
@@ -82,7 +81,13 @@ class Stage:
             if job.error is not None:
                 raise self._failed(job.error) from job.error
             result = job.result
-        self._succeeded(size, self._clock() - started, is_probe)
+        seconds = self._clock() - started
+        if is_probe and within is not None and seconds <= within:
+            self._timings.forget()
+        self._timings.add(size, seconds)
+        if self._errors:
+            logger.warning("%s works again", self.name)
+        self._errors = 0
         return result
 
     def _is_probe(self, size: int, within: float | None, now: float) -> bool:
@@ -101,14 +106,6 @@ class Stage:
             raise LeftOut(self.name, "deadline")
         self._retry_at = now + RETRY_S
         return True
-
-    def _succeeded(self, size: int, seconds: float, is_probe: bool) -> None:
-        if is_probe:
-            self._timings.forget()
-        self._timings.add(size, seconds)
-        if self._errors:
-            logger.warning("%s works again", self.name)
-        self._errors = 0
 
     def _too_slow(self, size: int, within: float) -> LeftOut:
         # It took longer, who knows how much.
