@@ -151,6 +151,9 @@ class Answering:
         """Of some answers all that their features depended on; of none that had to do without something."""
         if asked.course.degraded or scored.matrix is None:
             return None
+        if asked.user_id is not None and self._live.users.sent(asked.user_id):
+            # No table has what was sent.
+            return None
         if self._logged_share == 0 or self._random.random() >= self._logged_share:
             return None
         behaviour, ids = self._live.behaviour, [self._id(item) for item in scored.positions.tolist()]

@@ -21,6 +21,7 @@ from serving.openapi import NOT_READY
 from serving.problems import answer_failure, answer_http_error, answer_not_stored
 from serving.ranking import explain, rank, recommend
 from serving.service import Service, service_of
+from serving.users import delete_user, users
 
 _OPENAPI_MEDIA_TYPE: Final = "application/vnd.oai.openapi+json"
 
@@ -38,6 +39,8 @@ def create_app(service: Service) -> Litestar:
             events,
             items,
             delete_item,
+            users,
+            delete_user,
             livez,
             readyz,
             metrics,

@@ -16,7 +16,6 @@ from serving.body import JsonBody
 from serving.openapi import NO_SUCH_ITEM, NO_SUCH_SURFACE, NOT_READY, REFUSED, answered
 from serving.paths import id_in_path
 from serving.problems import invalid
-from serving.service import service_of
 from serving.showing import IN_BODY, IN_QUERY, Showing
 from serving.types import MAX_DEADLINE_MS, ListAnswer, RankedList, SimilarRequest, TrendingRequest
 
@@ -27,7 +26,7 @@ Offset = Annotated[int, QueryParameter(ge=0, description="Items to leave out in 
 Surface = Annotated[str | None, QueryParameter(min_length=1, max_length=256, description="Whose rules are followed")]
 Where = Annotated[
     str | None,
-    QueryParameter(name="filter", min_length=1, max_length=2000, description="A condition that each item meets"),
+    QueryParameter(min_length=1, max_length=2000, description="A condition that each item meets"),
 ]
 User = Annotated[
     str | None,
@@ -65,7 +64,7 @@ async def similar(
     limit: Limit = None,
     offset: Offset = 0,
     surface: Surface = None,
-    where: Where = None,
+    filter: Where = None,
     deadline_ms: Deadline = None,
 ) -> ListAnswer:
     """Find items like a given one, the same for everybody: by text, by who chose both, and by what it foretells.
@@ -83,7 +82,7 @@ async def similar(
         limit=limit,
         offset=offset,
         surface=surface,
-        filter=where,
+        filter=filter,
         deadline_ms=deadline_ms,
     )
     return _similar(request, order, IN_QUERY)
@@ -100,15 +99,15 @@ async def trending(
     limit: Limit = None,
     offset: Offset = 0,
     surface: Surface = None,
-    where: Where = None,
+    filter: Where = None,
     deadline_ms: Deadline = None,
 ) -> ListAnswer:
     """Find items that more users than before discover just now, and behind them what most users choose."""
     _check_parameters(request)
     order = TrendingRequest(
-        user_id=user_id, limit=limit, offset=offset, surface=surface, filter=where, deadline_ms=deadline_ms
+        user_id=user_id, limit=limit, offset=offset, surface=surface, filter=filter, deadline_ms=deadline_ms
     )
-    showing = Showing(service_of(request), order, user_id, IN_QUERY)
+    showing = Showing(request, order, user_id, IN_QUERY)
     asked = showing.asked(limit=showing.default_limit(limit, offset), offset=offset)
     try:
         found = showing.engine.trending(asked)
@@ -118,7 +117,7 @@ async def trending(
 
 
 def _similar(request: Request[Any, Any, Any], order: SimilarRequest, fields_at: str) -> ListAnswer:
-    showing = Showing(service_of(request), order, order.user_id, fields_at)
+    showing = Showing(request, order, order.user_id, fields_at)
     asked = showing.asked(limit=showing.default_limit(order.limit, order.offset), offset=order.offset)
     if not showing.engine.has_item(order.item_id):
         raise NotFoundException("$.item_id: the catalogue has no such item", extra={"path": "$.item_id"})

@@ -36,6 +36,7 @@ from serving.item_table import latest_items
 from serving.item_types import ItemChange, ItemVersion
 from serving.live_behaviour import LiveBehaviour, Snapshot
 from serving.live_items import LiveItems
+from serving.live_users import LiveUsers
 from serving.protocol import Freshness
 from serving.recent_log import RecentLog
 from serving.request_filters import RequestFilters
@@ -46,6 +47,9 @@ from serving.user_attributes import user_attributes_of
 
 RECENT_EVENTS = "recent_events"
 """What an answer goes without while what users did last cannot be followed."""
+
+USER_ATTRIBUTES = "user_attributes"
+"""What an answer goes without while those that were sent cannot be read."""
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +86,7 @@ class Live:
         index = bundle.path / NEAREST_FILE
         self._nearest = NearestItems.load(index) if index.exists() else None
         text = TextSide(scorer, topics, self._nearest)
+        self.users = LiveUsers(events, catalogue.of_users)
         self.recommender = Recommender(features, state, text, candidates, channels)
         self.rules = Rules(self.catalogue.table, {})
         self.filters = RequestFilters(self.catalogue.table, self.items.changed)
@@ -101,12 +106,17 @@ class Live:
             return self.nobody()
         self._store.course, self._store.keep = course, keep
         try:
-            return self.behaviour.user(user_id, self.catalogue)
+            known = self.behaviour.user(user_id, self.catalogue)
         except LeftOut as left_out:
             course.go_without(USER_FEATURES, left_out.reason)
             return self.nobody()
         finally:
             self._store.course = None
+        try:
+            return self.users.with_attributes(user_id, known)
+        except sqlite3.Error:
+            course.go_without(USER_ATTRIBUTES, "error")
+            return known
 
     def nobody(self) -> UserState:
         """A user never seen."""
@@ -116,6 +126,7 @@ class Live:
         """See every event that was acknowledged until now, within the time of a request, or as long as it takes."""
         self._store.course, self._store.keep = course, keep
         try:
+            self.users.follow()
             if self.behaviour.catch_up():
                 self.recommender = replace(self.recommender, items=self.items.state)
         except (FeatureStoreError, LeftOut, sqlite3.Error) as error:

@@ -179,6 +179,13 @@ ITEMS_ANSWER: Final[dict[str, Any]] = {
 }
 DELETED: Final[dict[str, Any]] = {"status": "deleted", "item_id": "23843"}
 
+USER: Final[dict[str, Any]] = {"user_id": "17850", "country": "United Kingdom", "age": 41}
+USER_BATCH: Final[dict[str, Any]] = {"users": [USER, {"user_id": "13047", "country": "France"}]}
+USERS_ANSWER: Final[dict[str, Any]] = {
+    "results": [{"status": "stored", "user_id": "17850"}, {"status": "stored", "user_id": "13047"}]
+}
+USER_DELETED: Final[dict[str, Any]] = {"status": "deleted", "user_id": "17850"}
+
 PROBLEM: Final[dict[str, Any]] = {
     "title": "Bad Request",
     "status": 400,

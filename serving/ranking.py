@@ -12,7 +12,6 @@ from serving.body import JsonBody
 from serving.openapi import NO_SUCH_CHANNEL, NO_SUCH_SURFACE, NOT_READY, REFUSED, answered
 from serving.pages import Page, PageError
 from serving.problems import invalid, unprocessable
-from serving.service import service_of
 from serving.showing import Showing
 from serving.types import (
     ExplainRequest,
@@ -46,7 +45,7 @@ async def rank(
     request: Request[Any, Any, Any],
 ) -> RankAnswer:
     """Order my candidates for a user, as answers to a query if there is one; one that is named twice is ranked once."""
-    showing = Showing(service_of(request), data, data.user_id)
+    showing = Showing(request, data, data.user_id)
     if len(data.candidates) > showing.maximum:
         raise invalid(
             "$.candidates", f"{len(data.candidates)} candidates; expected at most {showing.maximum} in a request"
@@ -79,10 +78,13 @@ async def recommend(
     For the items that follow send the same request with `page`, the next_page of the answer: none comes twice,
     whatever has happened meanwhile. `offset` counts in the order of this moment, which the next event may change.
     """
-    showing = Showing(service_of(request), data, data.user_id)
+    showing = Showing(request, data, data.user_id)
     page = _page(data)
     before = data.offset if page is None else len(page.shown)
     limit = showing.default_limit(data.limit, before)
+    if page is not None and before < showing.maximum:
+        # The last page has what is left.
+        limit = min(limit, showing.maximum - before)
     _check_channels(showing, data.channels)
     asked = showing.asked(
         limit=limit,
@@ -122,7 +124,7 @@ async def explain(
 
     `rank` is its place there; one that no channel brought for the user comes with the channel `candidates`.
     """
-    showing = Showing(service_of(request), data, data.user_id)
+    showing = Showing(request, data, data.user_id)
     asked = showing.asked(limit=None, query=data.query, explain=True)
     try:
         ranked = showing.engine.explain(asked, list(dict.fromkeys(data.items)))

@@ -5,7 +5,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
+
+from litestar import Request
 
 from recsys.rules.expression import ExpressionError
 from serving.asked import Asked
@@ -14,7 +16,7 @@ from serving.pages import Page
 from serving.problems import invalid, unprocessable
 from serving.protocol import Engine
 from serving.rules import DEFAULT_SURFACE
-from serving.service import Service
+from serving.service import service_of
 from serving.types import AnswerItem, Impression, Order, RankedList
 
 DEFAULT_LIMIT: Final = 10
@@ -30,13 +32,14 @@ IN_QUERY: Final = "?"
 class Showing:
     """One request on its way, from when its fields are read; `fields_at`: IN_BODY or IN_QUERY."""
 
-    service: Service
+    request: Request[Any, Any, Any]
     order: Order
     user_id: str | None
     fields_at: str = IN_BODY
 
     def __post_init__(self) -> None:
         self._started = time.perf_counter()
+        self.service = service_of(self.request)
         self.engine: Engine = self.service.ready_engine()
         self.maximum = self.service.config.serving.max_candidates
         self.request_id = uuid.uuid4().hex
