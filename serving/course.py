@@ -6,13 +6,14 @@ from typing import Final, TypeVar
 
 from serving.stage import LeftOut, Stage
 
-ANSWERING_S: Final = 0.001
+ANSWERING_S: Final = 0.0005
 """For the answer to become JSON, and its impression a row for the log."""
 
 CAUTION: Final = 1.25
 """What follows may be slower than usual."""
 SPARED: Final = 0.25
-"""Of the time that is left no stage gets all: one that hangs must not cost those that follow it theirs."""
+"""Of the time that is left no stage gets all: one that hangs must not cost those behind it theirs, of which it may not
+be known how long they take."""
 
 T = TypeVar("T")
 
@@ -32,14 +33,14 @@ class Course:
     def left(self, keep: float = 0.0) -> float | None:
         """The seconds for the next stage; None: as many as it takes.
 
-        keep  what follows usually takes so many
+        keep  what follows usually takes so many; infinity when that is not known
         """
         if self._ends is None:
             return None
         left = self._ends - time.perf_counter() - ANSWERING_S
-        kept = CAUTION * keep
         # What there is no time for in any case takes none.
-        return left - max(kept if kept <= left else 0.0, SPARED * left)
+        kept = min(CAUTION * keep, left) if keep <= left else 0.0
+        return left - max(kept, SPARED * left)
 
     def attempt(self, stage: Stage, work: Callable[[], T], *, size: int = 1, keep: float = 0.0) -> T | None:
         """What the work returns, which is not None; None when it was left out."""

@@ -7,6 +7,7 @@ weeks, NDCG@10) that is 0.365 where the whole is 0.374, the merge 0.341 and popu
 of the candidates it would be 0.329.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -28,7 +29,7 @@ from serving.timings import Timings
 CACHED_INTEREST: Final = "cached_interest"
 """What an answer says beside the reason why the interest was left out: how old the one is that it goes by."""
 
-FINISHING_S: Final = 0.001
+FINISHING_S: Final = 0.0003
 """At least so long takes what cannot be left out: the places by the rules, and the items of the answer."""
 
 Matrix = NDArray[np.float32]
@@ -64,8 +65,8 @@ class Ladder:
         self._live, self._ranker, self._channels = live, ranker, channels
         self._interest_column = interest_column
         self._last = LastInterest()
-        self._query = Stage("text_query")
-        self._interest = Stage("text_interest")
+        self._query = Stage("text_query", may_hang=True)
+        self._interest = Stage("text_interest", may_hang=True)
         self._retrieval = Stage("retrieval")
         self._ranking = Stage("ranker")
         self._of_candidates = Stage("ranker")
@@ -76,13 +77,13 @@ class Ladder:
 
     def keep_for(self, candidates: int) -> float:
         """The seconds to keep for all that comes after a user is known, the interest left out."""
-        return self._of_candidates.estimate(candidates) + self._finish(candidates)
+        return _known(self._of_candidates.estimate(candidates)) + self._finish(candidates)
 
     def rank(self, asked: Asked, user: UserState, positions: Positions) -> Scored:
         """The scores of candidates, which are in the order given."""
         course, n, recommender = asked.course, len(positions), self._live.recommender
         keep = self.keep_for(n)
-        query = self.encoded(asked, keep=keep)
+        query = self.encoded(asked, keep=keep + _known(self._interest.estimate(n)))
         signals = course.attempt(self._interest, lambda: recommender.signals(user, positions, query), size=n, keep=keep)
         if signals is None:
             query = None
@@ -112,7 +113,7 @@ class Ladder:
     def keep_for_retrieval(self) -> float:
         """As keep_for, of candidates that are still to be found."""
         n = self._live.recommender.limit
-        return self._retrieval.estimate() + self._ranking.estimate(n) + self._finish(n)
+        return _known(self._retrieval.estimate()) + _known(self._ranking.estimate(n)) + self._finish(n)
 
     def recommend(
         self, asked: Asked, user: UserState, excluded: Mask, also: Positions = NO_ITEMS
@@ -121,7 +122,8 @@ class Ladder:
 
         also  items that are candidates in any case
         """
-        query = self.encoded(asked, keep=self.keep_for_retrieval())
+        interest = self._interest.estimate(len(self._live.recommender.items))
+        query = self.encoded(asked, keep=self.keep_for_retrieval() + _known(interest))
         self._channels.course = asked.course
         query, prepared = self._prepared(asked, user, excluded, also, query)
         items = self._live.recommender.items
@@ -151,8 +153,8 @@ class Ladder:
         if asked.channels is not None:
             named = {name: one for name, one in recommender.channels if name in asked.channels}
             recommender = replace(recommender, channels=replace(recommender.channels, named=named))
-        after = self._ranking.estimate(recommender.limit) + self._finish(recommender.limit)
-        keep = after + self._retrieval.estimate()
+        after = _known(self._ranking.estimate(recommender.limit)) + self._finish(recommender.limit)
+        keep = after + _known(self._retrieval.estimate())
         prepared: Prepared | None
         if recommender.text is not None and recommender.text.nearest is not None:
             # By an index, interest and retrieval are one.
@@ -185,7 +187,6 @@ class Ladder:
         if not text:
             return None
         encoder = self._live.encoder
-        keep += self._interest.estimate(len(self._live.recommender.items))
         vectors = asked.course.attempt(self._query, lambda: encoder.encode([text]), size=len(text), keep=keep)
         return vectors[0] if vectors is not None and vectors[0].any() else None
 
@@ -215,3 +216,8 @@ class Ladder:
 
     def _finish(self, candidates: int) -> float:
         return max(FINISHING_S, self.finishing.estimate(candidates))
+
+
+def _known(estimate: float) -> float:
+    """The seconds of a stage as Course.left wants them."""
+    return estimate or math.inf

@@ -23,6 +23,9 @@ RETRY_S: Final = 1.0
 ERRORS_IN_A_ROW: Final = 3
 """After so many it is left alone."""
 
+SURE: Final = 0.5
+"""What takes so much of its time, or less, will be in time."""
+
 HURRY: Final = 0.5
 FORGET: Final = 0.9
 """What a request had for a stage counts for so much less with each request after it."""
@@ -45,8 +48,20 @@ class LeftOut(RecsysError):
 class Stage:
     """Of one engine; started from one thread."""
 
-    def __init__(self, name: str, *, threads: int = MOST_HANGING, clock: Callable[[], float] = time.perf_counter):
+    def __init__(
+        self,
+        name: str,
+        *,
+        may_hang: bool = False,
+        threads: int = MOST_HANGING,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """may_hang  it waits for something else, so that what it took before says nothing of what it may take now;
+        it is always run in a thread of its own. Any other one is only where it may well be late: on a busy machine
+        each thread costs a request the wait for a core.
+        """
         self.name: Final = name
+        self._may_hang = may_hang
         self._clock = clock
         self._workers = Workers(name, most=threads)
         self._timings = Timings()
@@ -69,7 +84,7 @@ class Stage:
         """
         started = self._clock()
         is_probe = self._is_probe(size, within, started)
-        if within is None:
+        if within is None or (not is_probe and self._is_sure(size, within)):
             try:
                 result = work()
             except Exception as error:
@@ -106,6 +121,9 @@ class Stage:
             raise LeftOut(self.name, "deadline")
         self._retry_at = now + RETRY_S
         return True
+
+    def _is_sure(self, size: int, within: float) -> bool:
+        return not self._may_hang and 0 < self._timings.estimate(size) <= SURE * within
 
     def _too_slow(self, size: int, within: float) -> LeftOut:
         # It took longer, who knows how much.

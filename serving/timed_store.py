@@ -21,7 +21,7 @@ class TimedStore:
     def __init__(self, store: Snapshot) -> None:
         self._store = store
         # A single thread: of what reads a store no two may run at once.
-        self._stage = Stage(USER_FEATURES, threads=1)
+        self._stage = Stage(USER_FEATURES, may_hang=True, threads=1)
         self._late: dict[str, Row] = {}
         """Of users who were read too late: many at once would be too late again and again."""
         self.course: Course | None = None

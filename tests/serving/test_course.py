@@ -1,3 +1,4 @@
+import math
 import time
 
 import pytest
@@ -17,11 +18,16 @@ def test_the_time_runs_from_the_start_of_the_request():
     assert course.left() == pytest.approx((1 - SPARED) * (0.6 - ANSWERING_S), abs=0.05)
 
 
-def test_what_follows_a_stage_keeps_what_it_needs_and_when_there_is_not_enough_for_it_nothing():
+def test_what_follows_a_stage_keeps_what_it_needs_and_a_quarter_more():
     course = Course(deadline_ms=1000)
-    # 0.4 and a quarter more; a quarter of what is left is less.
     assert course.left(keep=0.4) == pytest.approx(1 - ANSWERING_S - 0.5, abs=0.05)
-    assert course.left(keep=0.9) == pytest.approx((1 - SPARED) * (1 - ANSWERING_S), abs=0.05)
+    assert course.left(keep=0.9) == pytest.approx(0.0, abs=0.05)
+
+
+@pytest.mark.parametrize("keep", [1.5, math.inf])
+def test_what_follows_keeps_a_share_when_its_needs_are_not_known_or_more_than_there_is(keep):
+    course = Course(deadline_ms=1000)
+    assert course.left(keep=keep) == pytest.approx((1 - SPARED) * (1 - ANSWERING_S), abs=0.05)
 
 
 def test_what_is_left_out_is_said_once_with_its_reason():

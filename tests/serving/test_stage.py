@@ -123,6 +123,17 @@ def test_as_many_as_hang_are_cut_off_and_further_ones_are_not_begun(monkeypatch)
     assert reason(stage, lambda: "done", within=0.05) == "done"
 
 
+def test_what_will_surely_be_in_time_runs_in_the_thread_of_the_request_unless_it_may_hang(clock):
+    here = threading.get_ident()
+    for may_hang in (False, True):
+        stage = Stage("part", may_hang=may_hang, clock=clock)
+        for _ in range(2):
+            stage.run(clock.taking(0.01), within=0.04)
+        assert (stage.run(threading.get_ident, within=0.04) == here) is not may_hang
+        # It takes more than half of this.
+        assert stage.run(threading.get_ident, within=0.015) != here
+
+
 def test_what_fails_is_left_out_and_after_some_errors_in_a_row_no_longer_tried(stage, clock, caplog):
     who = "very-" + "secret"
 
