@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeVar
 
 from recsys.errors import ChannelError, RecsysError
 from serving.timings import Timings
-from serving.workers import Workers
+from serving.workers import Job, Workers
 
 Reason = Literal["deadline", "error"]
 
@@ -65,6 +65,8 @@ class Stage:
         self._clock = clock
         self._workers = Workers(name, most=threads)
         self._timings = Timings()
+        self._hanging: list[tuple[Job, int, float]] = []
+        """What was cut off and may go on yet, of which size it is, and when it began."""
         self._usual = 0.0
         """Seconds that requests had of late, those that had the most."""
         self._errors = 0
@@ -91,14 +93,19 @@ class Stage:
                 raise self._failed(error) from error
         else:
             job = self._workers.start(work)
-            if job is None or not job.done.acquire(timeout=within):
-                raise self._too_slow(size, within)
+            if job is None:
+                raise LeftOut(self.name, "deadline")
+            if not job.done.acquire(timeout=within):
+                self._hanging.append((job, size, started))
+                self._retry_at = self._clock() + RETRY_S
+                raise LeftOut(self.name, "deadline")
             if job.error is not None:
                 raise self._failed(job.error) from job.error
             result = job.result
         seconds = self._clock() - started
         if is_probe and within is not None and seconds <= within:
             self._timings.forget()
+            self._hanging.clear()
         self._timings.add(size, seconds)
         if self._errors:
             logger.warning("%s works again", self.name)
@@ -114,7 +121,8 @@ class Stage:
         self._usual = max(within, FORGET * self._usual)
         if within <= 0:
             raise LeftOut(self.name, "deadline")
-        if self._timings.estimate(size) <= within:
+        # A single one that hangs means as little as a single one that was slow.
+        if self._still_hanging() <= 1 and self._timings.estimate(size) <= within:
             return False
         # A request in more of a hurry than others would learn nothing, and keep them from learning.
         if now < self._retry_at or within < HURRY * self._usual:
@@ -125,11 +133,16 @@ class Stage:
     def _is_sure(self, size: int, within: float) -> bool:
         return not self._may_hang and 0 < self._timings.estimate(size) <= SURE * within
 
-    def _too_slow(self, size: int, within: float) -> LeftOut:
-        # It took longer, who knows how much.
-        self._timings.add(size, 2 * within)
-        self._retry_at = self._clock() + RETRY_S
-        return LeftOut(self.name, "deadline")
+    def _still_hanging(self) -> int:
+        """How many that were cut off go on. Those that have ended since took as long as they took."""
+        going_on = []
+        for job, size, started in self._hanging:
+            if job.ended is None:
+                going_on.append((job, size, started))
+            else:
+                self._timings.add(size, job.ended - started)
+        self._hanging = going_on
+        return len(going_on)
 
     def _failed(self, error: Exception) -> LeftOut:
         self._errors += 1

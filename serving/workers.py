@@ -4,6 +4,7 @@ What runs in ONNX Runtime, LightGBM or a socket cannot be interrupted. It is lef
 returns is dropped.
 """
 
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -13,14 +14,15 @@ from typing import Any
 
 
 class Job:
-    """A piece of work; `done` can be acquired once it is over."""
+    """A piece of work; `done` can be acquired once it is over, which was at `ended` by time.perf_counter."""
 
-    __slots__ = ("done", "error", "result", "work")
+    __slots__ = ("done", "ended", "error", "result", "work")
 
     def __init__(self, work: Callable[[], Any]) -> None:
         self.work: Callable[[], Any] | None = work
         self.result: Any = None
         self.error: Exception | None = None
+        self.ended: float | None = None
         self.done = Lock()
         self.done.acquire()
 
@@ -59,6 +61,7 @@ def _work(jobs: Jobs, idle: deque[Jobs]) -> None:
             job.result = job.work()
         except Exception as error:  # raised again where the work was asked for
             job.error = error
+        job.ended = time.perf_counter()
         # It may hold a whole engine, which nobody else needs any more.
         job.work = None
         # Before it is known to be done: who asked may have more work at once.

@@ -107,6 +107,17 @@ def test_what_hangs_is_cut_off_in_time_and_left_out_until_it_comes_back():
     assert began == []
 
 
+def test_what_was_cut_off_counts_as_long_as_it_took_in_the_end():
+    stage = Stage("part")
+    for _ in range(2):
+        assert reason(stage, lambda: time.sleep(0.06), within=0.02) == "deadline"
+    time.sleep(0.1)
+    # It takes too long for this one, and not for that one.
+    assert reason(stage, lambda: "done", within=0.02) == "deadline"
+    assert 0.06 <= stage.estimate() < 0.1
+    assert reason(stage, lambda: "done", within=0.2) == "done"
+
+
 def test_as_many_as_hang_are_cut_off_and_further_ones_are_not_begun(monkeypatch):
     monkeypatch.setattr("serving.stage.RETRY_S", 0.0)
     stage, go, began = Stage("part", threads=2), threading.Event(), []
