@@ -11,7 +11,7 @@ from recsys.state import Floats, Mask, UserState
 from serving.arranging import Pins, allowed, arranged, hidden, not_allowed, pins
 from serving.asked import Asked
 from serving.explaining import Explaining
-from serving.ladder import Ladder, Scored
+from serving.ladder import BY_PLACE, Ladder, Scored
 from serving.live import Live
 from serving.surface_rules import MAX_PER_CATEGORY
 from serving.types import Filtered, RankedItem, RankedList, ServedFeatures
@@ -115,7 +115,7 @@ class Answering:
     def listed(self, asked: Asked, found: CandidateSet) -> RankedList:
         """Items that are the same for everybody, in their order, by the rules of the surface but for its pins."""
         places: Floats = 1.0 / np.arange(1, len(found) + 1)
-        scored = Scored(found.positions, places, None, None, "place")
+        scored = Scored(found.positions, places, None, BY_PLACE)
         last = len(found) if asked.limit is None else asked.offset + asked.limit
         shown = arranged(self._live, asked, found.positions, places, {}, last)
         rows = shown.rows[asked.offset :]

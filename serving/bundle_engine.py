@@ -26,11 +26,13 @@ from serving.guarded_channels import GuardedChannels
 from serving.item_lists import ItemLists
 from serving.item_types import ItemChange, ItemVersion
 from serving.ladder import Ladder
-from serving.live import Live, item_vectors
+from serving.live import Live
 from serving.live_behaviour import Snapshot
+from serving.live_text import item_vectors
 from serving.protocol import Freshness
 from serving.rules import Rules, Surfaces
 from serving.types import RankedList
+from serving.user_interest import UserInterest
 
 CATCH_UP_MS: Final = 50.0
 """What an acknowledged event may wait until answers follow it; if it takes longer, the next request tries again."""
@@ -83,7 +85,8 @@ class BundleEngine:
             precision=precision,
         )
         ranker = open_ranker(bundle.path, names)
-        self._ladder = Ladder(self.live, ranker, guarded, interest_column=names.index("text_interest"))
+        self._interest = UserInterest(self.live)
+        self._ladder = Ladder(self.live, self._interest, ranker, guarded, interest_column=names.index("text_interest"))
         explaining = Explaining(self.live, Explainer(features, scorer.signals), ranker)
         self._answering = Answering(self.live, self._ladder, explaining, logged_share=logged_features_share)
         self._lists = ItemLists(self.live)
@@ -127,7 +130,7 @@ class BundleEngine:
 
     def encode_items(self, items: Sequence[ItemVersion]) -> Vectors:
         """The unit vector of each item's text: float32 (n, d). Thread-safe, unlike all else."""
-        return self.live.encode_items(items)
+        return self.live.text.vectors(items)
 
     def apply_items(self, changes: Sequence[ItemChange]) -> None:
         """Follow these from the next request on, but for one that is older than the last one of its item."""
@@ -158,6 +161,6 @@ class BundleEngine:
     def features_of(self, user: UserState, candidates: Sequence[str], query: str | None) -> NDArray[np.float32]:
         """The matrix of these candidates for a user: float32 (n_candidates, n_features)."""
         positions = np.array([self.catalogue.index[item] for item in candidates], dtype=np.int64)
-        asked = self._ladder.encoded(Asked(query=query), keep=0.0)
+        asked = self._interest.encoded(Asked(query=query), candidates=len(positions), keep=0.0)
         recommender = self.live.recommender
         return recommender.assemble(user, positions, recommender.signals(user, positions, asked))

@@ -7,7 +7,6 @@ weeks, NDCG@10) that is 0.365 where the whole is 0.374, the merge 0.341 and popu
 of the candidates it would be 0.329.
 """
 
-import math
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -16,18 +15,14 @@ from numpy.typing import NDArray
 
 from features.recommender import NO_ITEMS, Prepared, Ranker, Unscored
 from recsys.interest import Vectors
-from recsys.itemtext import normalised
 from recsys.retrieval.merge import CandidateSet, best
 from recsys.state import Floats, Mask, Positions, UserState
 from serving.asked import Asked
 from serving.guarded_channels import GuardedChannels
-from serving.last_interest import LastInterest
 from serving.live import Live
 from serving.stage import Stage
 from serving.timings import Timings
-
-CACHED_INTEREST: Final = "cached_interest"
-"""What an answer says beside the reason why the interest was left out: how old the one is that it goes by."""
+from serving.user_interest import UserInterest, known
 
 FINISHING_S: Final = 0.0003
 """At least so long takes what cannot be left out: the places by the rules, and the items of the answer."""
@@ -40,14 +35,12 @@ class Scored:
     """Candidates with scores, float64 (n,).
 
     matrix  their features, float32 (n, n_features); None where there was no time for them
-    query   float32 (d,), what they are answers to; None without a query, or when it could not be read in time
     by      what the scores are: the interest, the ranker's, users of the last weeks, or places in the merge
     """
 
     positions: Positions
     scores: Floats
     matrix: Matrix | None
-    query: Vectors | None
     by: str
 
 
@@ -60,13 +53,12 @@ BY_PLACE: Final = "place"
 class Ladder:
     """Of one engine."""
 
-    def __init__(self, live: Live, ranker: Ranker, channels: GuardedChannels, *, interest_column: int) -> None:
+    def __init__(
+        self, live: Live, interest: UserInterest, ranker: Ranker, channels: GuardedChannels, *, interest_column: int
+    ) -> None:
         """interest_column  of the feature matrix"""
-        self._live, self._ranker, self._channels = live, ranker, channels
+        self._live, self._interest, self._ranker, self._channels = live, interest, ranker, channels
         self._interest_column = interest_column
-        self._last = LastInterest()
-        self._query = Stage("text_query", may_hang=True)
-        self._interest = Stage("text_interest", may_hang=True)
         self._retrieval = Stage("retrieval")
         self._ranking = Stage("ranker")
         self._of_candidates = Stage("ranker")
@@ -77,19 +69,14 @@ class Ladder:
 
     def keep_for(self, candidates: int) -> float:
         """The seconds to keep for all that comes after a user is known, the interest left out."""
-        return _known(self._of_candidates.estimate(candidates)) + self._finish(candidates)
+        return known(self._of_candidates.estimate(candidates)) + self._finish(candidates)
 
     def rank(self, asked: Asked, user: UserState, positions: Positions) -> Scored:
         """The scores of candidates, which are in the order given."""
         course, n, recommender = asked.course, len(positions), self._live.recommender
         keep = self.keep_for(n)
-        query = self.encoded(asked, keep=keep + _known(self._interest.estimate(n)))
-        signals = course.attempt(self._interest, lambda: recommender.signals(user, positions, query), size=n, keep=keep)
-        if signals is None:
-            query = None
-            signals = self._of_before(asked, positions)
-        else:
-            self._remember(asked, user, positions, signals)
+        query = self._interest.encoded(asked, candidates=n, keep=keep)
+        signals, query = self._interest.of(asked, user, positions, query, keep=keep)
 
         def score() -> tuple[Matrix, Floats | None]:
             matrix = recommender.assemble(user, positions, signals)
@@ -98,22 +85,22 @@ class Ladder:
         found = course.attempt(self._of_candidates, score, size=n, keep=self._finish(n))
         popularity = recommender.items.popularity[positions]
         if found is None:
-            return Scored(positions, popularity, None, None, BY_POPULARITY)
+            return Scored(positions, popularity, None, BY_POPULARITY)
         matrix, scores = found
         if query is not None:
             # The ranker never saw a query in training; the interest blends query and history.
-            return Scored(positions, self._interest_of(matrix), matrix, query, BY_INTEREST)
+            return Scored(positions, self._interest_of(matrix), matrix, BY_INTEREST)
         if scores is not None:
-            return Scored(positions, scores, matrix, None, BY_RANKER)
+            return Scored(positions, scores, matrix, BY_RANKER)
         # What the ranker never saw in training: a user without a history.
-        return Scored(positions, popularity, matrix, None, BY_POPULARITY)
+        return Scored(positions, popularity, matrix, BY_POPULARITY)
 
     # Out of the whole catalogue
 
     def keep_for_retrieval(self) -> float:
         """As keep_for, of candidates that are still to be found."""
         n = self._live.recommender.limit
-        return _known(self._retrieval.estimate()) + _known(self._ranking.estimate(n)) + self._finish(n)
+        return known(self._retrieval.estimate()) + known(self._ranking.estimate(n)) + self._finish(n)
 
     def recommend(
         self, asked: Asked, user: UserState, excluded: Mask, also: Positions = NO_ITEMS
@@ -122,28 +109,28 @@ class Ladder:
 
         also  items that are candidates in any case
         """
-        interest = self._interest.estimate(len(self._live.recommender.items))
-        query = self.encoded(asked, keep=self.keep_for_retrieval() + _known(interest))
+        n = len(self._live.recommender.items)
+        query = self._interest.encoded(asked, candidates=n, keep=self.keep_for_retrieval())
         self._channels.course = asked.course
         query, prepared = self._prepared(asked, user, excluded, also, query)
         items = self._live.recommender.items
         if prepared is None:
             popular = best(np.where(excluded, -np.inf, items.popularity), self._live.recommender.limit)
             found = CandidateSet(popular, np.ones((len(popular), 1), dtype=np.bool_), ("popular",)).with_items(also)
-            return found, Scored(found.positions, items.popularity[found.positions], None, None, BY_POPULARITY)
+            return found, Scored(found.positions, items.popularity[found.positions], None, BY_POPULARITY)
         found, matrix = prepared.candidates, prepared.matrix
         if query is not None:
-            return found, Scored(found.positions, self._interest_of(matrix), matrix, query, BY_INTEREST)
+            return found, Scored(found.positions, self._interest_of(matrix), matrix, BY_INTEREST)
         scores = None
         if len(user.history):
             scores = asked.course.attempt(
                 self._ranking, lambda: self._predict(matrix), size=len(found), keep=self._finish(len(found))
             )
         if scores is not None:
-            return found, Scored(found.positions, scores, matrix, None, BY_RANKER)
+            return found, Scored(found.positions, scores, matrix, BY_RANKER)
         # The merge takes its channels in turn; a score that falls with the rank keeps its order.
         places = 1.0 / np.arange(1, len(found) + 1)
-        return found, Scored(found.positions, places, matrix, None, BY_PLACE)
+        return found, Scored(found.positions, places, matrix, BY_PLACE)
 
     def _prepared(
         self, asked: Asked, user: UserState, excluded: Mask, also: Positions, query: Vectors | None
@@ -153,58 +140,26 @@ class Ladder:
         if asked.channels is not None:
             named = {name: one for name, one in recommender.channels if name in asked.channels}
             recommender = replace(recommender, channels=replace(recommender.channels, named=named))
-        after = _known(self._ranking.estimate(recommender.limit)) + self._finish(recommender.limit)
-        keep = after + _known(self._retrieval.estimate())
+        after = known(self._ranking.estimate(recommender.limit)) + self._finish(recommender.limit)
+        keep = after + known(self._retrieval.estimate())
         prepared: Prepared | None
         if recommender.text is not None and recommender.text.nearest is not None:
             # By an index, interest and retrieval are one.
             unscored = Unscored(query)
             prepared = course.attempt(
-                self._interest, lambda: recommender.prepare(user, excluded, unscored, also=also), keep=keep
+                self._interest.stage, lambda: recommender.prepare(user, excluded, unscored, also=also), keep=keep
             )
             if prepared is not None:
                 return query, prepared
-            signals = None
+            signals = query = None
         else:
-            signals = course.attempt(
-                self._interest, lambda: recommender.signals(user, query=query), size=len(recommender.items), keep=keep
-            )
-            if isinstance(signals, np.ndarray):
-                self._remember(asked, user, None, signals)
-            else:
-                query, signals = None, self._of_before(asked, None)
-        query = None if signals is None else query
+            signals, query = self._interest.of(asked, user, None, query, keep=keep)
         prepared = course.attempt(
             self._retrieval, lambda: recommender.prepare(user, excluded, signals, also=also), keep=after
         )
         return query, prepared
 
     # Parts of both
-
-    def encoded(self, asked: Asked, *, keep: float) -> Vectors | None:
-        """The unit vector of the query: float32 (d,); None when it is blank, or says nothing to the text model."""
-        text = normalised(asked.query or "")
-        if not text:
-            return None
-        encoder = self._live.encoder
-        vectors = asked.course.attempt(self._query, lambda: encoder.encode([text]), size=len(text), keep=keep)
-        return vectors[0] if vectors is not None and vectors[0].any() else None
-
-    def _remember(self, asked: Asked, user: UserState, positions: Positions | None, signals: Vectors) -> None:
-        # Of a query they are no interest of the user.
-        if asked.user_id is not None and len(user.history) and not asked.query:
-            self._last.put(asked.user_id, positions, signals)
-
-    def _of_before(self, asked: Asked, positions: Positions | None) -> Vectors | None:
-        """The interest of an earlier request of the user."""
-        if asked.user_id is None:
-            return None
-        known = self._last.of(asked.user_id, positions, len(self._live.recommender.items))
-        if known is None:
-            return None
-        signals, age = known
-        asked.course.go_without(CACHED_INTEREST, f"{age:.0f} s old")
-        return signals
 
     def _predict(self, matrix: Matrix) -> Floats:
         """The ranker's scores. More threads than one cost more than they bring on a few hundred rows."""
@@ -216,8 +171,3 @@ class Ladder:
 
     def _finish(self, candidates: int) -> float:
         return max(FINISHING_S, self.finishing.estimate(candidates))
-
-
-def _known(estimate: float) -> float:
-    """The seconds of a stage as Course.left wants them."""
-    return estimate or math.inf

@@ -9,9 +9,8 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import numpy as np
 import polars as pl
 
 from features.featureset import FeatureSet
@@ -19,16 +18,14 @@ from features.recommender import Recommender, TextSide
 from features.rows import unknown_user
 from features.topics import Topics
 from recsys.bundle import Bundle
-from recsys.bundle_files import CATALOGUE_FILE, NEAREST_FILE, VECTORS_FILE
+from recsys.bundle_files import CATALOGUE_FILE, NEAREST_FILE
 from recsys.catalogue import Catalogue
 from recsys.config import Precision
 from recsys.embedding import embed
-from recsys.encoder import bundle_encoder, bundle_text
 from recsys.errors import FeatureStoreError
-from recsys.interest import InterestScorer, Vectors
+from recsys.interest import InterestScorer
 from recsys.retrieval import Channels
 from recsys.retrieval.nearest import NearestItems
-from recsys.schema import TITLE, UPDATED_AT
 from recsys.state import ItemState, UserState
 from recsys.text_neighbours import TextNeighbours
 from serving.course import Course
@@ -36,6 +33,7 @@ from serving.item_table import latest_items
 from serving.item_types import ItemChange, ItemVersion
 from serving.live_behaviour import LiveBehaviour, Snapshot
 from serving.live_items import LiveItems
+from serving.live_text import LiveText
 from serving.live_users import LiveUsers
 from serving.protocol import Freshness
 from serving.recent_log import RecentLog
@@ -55,7 +53,7 @@ logger = logging.getLogger(__name__)
 
 
 class Live:
-    """Of one bundle. Not thread-safe, but for `encode_items` and `new_items`."""
+    """Of one bundle. Not thread-safe, but for `text` and `new_items`."""
 
     def __init__(
         self,
@@ -71,8 +69,7 @@ class Live:
         precision: Precision,
     ) -> None:
         """`scorer` over the item vectors of the bundle. Raises BundleError or FeatureStoreError."""
-        self.encoder = bundle_encoder(bundle, precision)
-        self._text = bundle_text(bundle, self.encoder)
+        self.text: Final = LiveText(bundle, precision)
         self._scorer = scorer
         catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
         catalogue = catalogue.with_attributes(dict(features.project.item_attributes))
@@ -142,10 +139,6 @@ class Live:
         rules.follow(self.items.changed)
         self.rules = rules
 
-    def encode_items(self, items: Sequence[ItemVersion]) -> Vectors:
-        """The unit vector of each item's text: float32 (n, d)."""
-        return self.encoder.encode([self._text.of_item(item.columns or {}) for item in items])
-
     def apply_items(self, changes: Sequence[ItemChange]) -> None:
         """Follow these, but for one that is older than the last one of its item."""
         put: dict[int, dict[str, Any]] = {}
@@ -175,7 +168,7 @@ class Live:
         if not self._log.exists():
             return []
         found = list(latest_items(self._log, after=self.items_place))
-        vectors = iter(self.encode_items([item for _, item in found if item.columns is not None]))
+        vectors = iter(self.text.vectors([item for _, item in found if item.columns is not None]))
         return [ItemChange(sequence, item, None if item.columns is None else next(vectors)) for sequence, item in found]
 
     def replay(self, logged: Iterable[tuple[int, ItemVersion]], cache_path: Path) -> None:
@@ -185,9 +178,9 @@ class Live:
         """
         everything = list(logged)
         self.items_place = max([self.items_place, *(sequence for sequence, _ in everything)])
-        changed = [(sequence, item) for sequence, item in everything if self._differs(item)]
+        changed = [(sequence, item) for sequence, item in everything if self.text.differs(item, self.catalogue)]
         kept = [item for _, item in changed if item.columns is not None]
-        vectors = iter(embed([self._text.of_item(item.columns or {}) for item in kept], self.encoder, cache_path)[0])
+        vectors = iter(embed(self.text.of(kept), self.text.encoder, cache_path)[0])
         self.apply_items(
             [ItemChange(sequence, item, None if item.columns is None else next(vectors)) for sequence, item in changed]
         )
@@ -202,23 +195,3 @@ class Live:
         self.items.put_behaviour(state.now, dict(enumerate(state.behaviour)))
         self.items.put_exposure(state.exposure)
         self.recommender = replace(self.recommender, items=self.items.state)
-
-    def _differs(self, item: ItemVersion) -> bool:
-        """Whether the bundle's catalogue has the item otherwise, and in no later version."""
-        position = self.catalogue.index.get(item.item_id)
-        if position is None:
-            return item.columns is not None
-        known = self.catalogue.table.row(position, named=True)
-        known_at = known.get(UPDATED_AT)
-        if known_at is not None and item.updated_at is not None and known_at >= item.updated_at:
-            return False
-        return item.columns is None or (item.title, self._text.of_item(item.columns)) != (
-            known[TITLE],
-            self._text.of_item(known),
-        )
-
-
-def item_vectors(bundle: Bundle) -> Vectors:
-    """float32 (n_items, d), copy on write: processes share what no item has changed."""
-    found: Vectors = np.load(bundle.path / VECTORS_FILE, mmap_mode="c")
-    return found

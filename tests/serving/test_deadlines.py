@@ -122,7 +122,7 @@ def test_without_the_text_scorer_nobody_gets_an_answer_to_a_query_but_all_get_an
 
 def test_a_slow_encoder_costs_an_answer_its_query_alone(engine, monkeypatch):
     without = rank(engine)
-    monkeypatch.setattr(engine.live.encoder, "encode", Slow(engine.live.encoder.encode))
+    monkeypatch.setattr(engine.live.text.encoder, "encode", Slow(engine.live.text.encoder.encode))
     items, degraded = rank(engine, query="pear")
     assert (items, degraded) == (without[0], ["text_query: deadline"])
 

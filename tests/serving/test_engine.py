@@ -120,7 +120,7 @@ def test_a_log_is_followed_where_it_differs_from_the_bundle(engine, tmp_path, mo
     assert not engine.has_item("p1")
     assert engine.live.items.vectors[engine.catalogue.index["a2"]].tolist() == [0, 1, 0, 0, 0]
     # Started again, it encodes nothing: the vectors are in the cache.
-    monkeypatch.setattr(engine.live.encoder, "_session", None)
+    monkeypatch.setattr(engine.live.text.encoder, "_session", None)
     engine.replay([(2, ItemVersion("m", {"title": "apple red"}, noon))], tmp_path / "embeddings.db")
     assert engine.has_item("m")
 
