@@ -18,7 +18,8 @@ CONFIG = Config(
     name="fake",
     source=Source(interactions="interactions.csv"),
     interaction_types={"click": InteractionType(label=True), "purchase": InteractionType(weight=3.0)},
-    serving=Serving(max_candidates=5),
+    # As long as a busy machine may take.
+    serving=Serving(max_candidates=5, deadline_ms=10_000),
 )
 
 

@@ -9,7 +9,7 @@ import pytest
 from litestar.testing import TestClient
 
 from recsys.bundle_files import RANKER_FILE
-from recsys.config import Config, InteractionType, Source
+from recsys.config import Config, InteractionType, Serving, Source
 from serving import explaining
 from serving.api import create_app
 from serving.asked import Asked
@@ -19,7 +19,10 @@ from serving.service import Service
 from tests.serving.made_bundle import TITLES, made_engine
 
 CONFIG = Config(
-    name="made", source=Source(interactions="none"), interaction_types={"click": InteractionType(label=True)}
+    name="made",
+    source=Source(interactions="none"),
+    interaction_types={"click": InteractionType(label=True)},
+    serving=Serving(deadline_ms=10_000),
 )
 
 
