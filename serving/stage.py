@@ -1,8 +1,8 @@
 """A part of a request that may be left out: when it would not be ready in time, and when it fails.
 
 How long it takes is judged before it starts, by what it took of late; one that hangs all the same is cut off. A stage
-that is left out is tried again every second, by a single request, so that it comes back by itself: the circuit breaker
-of Nygard, "Release It!", 2007.
+that is left out is tried again four times a second, by a single request, so that it comes back by itself: the circuit
+breaker of Nygard, "Release It!", 2007.
 """
 
 import logging
@@ -17,7 +17,7 @@ from serving.workers import Job, Workers
 
 Reason = Literal["deadline", "error"]
 
-RETRY_S: Final = 1.0
+RETRY_S: Final = 0.25
 """So long after it was too slow, or failed again and again, a stage is left alone."""
 
 ERRORS_IN_A_ROW: Final = 3

@@ -37,6 +37,12 @@ CONFIG = Config(
 )
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine nothing is tried again before a test has looked."""
+    monkeypatch.setattr("serving.stage.RETRY_S", 1.0)
+
+
 @pytest.fixture
 def engine(tmp_path: Path, made_scorer: Path) -> BundleEngine:
     return made_engine(tmp_path, made_scorer)

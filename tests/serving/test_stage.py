@@ -49,14 +49,14 @@ def test_what_is_quick_enough_is_done(stage, clock):
     assert reason(stage, clock.taking(0.01), within=None) == "done"
 
 
-def test_what_was_too_slow_twice_is_not_begun_and_tried_again_by_one_request_a_second(stage, clock):
+def test_what_was_too_slow_twice_is_not_begun_and_tried_again_by_one_request_now_and_then(stage, clock):
     for _ in range(2):
         assert reason(stage, clock.taking(0.2)) == "done"
     # It may be quicker by now: the first one tries.
     assert reason(stage, clock.taking(0.2)) == "done"
     began = []
     for _ in range(5):
-        clock.now += RETRY_S / 10
+        clock.now += RETRY_S / 100
         assert reason(stage, lambda: began.append(1)) == "deadline"
     assert began == []
     clock.now += RETRY_S
