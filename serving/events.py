@@ -3,7 +3,8 @@
 Writes  events.db, SQLite in WAL mode (tables: serving.event_tables)
 
 One thread writes. Whatever waits for it goes into one transaction, so that many small requests share one flush of the
-disk. Several processes may write to one log.
+disk. Several processes may write to one log. While it cannot be written, events are answered with an error and
+impressions are dropped; the next thing to be written tries again.
 """
 
 import logging
@@ -17,10 +18,11 @@ from threading import Lock, Thread
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from recsys.errors import RecsysError
-from serving.event_tables import Acknowledged, add_impression, add_interaction, connect
 from serving.feature_table import add_features
 from serving.item_table import add_item
 from serving.item_types import ItemVersion
+from serving.log_file import FILE_ERRORS, LogFile
+from serving.log_rows import Acknowledged, add_impression, add_interactions
 from serving.types import Impression, Interaction, ServedFeatures
 
 MAX_JOBS_PER_COMMIT: Final = 256
@@ -39,25 +41,30 @@ class _Job(NamedTuple):
     add: Callable[[sqlite3.Connection, datetime], Any]
     """Adds rows that were received at that moment; what it returns becomes the result of `done`."""
     done: "Future[Any]"
+    is_impression: bool = False
 
 
 class EventLog:
     """Append-only, for several threads; open one a process."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        """Use `EventLog.open`. The connection belongs to the writing thread from here on."""
+    def __init__(self, path: Path, file: LogFile) -> None:
+        """Use `EventLog.open`. The file belongs to the writing thread from here on."""
         self._path = path
-        self._connection = connection
+        self._file = file
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._open = True
         self._entrance = Lock()
+        self.failing = False
+        """Whether the latest attempt to write failed: events are refused, and impressions are lost."""
+        self.dropped = 0
+        """Impressions that were lost since this process began."""
         self._writer = Thread(target=self._write, name="event-log", daemon=True)
         self._writer.start()
 
     @classmethod
     def open(cls, path: Path) -> Self:
         """The log in this file, which is made when it is not there. Raises DataError when it cannot be used."""
-        return cls(path, connect(path))
+        return cls(path, LogFile(path))
 
     def append(self, interactions: Sequence[Interaction]) -> list[Acknowledged]:
         """Store all of these in one transaction and return once they are on the disk, in the order given.
@@ -68,7 +75,7 @@ class EventLog:
 
     def submit(self, interactions: Sequence[Interaction]) -> "Future[list[Acknowledged]]":
         """`append` for callers that do not want to block."""
-        return self._submit(lambda connection, now: [add_interaction(connection, each, now) for each in interactions])
+        return self._submit(lambda connection, now: add_interactions(connection, interactions, now))
 
     def submit_items(self, items: Sequence[ItemVersion]) -> "Future[list[int]]":
         """Store these in one transaction; the result, once they are on the disk, is the sequence of each.
@@ -85,9 +92,21 @@ class EventLog:
             if features is not None:
                 add_features(connection, impression.request_id, features)
 
-        job = _Job(add, Future())
+        job = _Job(add, Future(), is_impression=True)
         if self._jobs.qsize() >= MAX_WAITING_JOBS or not self._enter(job):
+            self._count_dropped(1)
             _LOG.warning("the event log is closed or cannot keep up: an impression was dropped")
+
+    @property
+    def waiting(self) -> int:
+        """Requests and impressions that the disk has yet to take."""
+        return self._jobs.qsize()
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the files on the disk; 0 when they are gone."""
+        files = (Path(f"{self._path}{ending}") for ending in ("", "-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
 
     def close(self) -> None:
         """Write what waits and end. A second call does nothing."""
@@ -123,21 +142,45 @@ class EventLog:
             last = waiting[-1] is None
             # From here on a caller cannot cancel any more: a cancelled future takes no result.
             self._commit([job for job in waiting if job and job.done.set_running_or_notify_cancel()])
-        self._connection.close()
+        self._file.close()
 
     def _commit(self, jobs: Sequence[_Job]) -> None:
+        if not jobs:
+            return
+        now = datetime.now(UTC)
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            results = [job.add(self._connection, datetime.now(UTC)) for job in jobs]
-            self._connection.execute("COMMIT")
+            results = self._file.write(lambda connection: [job.add(connection, now) for job in jobs])
+        except FILE_ERRORS as error:
+            self._refuse(jobs, error)
+            if not self.failing:
+                self.failing = True
+                _LOG.error("the event log cannot be written: %s; events are refused until it can", _kind(error))
         except Exception as error:  # whatever it was, the callers must hear of it and the thread must live on
-            if self._connection.in_transaction:
-                self._connection.rollback()
-            # The kind of error alone: a message might carry a value of the event.
-            kind = type(error).__name__
-            _LOG.error("the event log could not be written: %s", kind)
-            for job in jobs:
-                job.done.set_exception(NotStoredError(f"{self._path}: {kind}; nothing was stored, send it again later"))
+            # Something about the rows of one of them; the others are stored without it.
+            if len(jobs) == 1:
+                self._refuse(jobs, error)
+                _LOG.error("the event log could not take what was sent: %s", _kind(error))
+            for job in jobs if len(jobs) > 1 else ():
+                self._commit([job])
         else:
+            if self.failing:
+                self.failing = False
+                _LOG.warning("the event log can be written again")
             for job, result in zip(jobs, results, strict=True):
                 job.done.set_result(result)
+
+    def _count_dropped(self, impressions: int) -> None:
+        with self._entrance:
+            self.dropped += impressions
+
+    def _refuse(self, jobs: Sequence[_Job], error: Exception) -> None:
+        self._count_dropped(sum(job.is_impression for job in jobs))
+        for job in jobs:
+            job.done.set_exception(
+                NotStoredError(f"{self._path}: {_kind(error)}; nothing was stored, send it again later")
+            )
+
+
+def _kind(error: Exception) -> str:
+    """The kind of an error alone: a message might carry a value of an event."""
+    return getattr(error, "sqlite_errorname", None) or type(error).__name__

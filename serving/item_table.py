@@ -17,13 +17,14 @@ from recsys.errors import DataError
 from recsys.schema import ITEM_ID, UPDATED_AT
 from serving.item_types import ItemVersion
 from serving.moments import from_microseconds, microseconds
+from serving.numbering import last_sequence
 
 ITEMS_TABLE: Final = f"""CREATE TABLE IF NOT EXISTS items (
     sequence INTEGER PRIMARY KEY, {ITEM_ID} TEXT NOT NULL, columns TEXT, {UPDATED_AT} INTEGER NOT NULL,
     received_at INTEGER NOT NULL) STRICT"""
 ITEMS_INDEX: Final = f"CREATE INDEX IF NOT EXISTS items_by_id ON items ({ITEM_ID}, sequence)"
 
-_ADD: Final = f"INSERT INTO items ({ITEM_ID}, columns, {UPDATED_AT}, received_at) VALUES (?, ?, ?, ?)"
+_ADD: Final = f"INSERT INTO items (sequence, {ITEM_ID}, columns, {UPDATED_AT}, received_at) VALUES (?, ?, ?, ?, ?)"
 _LATEST: Final = f"""
     SELECT max(sequence), {ITEM_ID}, columns, {UPDATED_AT} FROM items WHERE sequence > ? AND sequence <= ?
     GROUP BY {ITEM_ID}"""
@@ -32,10 +33,10 @@ LAST_SEQUENCE: Final = (1 << 63) - 1
 
 def add_item(connection: sqlite3.Connection, item: ItemVersion, received_at: datetime) -> int:
     """Add a version; returns its sequence."""
+    sequence = last_sequence(connection, "items") + 1
     columns = None if item.columns is None else msgspec.json.encode(item.columns).decode()
-    row = (item.item_id, columns, microseconds(item.updated_at or received_at), microseconds(received_at))
-    sequence = connection.execute(_ADD, row).lastrowid
-    assert sequence is not None
+    row = (sequence, item.item_id, columns, microseconds(item.updated_at or received_at), microseconds(received_at))
+    connection.execute(_ADD, row)
     return sequence
 
 

@@ -14,6 +14,7 @@ import msgspec
 from features.recent import RecentEvent
 from recsys.schema import EVENT_TYPE, ITEM_ID, ITEMS, REQUEST_ID, TIMESTAMP, USER_ID, VALUE
 from serving.item_table import LAST_SEQUENCE
+from serving.log_file import FileIdentity, file_identity
 from serving.moments import MICROSECONDS, microseconds
 
 _SINCE: Final = f"""
@@ -64,6 +65,7 @@ class RecentLog:
         """Raises sqlite3.Error when the file cannot be opened; a log that is not there yet is empty."""
         self._path = path
         self._connection: sqlite3.Connection | None = None
+        self._identity: FileIdentity | None = None
 
     def after(self, sequence: int, until: int = LAST_SEQUENCE) -> Iterator[LoggedEvent]:
         """The events behind this place, in the order of the log. An event is never later than its arrival."""
@@ -101,6 +103,12 @@ class RecentLog:
                 yield LoggedImpression(place, request_id, at / MICROSECONDS, items)
 
     def _connected(self) -> sqlite3.Connection | None:
-        if self._connection is None and self._path.exists():
-            self._connection = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, check_same_thread=False)
+        # A log that was removed is made anew, and its numbers go on from those of the old one (serving.numbering).
+        if self._identity != (found := file_identity(self._path)):
+            self._connection, stale = None, self._connection
+            if stale is not None:
+                stale.close()
+            if found is not None:
+                self._connection = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, check_same_thread=False)
+            self._identity = found
         return self._connection
