@@ -7,6 +7,7 @@ event once, and no event that nobody sent.
 
 import json
 import random
+import shutil
 import sqlite3
 import threading
 import time
@@ -16,6 +17,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from http.client import HTTPException
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.served import Served, served
@@ -23,7 +25,7 @@ from recsys.progress import progress
 from recsys.workspace import Workspace
 
 WRITERS = 3
-MOST_EVENTS = 50
+MOST_EVENTS = 30
 """Of a batch."""
 KILL_WITHIN_S = 0.5
 """After the first acknowledgement of a server."""
@@ -76,18 +78,19 @@ class Writer:
 
 
 def survive(config: Path, items: Sequence[str], kind: str, *, kills: int, seed: int = 0) -> dict[str, int]:
-    """Kill the project's server so often; returns how many events were acknowledged, lost, counted twice, invented."""
+    """Kill the server of a copy of the project so often; how many events were acknowledged, lost, counted twice."""
     chance = random.Random(seed)  # noqa: S311
-    log = Workspace.open(config).events
-    before = _stored(log) if log.exists() else []
     writers = [Writer(items, kind, seed * WRITERS + each) for each in range(WRITERS)]
-    with progress("killing the server", kills) as advance:
+    with TemporaryDirectory(prefix="recsys-kills-") as name, progress("killing the server", kills) as advance:
+        copy = Path(name) / "project"
+        # A long log makes each start long.
+        shutil.copytree(config.parent, copy, ignore=shutil.ignore_patterns("events.db*"))
         for _ in range(kills):
-            _live_and_die(config, writers, chance.uniform(0, KILL_WITHIN_S))
+            _live_and_die(copy / config.name, writers, chance.uniform(0, KILL_WITHIN_S))
             advance()
-    # The last one is let live until nothing is without an answer.
-    _live_and_die(config, writers, None)
-    stored = _stored(log)[len(before) :]
+        # The last one is let live until nothing is without an answer.
+        _live_and_die(copy / config.name, writers, None)
+        stored = _stored(Workspace.open(copy / config.name).events)
     acknowledged = [event for writer in writers for event in writer.acknowledged]
     known = set(stored)
     return {
