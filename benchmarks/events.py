@@ -1,13 +1,13 @@
 """How many events a second a server takes and keeps: acknowledged over HTTP, each on the disk when it is.
 
 Clients post batches to `recsys serve` over a project of its own. The floor writes the same rows with plain sqlite3, one
-transaction a batch and as many flushes of the disk, into the same table. They take turns. With --kills the server is
-killed at random moments as well, and every event is looked for afterwards (benchmarks.kills).
+transaction a batch and as many flushes of the disk, into the same table. They take turns. The server is also killed at
+random moments, and every event is looked for afterwards (benchmarks.kills).
 
 Reads   CONFIG, a trained project; without it a small synthetic shop is made and trained first
 Writes  OUT
 
-    python -m benchmarks.events --kills 50 --json events.json
+    python -m benchmarks.events --json events.json
 """
 
 import json
@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -39,6 +40,7 @@ CLIENTS = 4
 """Connections that post at once, each waiting for its answer before it posts again."""
 EVENTS_A_TURN = 8_000
 TURNS = 7
+KILLS = 50
 USERS = 500
 
 Row = tuple[object, ...]
@@ -47,7 +49,7 @@ Batch = list[dict[str, Any]]
 
 @click.command()
 @click.option("--config", "config_path", type=click.Path(path_type=Path, exists=True), help="A trained project")
-@click.option("--kills", default=0, show_default=True, help="How often the server is killed as well")
+@click.option("--kills", default=KILLS, show_default=True, help="How often the server is killed as well")
 @click.option("--quick", is_flag=True, help="A few events, no claims: for the tests")
 @click.option("--json", "out", type=click.Path(path_type=Path), help="Where the result is written")
 def main(config_path: Path | None, kills: int, quick: bool, out: Path | None) -> None:
@@ -103,9 +105,9 @@ def measure(
             pass
         for _ in range(turns + 1):
             batches = [made_batch(items, kind, size) for _ in range(max(events // size, CLIENTS))]
-            rates["server"].append(size * len(batches) / seconds_of(lambda: post_all(server, batches)))
+            rates["server"].append(size * len(batches) / seconds_of(partial(post_all, server, batches)))
             rows = [[row_of(event) for event in batch] for batch in batches]
-            rates["floor"].append(size * len(batches) / seconds_of(lambda: write_all(floor, rows)))
+            rates["floor"].append(size * len(batches) / seconds_of(partial(write_all, floor, rows)))
     # The first turn warms up.
     ours, theirs = (median(found[1:]) for found in rates.values())
     return ours, theirs

@@ -104,7 +104,7 @@ def survive(config: Path, items: Sequence[str], kind: str, *, kills: int, seed: 
 
 
 def _live_and_die(config: Path, writers: Sequence[Writer], killed_after_s: float | None) -> None:
-    """A server with all writers; it is killed so long after it acknowledged anything, or stopped when all have ended."""
+    """A server with all writers: killed so long after its first answer, or else stopped when they have ended."""
     first, stop = threading.Event(), threading.Event()
     with served(config) as server:
         threads = [threading.Thread(target=writer.run, args=(server, first, stop)) for writer in writers]

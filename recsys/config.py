@@ -47,6 +47,8 @@ class Source(Stage, frozen=True, kw_only=True):
     """What was shown."""
     users: str | None = None
     """Attributes of users."""
+    log: bool = False
+    """Whether to read, behind these, what `recsys export` wrote out of the event log: docs/event-log.md."""
     max_bad_share: Share = 0.05
     """More refused rows than this share of any one table end the import with exit code 2."""
 
@@ -244,6 +246,15 @@ class Serving(Stage, frozen=True):
     """Share of the requests whose features are logged, for `recsys audit parity`."""
 
 
+class Log(Stage, frozen=True):
+    """The event log, where a server keeps what users do and see: docs/event-log.md."""
+
+    folder: str = "log"
+    """Where `recsys export` writes, relative to the folder of recsys.toml."""
+    retention_days: PositiveFloat | None = 90.0
+    """`recsys export` deletes from the event log what it has exported and is older."""
+
+
 class ExcludeBought(Stage, frozen=True, kw_only=True):
     """What a user bought is not shown to that user."""
 
@@ -370,6 +381,7 @@ class Config(Stage, frozen=True):
     evaluation: Evaluation = field(default_factory=Evaluation)
     features: Features = field(default_factory=Features)
     serving: Serving = field(default_factory=Serving)
+    log: Log = field(default_factory=Log)
     surfaces: dict[str, Surface] = {}
 
     @property

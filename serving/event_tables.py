@@ -28,6 +28,9 @@ FORMAT_VERSION: Final = 6
 BUSY_TIMEOUT_S: Final = 10.0
 """How long a process waits for another one that writes."""
 
+WAL_BYTES: Final = 64 << 20
+"""To so much the file of the latest writes shrinks after it was longer."""
+
 _TABLES: Final = (
     f"""CREATE TABLE IF NOT EXISTS interactions (
         sequence INTEGER PRIMARY KEY, {EVENT_ID} TEXT NOT NULL UNIQUE, {USER_ID} TEXT NOT NULL, {ITEM_ID} TEXT NOT NULL,
@@ -84,6 +87,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, after: Mapping[str, int
     # In WAL mode, too, each commit then waits until the disk has it; NORMAL would wait at checkpoints alone.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA fullfsync = ON")  # macOS: flush the drive's own cache as well
+    connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
     version = _version(connection, path)
     if version == FORMAT_VERSION and not after:
         return  # Nothing is written: a disk that is full lets the log be opened.

@@ -13,8 +13,7 @@ NUMBERING_TABLE: Final = f"""CREATE TABLE IF NOT EXISTS numbering (
     log_id TEXT NOT NULL, {", ".join(f"{table} INTEGER NOT NULL" for table in NUMBERED)}) STRICT"""
 
 _LAST: Final = {
-    table: f"SELECT max({table}, (SELECT coalesce(max(sequence), 0) FROM {table})) FROM numbering"  # noqa: S608
-    for table in NUMBERED
+    table: f"SELECT max({table}, (SELECT coalesce(max(sequence), 0) FROM {table})) FROM numbering" for table in NUMBERED
 }
 
 
@@ -23,7 +22,7 @@ def continue_after(connection: sqlite3.Connection, log_id: str, after: Mapping[s
     if connection.execute("SELECT 1 FROM numbering").fetchone() is None:
         connection.execute("INSERT INTO numbering VALUES (?, 0, 0, 0)", (log_id,))
     for table, sequence in after.items():
-        connection.execute(f"UPDATE numbering SET {table} = max({table}, ?)", (sequence,))  # noqa: S608
+        connection.execute(f"UPDATE numbering SET {table} = max({table}, ?)", (sequence,))
 
 
 def last_sequence(connection: sqlite3.Connection, table: str) -> int:
