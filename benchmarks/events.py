@@ -58,7 +58,7 @@ def main(config_path: Path | None, kills: int, quick: bool, out: Path | None) ->
     with project(config_path) as config:
         items = Workspace.open(config).read_table("items")["item_id"].to_list()
         kind = next(iter(Workspace.open(config).config.interaction_types))
-        rates = {size: measure(config, items, kind, size=size, events=events, turns=turns) for size in BATCH_EVENTS}
+        rates = measure(config, items, kind, events=events, turns=turns)
         survived = survive(config, items, kind, kills=kills) if kills else None
     claims = {}
     if not quick:
@@ -94,23 +94,26 @@ def project(config: Path | None) -> Iterator[Path]:
 
 
 def measure(
-    config: Path, items: Sequence[str], kind: str, *, size: int, events: int, turns: int
-) -> tuple[float, float]:
-    """Acknowledged events a second of the server, and rows a second of the floor: medians over the turns."""
-    rates: dict[str, list[float]] = {"server": [], "floor": []}
+    config: Path, items: Sequence[str], kind: str, *, events: int, turns: int
+) -> dict[int, tuple[float, float]]:
+    """For each size of a request the acknowledged events a second, and the floor's rows: medians over the turns."""
+    rates: dict[int, list[tuple[float, float]]] = {size: [] for size in BATCH_EVENTS}
     with served(config) as server, TemporaryDirectory(dir=config.parent) as name:
         floor = Path(name) / "floor.db"
         # The same table on the same disk.
-        with closing(connect(floor)):
-            pass
+        connect(floor).close()
         for _ in range(turns + 1):
-            batches = [made_batch(items, kind, size) for _ in range(max(events // size, CLIENTS))]
-            rates["server"].append(size * len(batches) / seconds_of(partial(post_all, server, batches)))
-            rows = [[row_of(event) for event in batch] for batch in batches]
-            rates["floor"].append(size * len(batches) / seconds_of(partial(write_all, floor, rows)))
+            for size, found in rates.items():
+                batches = [made_batch(items, kind, size) for _ in range(max(events // size, CLIENTS))]
+                rows = [[row_of(event) for event in batch] for batch in batches]
+                count = size * len(batches)
+                ours = count / seconds_of(partial(post_all, server, batches))
+                found.append((ours, count / seconds_of(partial(write_all, floor, rows))))
     # The first turn warms up.
-    ours, theirs = (median(found[1:]) for found in rates.values())
-    return ours, theirs
+    return {
+        size: (median(ours for ours, _ in found[1:]), median(floor for _, floor in found[1:]))
+        for size, found in rates.items()
+    }
 
 
 def made_batch(items: Sequence[str], kind: str, size: int) -> Batch:

@@ -13,14 +13,14 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from datetime import UTC, datetime
 from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.served import Served, served
+from benchmarks.served import RECSYS, Served, served
 from recsys.progress import progress
 from recsys.workspace import Workspace
 
@@ -77,7 +77,9 @@ class Writer:
         ]
 
 
-def survive(config: Path, items: Sequence[str], kind: str, *, kills: int, seed: int = 0) -> dict[str, int]:
+def survive(
+    config: Path, items: Sequence[str], kind: str, *, kills: int, seed: int = 0, recsys: Sequence[str] = RECSYS
+) -> dict[str, int]:
     """Kill the server of a copy of the project so often; how many events were acknowledged, lost, counted twice."""
     chance = random.Random(seed)  # noqa: S311
     writers = [Writer(items, kind, seed * WRITERS + each) for each in range(WRITERS)]
@@ -86,10 +88,10 @@ def survive(config: Path, items: Sequence[str], kind: str, *, kills: int, seed: 
         # A long log makes each start long.
         shutil.copytree(config.parent, copy, ignore=shutil.ignore_patterns("events.db*"))
         for _ in range(kills):
-            _live_and_die(copy / config.name, writers, chance.uniform(0, KILL_WITHIN_S))
+            _live_and_die(served(copy / config.name, recsys), writers, chance.uniform(0, KILL_WITHIN_S))
             advance()
         # The last one is let live until nothing is without an answer.
-        _live_and_die(copy / config.name, writers, None)
+        _live_and_die(served(copy / config.name, recsys), writers, None)
         stored = _stored(Workspace.open(copy / config.name).events)
     acknowledged = [event for writer in writers for event in writer.acknowledged]
     known = set(stored)
@@ -103,10 +105,12 @@ def survive(config: Path, items: Sequence[str], kind: str, *, kills: int, seed: 
     }
 
 
-def _live_and_die(config: Path, writers: Sequence[Writer], killed_after_s: float | None) -> None:
+def _live_and_die(
+    starting: AbstractContextManager[Served], writers: Sequence[Writer], killed_after_s: float | None
+) -> None:
     """A server with all writers: killed so long after its first answer, or else stopped when they have ended."""
     first, stop = threading.Event(), threading.Event()
-    with served(config) as server:
+    with starting as server:
         threads = [threading.Thread(target=writer.run, args=(server, first, stop)) for writer in writers]
         for thread in threads:
             thread.start()

@@ -1,12 +1,12 @@
 """A small synthetic shop, trained: for benchmarks of the server that do not depend on what it was trained on."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import click
 
-COMMAND = "from recsys.cli import main; main()"
+from benchmarks.served import RECSYS
+
 SIZE = ("--users", "200", "--items", "500", "--impressions", "4000", "--days", "60")
 
 
@@ -26,7 +26,7 @@ def synthetic_project(folder: Path) -> Path:
 
 
 def _recsys(*arguments: str) -> None:
-    command = [sys.executable, "-c", COMMAND, *arguments]
+    command = [*RECSYS, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
     if done.returncode:
         raise click.ClickException(f"recsys {' '.join(arguments)} failed:\n{done.stderr}")

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-COMMAND = "from recsys.cli import main; main()"
+RECSYS = (sys.executable, "-c", "from recsys.cli import main; main()")
 ADDRESS_MARK = " on http://"
 HEADERS = {"Content-Type": "application/json"}
 TIMEOUT_S = 60
@@ -53,12 +53,14 @@ class Client:
 
 
 @contextmanager
-def served(config: Path) -> Iterator[Served]:
+def served(config: Path, recsys: Sequence[str] = RECSYS) -> Iterator[Served]:
     """The project's server on a free port of loopback, once it says that it is ready. It ends with the block.
+
+    recsys  the command
 
     Raises ClickException with what the server said when it does not start.
     """
-    command = [sys.executable, "-c", COMMAND, "serve", "--config", str(config), "--port", "0"]
+    command = [*recsys, "serve", "--config", str(config), "--port", "0"]
     root = Path(__file__).parents[1]
     with (
         Path(os.devnull).open("w") as nowhere,
