@@ -249,10 +249,25 @@ class Serving(Stage, frozen=True):
 class Log(Stage, frozen=True):
     """The event log, where a server keeps what users do and see: docs/event-log.md."""
 
+    store: str = SQLITE
+    """sqlite, a file of the project; or, with the extra recsys[redis], a stream of a Redis that servers on several
+    machines share, at an address as that of features.online_store. It must have appendonly = yes."""
     folder: str = "log"
     """Where `recsys export` writes, relative to the folder of recsys.toml."""
     retention_days: PositiveFloat | None = 90.0
     """`recsys export` deletes from the event log what it has exported and is older."""
+
+    def __repr__(self) -> str:
+        """Without the address, which may hold a password."""
+        store = self.store.partition(":")[0]
+        return f"Log(store={store!r}, folder={self.folder!r}, retention_days={self.retention_days!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [
+            ("store", self.store.partition(":")[0]),
+            ("folder", self.folder),
+            ("retention_days", self.retention_days),
+        ]
 
 
 class ExcludeBought(Stage, frozen=True, kw_only=True):
@@ -405,6 +420,7 @@ def load_config(path: Path) -> Config:
         raise ConfigError(f"{path}: {error}; correct that line, docs/configuration.md lists every key") from error
     try:
         online_address.check(config.features.online_store)
+        online_address.check(config.log.store, "log.store")
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     source = config.source

@@ -19,14 +19,14 @@ def serve(config_path: Path, host: str | None, port: int | None) -> None:
 
     workspace = Workspace.open(config_path)
     from serving.engine import load_engine, newest
-    from serving.events import EventLog
+    from serving.open_log import open_log
     from serving.server import run
     from serving.service import Service
     from serving.surfaces import SurfacesFile
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     settings = workspace.config.serving
-    with EventLog.open(workspace.events) as event_log:
+    with open_log(workspace) as event_log:
         run(
             Service(event_log, workspace.config),
             lambda: load_engine(workspace),

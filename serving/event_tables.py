@@ -5,6 +5,7 @@ impressions   one row an answer; items is a JSON array in the order shown, and p
               which each stood at its place, whatever the others did; NULL when no place was given by chance
 features      of some answers, by request_id, the features of all their candidates (serving.feature_table)
 items         one row a version of an item (serving.item_table)
+stream        one row: the last entry of a Redis stream that is in these tables; without Redis it has no meaning
 numbering     one row: the id of this log, and for each table a sequence that its rows come after
 
 timestamp and received_at are microseconds since 1970, UTC. Who reads the log opens it with SQLite and needs nothing of
@@ -23,6 +24,7 @@ from recsys.schema import EVENT_ID, EVENT_TYPE, ITEM_ID, PROPENSITIES, QUERY, RE
 from serving.feature_table import ADD_IMPRESSIONS, FEATURES_TABLE
 from serving.item_table import ITEMS_INDEX, ITEMS_TABLE
 from serving.numbering import NUMBERING_TABLE, continue_after
+from serving.stream_table import STREAM_TABLE, begin_stream
 
 FORMAT_VERSION: Final = 6
 BUSY_TIMEOUT_S: Final = 10.0
@@ -46,6 +48,7 @@ _TABLES: Final = (
     ITEMS_TABLE,
     ITEMS_INDEX,
     NUMBERING_TABLE,
+    STREAM_TABLE,
 )
 _ADD_PROPENSITIES: Final = f"ALTER TABLE impressions ADD COLUMN {PROPENSITIES} TEXT"
 _FROM_FORMAT: Final = {
@@ -97,6 +100,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, after: Mapping[str, int
     for statement in (*_FROM_FORMAT.get(version, ()), *_TABLES):
         connection.execute(statement)
     continue_after(connection, uuid.uuid4().hex, after or {})
+    begin_stream(connection)
     if version != FORMAT_VERSION:
         connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
     connection.execute("COMMIT")

@@ -8,7 +8,6 @@ impressions are dropped; the next thing to be written tries again.
 """
 
 import logging
-import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
@@ -18,11 +17,9 @@ from threading import Lock, Thread
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from recsys.errors import RecsysError
-from serving.feature_table import add_features
-from serving.item_table import add_item
 from serving.item_types import ItemVersion
-from serving.log_file import FILE_ERRORS, LogFile
-from serving.log_rows import Acknowledged, add_impression, add_interactions
+from serving.log_rows import Acknowledged
+from serving.log_store import Entries, LogStore, SqliteStore, StoreUnavailableError, Written
 from serving.types import Impression, Interaction, ServedFeatures
 
 MAX_JOBS_PER_COMMIT: Final = 256
@@ -38,19 +35,19 @@ class NotStoredError(RecsysError):
 
 
 class _Job(NamedTuple):
-    add: Callable[[sqlite3.Connection, datetime], Any]
-    """Adds rows that were received at that moment; what it returns becomes the result of `done`."""
+    entries: Entries
+    result: Callable[[Written], Any]
+    """What of it becomes the result of `done`."""
     done: "Future[Any]"
-    is_impression: bool = False
 
 
 class EventLog:
     """Append-only, for several threads; open one a process."""
 
-    def __init__(self, path: Path, file: LogFile) -> None:
-        """Use `EventLog.open`. The file belongs to the writing thread from here on."""
+    def __init__(self, path: Path, store: LogStore) -> None:
+        """The store, which readers find in the file at `path`, belongs to the writing thread from here on."""
         self._path = path
-        self._file = file
+        self._store = store
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._open = True
         self._entrance = Lock()
@@ -64,7 +61,7 @@ class EventLog:
     @classmethod
     def open(cls, path: Path) -> Self:
         """The log in this file, which is made when it is not there. Raises DataError when it cannot be used."""
-        return cls(path, LogFile(path))
+        return cls(path, SqliteStore(path))
 
     def append(self, interactions: Sequence[Interaction]) -> list[Acknowledged]:
         """Store all of these in one transaction and return once they are on the disk, in the order given.
@@ -75,24 +72,18 @@ class EventLog:
 
     def submit(self, interactions: Sequence[Interaction]) -> "Future[list[Acknowledged]]":
         """`append` for callers that do not want to block."""
-        return self._submit(lambda connection, now: add_interactions(connection, interactions, now))
+        return self._submit(Entries(interactions=interactions), lambda written: written.interactions)
 
     def submit_items(self, items: Sequence[ItemVersion]) -> "Future[list[int]]":
         """Store these in one transaction; the result, once they are on the disk, is the sequence of each.
 
         Raises NotStoredError, here or in the future.
         """
-        return self._submit(lambda connection, now: [add_item(connection, item, now) for item in items])
+        return self._submit(Entries(items=items), lambda written: written.items)
 
     def show(self, impression: Impression, features: ServedFeatures | None = None) -> None:
         """Log what was shown, soon and off the caller's path. A crash or a disk that cannot follow may cost it."""
-
-        def add(connection: sqlite3.Connection, _: datetime) -> None:
-            add_impression(connection, impression)
-            if features is not None:
-                add_features(connection, impression.request_id, features)
-
-        job = _Job(add, Future(), is_impression=True)
+        job = _Job(Entries(shown=impression, features=features), lambda written: None, Future())
         if self._jobs.qsize() >= MAX_WAITING_JOBS or not self._enter(job):
             self._count_dropped(1)
             _LOG.warning("the event log is closed or cannot keep up: an impression was dropped")
@@ -122,8 +113,8 @@ class EventLog:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _submit(self, add: Callable[[sqlite3.Connection, datetime], list[T]]) -> "Future[list[T]]":
-        job = _Job(add, Future())
+    def _submit(self, entries: Entries, result: Callable[[Written], list[T]]) -> "Future[list[T]]":
+        job = _Job(entries, result, Future())
         if not self._enter(job):
             raise NotStoredError(f"{self._path}: the event log is closed; the server is stopping, send it again")
         return job.done
@@ -142,45 +133,39 @@ class EventLog:
             last = waiting[-1] is None
             # From here on a caller cannot cancel any more: a cancelled future takes no result.
             self._commit([job for job in waiting if job and job.done.set_running_or_notify_cancel()])
-        self._file.close()
+        self._store.close()
 
     def _commit(self, jobs: Sequence[_Job]) -> None:
         if not jobs:
             return
-        now = datetime.now(UTC)
         try:
-            results = self._file.write(lambda connection: [job.add(connection, now) for job in jobs])
-        except FILE_ERRORS as error:
-            self._refuse(jobs, error)
+            written = self._store.write([job.entries for job in jobs], datetime.now(UTC))
+        except StoreUnavailableError as error:
+            self._refuse(jobs, str(error))
             if not self.failing:
                 self.failing = True
-                _LOG.error("the event log cannot be written: %s; events are refused until it can", _kind(error))
+                _LOG.error("the event log cannot be written: %s; events are refused until it can", error)
         except Exception as error:  # whatever it was, the callers must hear of it and the thread must live on
             # Something about the rows of one of them; the others are stored without it.
             if len(jobs) == 1:
-                self._refuse(jobs, error)
-                _LOG.error("the event log could not take what was sent: %s", _kind(error))
+                # The kind alone: a message might carry a value of an event.
+                kind = type(error).__name__
+                self._refuse(jobs, kind)
+                _LOG.error("the event log could not take what was sent: %s", kind)
             for job in jobs if len(jobs) > 1 else ():
                 self._commit([job])
         else:
             if self.failing:
                 self.failing = False
                 _LOG.warning("the event log can be written again")
-            for job, result in zip(jobs, results, strict=True):
-                job.done.set_result(result)
+            for job, done in zip(jobs, written, strict=True):
+                job.done.set_result(job.result(done))
 
     def _count_dropped(self, impressions: int) -> None:
         with self._entrance:
             self.dropped += impressions
 
-    def _refuse(self, jobs: Sequence[_Job], error: Exception) -> None:
-        self._count_dropped(sum(job.is_impression for job in jobs))
+    def _refuse(self, jobs: Sequence[_Job], why: str) -> None:
+        self._count_dropped(sum(job.entries.shown is not None for job in jobs))
         for job in jobs:
-            job.done.set_exception(
-                NotStoredError(f"{self._path}: {_kind(error)}; nothing was stored, send it again later")
-            )
-
-
-def _kind(error: Exception) -> str:
-    """The kind of an error alone: a message might carry a value of an event."""
-    return getattr(error, "sqlite_errorname", None) or type(error).__name__
+            job.done.set_exception(NotStoredError(f"{self._path}: {why}; nothing was stored, send it again later"))

@@ -9,6 +9,7 @@ Writes  log/TABLE/day=DATE/*.parquet for interactions, impressions and items (se
     recsys export --config recsys.toml
 """
 
+import logging
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
@@ -22,13 +23,16 @@ import polars as pl
 
 from recsys.cli import CONFIG_OPTION
 from recsys.errors import DataError, FeatureStoreError
+from recsys.online_address import SQLITE, resolve
 from recsys.workspace import Workspace
 from serving.event_tables import connect
 from serving.export_folder import STATE, ExportFolder, Places, open_folder
 from serving.exported_rows import MOMENT_OF, logged_rows
 from serving.numbering import NUMBERED, last_sequence, log_id
+from serving.open_log import KEY, open_stream
 from serving.retention import forget
 
+_LOG: Final = logging.getLogger(__name__)
 LOG_ID_LENGTH: Final = 8
 """Of a log's id in the names of files."""
 
@@ -68,7 +72,20 @@ def export_log(workspace: Workspace) -> Exported:
         before = _old_before(workspace, datetime.now(UTC))
         if before is not None:
             found.forgotten = forget(log, places, before)
+            if resolve(workspace.config.log.store, KEY) != SQLITE:
+                _trim(workspace, before)
     return found
+
+
+def _trim(workspace: Workspace, before: datetime) -> None:
+    """The stream goes the way of the file. What it keeps longer, where Redis does not answer, does no harm."""
+    from redis.exceptions import RedisError
+
+    with closing(open_stream(workspace)) as stream:
+        try:
+            stream.trim(before)
+        except RedisError as error:
+            _LOG.warning("%s: %s; the next export shortens the stream", stream.name, type(error).__name__)
 
 
 def _export(log: sqlite3.Connection, folder: ExportFolder, path: Path, place: Path, found: Exported) -> Places:

@@ -4,7 +4,7 @@ import sqlite3
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -32,36 +32,31 @@ class Acknowledged(NamedTuple):
     duplicate: bool
 
 
-def add_interactions(
-    connection: sqlite3.Connection, events: Sequence[Interaction], received_at: datetime
-) -> list[Acknowledged]:
-    """Add those whose event_id is not there; one without gets a new one, and happened when it was received."""
-    last, received = last_sequence(connection, "interactions"), microseconds(received_at)
-    rows = [
-        (
-            sequence,
-            event.event_id or uuid.uuid4().hex,
-            event.user_id,
-            event.item_id,
-            event.event_type,
-            received if event.timestamp is None else microseconds(event.timestamp),
-            event.request_id,
-            event.value,
-            received,
-            event.query,
-        )
-        for sequence, event in enumerate(events, start=last + 1)
-    ]
-    if connection.executemany(_ADD_INTERACTION, rows).rowcount == len(rows):
-        return [Acknowledged(row[1], duplicate=False) for row in rows]
-    added = {sequence for (sequence,) in connection.execute(_ADDED, (last,))}
-    return [Acknowledged(row[1], duplicate=row[0] not in added) for row in rows]
+Row = tuple[Any, ...]
+"""The values of a row behind its sequence, in the order of the columns."""
 
 
-def add_impression(connection: sqlite3.Connection, shown: Impression) -> None:
-    """Add what an answer showed, once for each request_id."""
-    row = (
-        last_sequence(connection, "impressions") + 1,
+def interaction_row(event: Interaction, received_at: int) -> Row:
+    """A row of interactions; an event without id gets a new one, and one without time happened when it was received.
+
+    received_at  microseconds since 1970
+    """
+    return (
+        event.event_id or uuid.uuid4().hex,
+        event.user_id,
+        event.item_id,
+        event.event_type,
+        received_at if event.timestamp is None else microseconds(event.timestamp),
+        event.request_id,
+        event.value,
+        received_at,
+        event.query,
+    )
+
+
+def impression_row(shown: Impression) -> Row:
+    """A row of impressions."""
+    return (
         shown.request_id,
         shown.user_id,
         microseconds(shown.timestamp),
@@ -71,4 +66,30 @@ def add_impression(connection: sqlite3.Connection, shown: Impression) -> None:
         shown.query,
         None if shown.propensities is None else msgspec.json.encode(shown.propensities).decode(),
     )
-    connection.execute(_ADD_IMPRESSION, row)
+
+
+def insert_interactions(connection: sqlite3.Connection, numbered: Sequence[Row]) -> int:
+    """Add rows, the sequence before each, whose event_id is not there; returns how many."""
+    return connection.executemany(_ADD_INTERACTION, numbered).rowcount
+
+
+def insert_impression(connection: sqlite3.Connection, sequence: int, row: Row) -> None:
+    """Add a row whose request_id is not there."""
+    connection.execute(_ADD_IMPRESSION, (sequence, *row))
+
+
+def add_interactions(
+    connection: sqlite3.Connection, events: Sequence[Interaction], received_at: datetime
+) -> list[Acknowledged]:
+    """Add those whose event_id is not there."""
+    last, received = last_sequence(connection, "interactions"), microseconds(received_at)
+    rows = [(sequence, *interaction_row(event, received)) for sequence, event in enumerate(events, start=last + 1)]
+    if insert_interactions(connection, rows) == len(rows):
+        return [Acknowledged(row[1], duplicate=False) for row in rows]
+    added = {sequence for (sequence,) in connection.execute(_ADDED, (last,))}
+    return [Acknowledged(row[1], duplicate=row[0] not in added) for row in rows]
+
+
+def add_impression(connection: sqlite3.Connection, shown: Impression) -> None:
+    """Add what an answer showed, once for each request_id."""
+    insert_impression(connection, last_sequence(connection, "impressions") + 1, impression_row(shown))
