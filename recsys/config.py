@@ -3,6 +3,7 @@
 Units stand in the names. What nobody needs to change is a constant beside its use and is not found here.
 """
 
+import re
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
@@ -25,6 +26,7 @@ Format = Literal["files", "online_retail", "mind", "movielens", "amazon_reviews"
 WITHOUT_USERS = ("files", "mind", "amazon_reviews")
 """Formats that have no users but those that [source] names."""
 Precision = Literal["auto", "fp32", "fp16", "int8"]
+_ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?")
 Cutoffs = tuple[Positive, ...]
 SomeCutoffs = Annotated[Cutoffs, Meta(min_length=1)]
 
@@ -270,6 +272,28 @@ class Log(Stage, frozen=True):
         ]
 
 
+class Security(Stage, frozen=True):
+    """Who may ask a server from where, and how much a key may ask unless it has limits of its own. See
+    docs/security.md."""
+
+    cors_origins: list[str] = []
+    """Origins of web pages that may ask from a browser, as in ["https://shop.example"]; none unless named. With several
+    projects in one server, those of the first count."""
+    max_body_bytes: Positive = 10_000_000
+    """Of one request."""
+    requests_per_second: PositiveFloat = 1000.0
+    """Of one key, in each process of the server."""
+    burst: Positive = 2000
+    """Most requests of a key at once, after it has been quiet."""
+
+    def __post_init__(self) -> None:
+        for origin in self.cors_origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"cors_origins has {origin!r}; expected scheme://host or scheme://host:port, without a path or *"
+                )
+
+
 class ExcludeBought(Stage, frozen=True, kw_only=True):
     """What a user bought is not shown to that user."""
 
@@ -397,6 +421,7 @@ class Config(Stage, frozen=True):
     features: Features = field(default_factory=Features)
     serving: Serving = field(default_factory=Serving)
     log: Log = field(default_factory=Log)
+    security: Security = field(default_factory=Security)
     surfaces: dict[str, Surface] = {}
 
     @property

@@ -16,6 +16,23 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def write_private(path: Path, content: bytes) -> None:
+    """Put a file that only its owner may read in the place of the one that is there: readers see the old or the new.
+
+    One process at a time: callers hold a lock.
+    """
+    partial = path.with_name(f".{path.name}.tmp")
+    partial.unlink(missing_ok=True)
+    # The mode from the first byte on: a file that is narrowed later can be opened before.
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+    partial.replace(path)
+    sync(path.parent)
+
+
 @contextmanager
 def exclusively(lock: Path) -> Iterator[None]:
     """Wait for the lock and hold it; the kernel lets go of it when the process dies."""

@@ -9,6 +9,7 @@ cache/        results of training stages, named by what went into them, and embe
 bundles/      one folder a model bundle, and `champion`, the name of the one that serves
 events.db     the event log                                      written by recsys serve
 log/          the same by day, one folder a table                written by recsys export; [log] folder may name another
+keys.json     the hashes of the API keys                         written by recsys keys
 """
 
 from dataclasses import dataclass
@@ -88,3 +89,7 @@ class Workspace:
     @property
     def exported(self) -> Path:
         return self.root / self.config.log.folder
+
+    @property
+    def keys(self) -> Path:
+        return self.root / "keys.json"

@@ -1,36 +1,46 @@
 """The HTTP application: its routes, its errors and its description.
 
-app = create_app(Service(event_log, config, engine))
+app = create_app(Service(event_log, config, engine, keys=LiveKeys(KeysFile(path))))
 """
 
 from typing import Any, Final
 
-from litestar import Litestar, Request, get
+from litestar import Litestar, Request, Router, get
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 
 import recsys
+from serving.access import OPEN, declared_needs, gate_of
 from serving.docs import DocsPage
 from serving.events import NotStoredError
 from serving.feedback import events
+from serving.gate import Gate
 from serving.items import delete_item, items
 from serving.metrics import metrics
 from serving.openapi import NOT_READY
 from serving.problems import answer_failure, answer_http_error, answer_not_stored
 from serving.ranking import rank, recommend, similar
-from serving.service import Service, service_of
+from serving.security_headers import add_security_headers, cors
+from serving.security_openapi import COMPONENTS, describe_access
+from serving.service import Service
 
 _OPENAPI_MEDIA_TYPE: Final = "application/vnd.oai.openapi+json"
 
 
-def create_app(service: Service) -> Litestar:
-    """The application; the caller closes the event log after it."""
+def create_app(*services: Service) -> Litestar:
+    """The application of one project or more, told apart by their keys; the caller closes the event logs after it.
+
+    Raises UndeclaredRouteError when a route does not say who may ask for it.
+    """
+    first = services[0]
     app = Litestar(
         [rank, recommend, similar, events, items, delete_item, livez, readyz, metrics, openapi],
         openapi_config=OpenAPIConfig(
-            title=f"recsys – {service.config.name}",
+            # Everybody can read it: it names no project of several.
+            title=f"recsys – {first.config.name}" if len(services) == 1 else "recsys",
             version=recsys.__version__,
-            path="/docs",
+            openapi_router=Router("/docs", route_handlers=[], guards=[OPEN], include_in_schema=False),
+            components=COMPONENTS,
             render_plugins=[DocsPage()],
             use_handler_docstrings=True,
         ),
@@ -40,30 +50,41 @@ def create_app(service: Service) -> Litestar:
             Exception: answer_failure,
         },
         return_dto=None,
+        # The guard of each route has the limit of the key.
+        request_max_body_size=None,
+        before_send=[add_security_headers],
+        cors_config=cors(first.config.security.cors_origins),
         # Both would otherwise follow the environment: a traceback in an answer, and bodies in a log.
         debug=False,
         logging_config=None,
     )
-    app.state.service = service
+    app.state.gate = Gate(services)
+    describe_access(app, declared_needs(app))
     return app
 
 
-@get("/livez", operation_id="livez")
+@get("/livez", operation_id="livez", guards=[OPEN])
 async def livez() -> dict[str, str]:
     """The process answers."""
     return {"status": "alive"}
 
 
-@get("/readyz", operation_id="readyz", responses={503: NOT_READY})
+@get("/readyz", operation_id="readyz", guards=[OPEN], responses={503: NOT_READY})
 async def readyz(request: Request[Any, Any, Any]) -> dict[str, str]:
-    """The engine is loaded: send requests here. `rules` is there only while newer ones are refused."""
-    service = service_of(request)
-    ready = {"status": "ready", "bundle": service.ready_engine().bundle_id}
-    if service.rules_refused:
+    """The engine is loaded, of every project: send requests here.
+
+    Of a server of one project also its bundle, and `rules` while newer ones are refused.
+    """
+    services = gate_of(request).services
+    engines = [service.ready_engine() for service in services]
+    if len(services) > 1:
+        return {"status": "ready"}
+    ready = {"status": "ready", "bundle": engines[0].bundle_id}
+    if services[0].rules_refused:
         ready["rules"] = "those of recsys.toml are refused, the log says why; those before them stay in force"
     return ready
 
 
-@get("/openapi.json", include_in_schema=False, media_type=_OPENAPI_MEDIA_TYPE)
+@get("/openapi.json", guards=[OPEN], include_in_schema=False, media_type=_OPENAPI_MEDIA_TYPE)
 async def openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
     return request.app.openapi_schema.to_schema()

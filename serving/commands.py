@@ -1,37 +1,60 @@
 """The command `recsys serve`."""
 
 import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import click
 
-from recsys.cli import CONFIG_OPTION
-
 
 @click.command()
-@CONFIG_OPTION
-@click.option("--host", help="Address to listen on, instead of serving.host of the project")
+@click.option(
+    "--config",
+    "config_paths",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    default=["recsys.toml"],
+    show_default=True,
+    help="The project's recsys.toml; several serve several projects, and the key of a request says which.",
+)
+@click.option("--host", help="Address to listen on, instead of serving.host of the (first) project")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port, instead of serving.port; 0 takes a free one")
-def serve(config_path: Path, host: str | None, port: int | None) -> None:
+def serve(config_paths: Sequence[Path], host: str | None, port: int | None) -> None:
     """Answer rank and recommend requests over HTTP and log what users see and do."""
     # Here, so that neither the help nor a mistake in recsys.toml waits for the server and ONNX Runtime.
     from recsys.workspace import Workspace
+    from serving.tenants import check_apart
 
-    workspace = Workspace.open(config_path)
+    workspaces = [Workspace.open(path) for path in config_paths]
+    check_apart(workspaces)
     from serving.engine import load_engine, newest
+    from serving.keys_file import KeysFile, LiveKeys
     from serving.open_log import open_log
+    from serving.reload import Reloader
     from serving.server import run
     from serving.service import Service
     from serving.surfaces import SurfacesFile
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-    settings = workspace.config.serving
-    with open_log(workspace) as event_log:
+    settings = workspaces[0].config.serving
+    with ExitStack() as logs:
+        reloaders = [
+            Reloader(
+                Service(
+                    logs.enter_context(open_log(workspace)),
+                    workspace.config,
+                    keys=LiveKeys(KeysFile(workspace.keys)),
+                ),
+                partial(load_engine, workspace),
+                partial(newest, workspace),
+                SurfacesFile(path),
+            )
+            for path, workspace in zip(config_paths, workspaces, strict=True)
+        ]
         run(
-            Service(event_log, workspace.config),
-            lambda: load_engine(workspace),
-            lambda: newest(workspace),
-            SurfacesFile(config_path),
+            reloaders,
             host=settings.host if host is None else host,
             port=settings.port if port is None else port,
         )

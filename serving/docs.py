@@ -10,13 +10,14 @@ import msgspec
 from litestar import Request
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 
-_STYLE: Final = """<style>
+STYLE: Final = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 h2 { margin-top: 3rem; border-top: 1px solid #ccc; padding-top: 1rem; }
 pre { background: #f4f4f4; padding: .8rem; overflow-x: auto; } code { font-size: .9em; }
 td, th { text-align: left; vertical-align: top; padding: .2rem 1rem .2rem 0; }
 @media (prefers-color-scheme: dark) { body { background: #1b1b1b; color: #ddd; } pre { background: #2a2a2a; } }
-</style>"""
+"""
+"""The only style that browsers take from the page: serving.security_headers names it by its hash."""
 
 Json = dict[str, Any]
 
@@ -37,7 +38,8 @@ class DocsPage(OpenAPIRenderPlugin):
         ]
         types = [_fields(name, schema) for name, schema in openapi_schema["components"]["schemas"].items()]
         page = f"""<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">{_STYLE}</head>
+<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
+<style>{STYLE}</style></head>
 <body><h1>{title}</h1><p>The same for machines: <a href="/openapi.json">/openapi.json</a></p>
 {"".join(routes)}<h2>Types</h2>{"".join(types)}</body></html>"""
         return page.encode()
@@ -45,11 +47,16 @@ class DocsPage(OpenAPIRenderPlugin):
 
 def _route(method: str, path: str, operation: Json, base: str) -> str:
     parts = [f"<h2>{method.upper()} {escape(path)}</h2><p>{escape(operation['description'])}</p>"]
+    key = ""
+    for requirement in operation.get("security", [])[:1]:
+        ((scope,),) = requirement.values()
+        parts.append(f"<p>Needs a key with the scope <code>{escape(scope)}</code>.</p>")
+        key = ' -H "Authorization: Bearer $RECSYS_KEY"'
     if body := operation.get("requestBody"):
         (content,) = body["content"].values()
         parts.append(f"<p>Body: {_type(content['schema'])}</p>")
         for example in content["schema"]["examples"]:
-            command = f"curl -X POST {base}{path} -d '{msgspec.json.encode(example).decode()}'"
+            command = f"curl -X POST {base}{path}{key} -d '{msgspec.json.encode(example).decode()}'"
             parts.append(f"<pre><code>{escape(command)}</code></pre>")
     for status, answer in operation["responses"].items():
         for content in answer["content"].values():

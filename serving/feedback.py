@@ -10,6 +10,7 @@ from litestar.openapi.spec import Example
 from litestar.params import Body
 
 from serving import openapi
+from serving.access import needs
 from serving.body import EventsBody
 from serving.log_rows import Acknowledged
 from serving.openapi import NOT_STORED, REFUSED, answered
@@ -24,6 +25,7 @@ MAX_AHEAD: Final = timedelta(days=1)
 @post(
     "/v1/events",
     operation_id="events",
+    guards=[needs("ingest")],
     dto=EventsBody,
     status_code=200,
     responses={200: answered(EventsAnswer, openapi.EVENTS_ANSWER), 400: REFUSED, 503: NOT_STORED},

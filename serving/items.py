@@ -11,6 +11,7 @@ from litestar.openapi.spec import Example
 from litestar.params import Body, FromPath
 
 from serving import openapi
+from serving.access import needs
 from serving.body import ItemsBody
 from serving.feedback import MAX_AHEAD
 from serving.item_types import ItemChange, ItemResult, ItemsAnswer, ItemVersion
@@ -26,6 +27,7 @@ from serving.types import Refusal
 @post(
     "/v1/items",
     operation_id="items",
+    guards=[needs("ingest")],
     dto=ItemsBody,
     status_code=200,
     responses={200: answered(ItemsAnswer, openapi.ITEMS_ANSWER), 400: REFUSED, 503: UNAVAILABLE},
@@ -64,6 +66,7 @@ async def items(
 @delete(
     "/v1/items/{item_id:path}",
     operation_id="delete_item",
+    guards=[needs("ingest")],
     status_code=200,
     responses={200: answered(ItemResult, openapi.DELETED), 404: NO_SUCH_ITEM, 503: UNAVAILABLE},
 )

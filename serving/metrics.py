@@ -9,13 +9,14 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from serving.access import needs
 from serving.events import EventLog
 from serving.service import Service, service_of
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
-@get("/metrics", operation_id="metrics", media_type=MEDIA_TYPE)
+@get("/metrics", operation_id="metrics", guards=[needs("metrics")], media_type=MEDIA_TYPE)
 async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
     """How stale is what the answers are made of, and whether the event log takes what is sent; for Prometheus."""
     registry = CollectorRegistry()

@@ -11,11 +11,12 @@ from litestar.openapi.spec import Example
 from litestar.params import Body
 
 from serving import openapi
+from serving.access import needs
 from serving.body import JsonBody
 from serving.openapi import NO_SUCH_ITEM, NO_SUCH_SURFACE, NOT_READY, REFUSED, answered
 from serving.problems import invalid, unprocessable
 from serving.rules import DEFAULT_SURFACE
-from serving.service import Service, service_of
+from serving.service import Service, caller_of, service_of
 from serving.types import (
     AnswerItem,
     Impression,
@@ -39,6 +40,7 @@ NOT_ANSWERED: Final = {400: REFUSED, 422: NO_SUCH_SURFACE, 503: NOT_READY}
 @post(
     "/v1/rank",
     operation_id="rank",
+    guards=[needs("rank")],
     dto=JsonBody[RankRequest],
     status_code=200,
     responses={200: answered(RankAnswer, openapi.RANK_ANSWER), **NOT_ANSWERED},
@@ -53,7 +55,7 @@ async def rank(
     started = time.perf_counter()
     service = service_of(request)
     engine = service.ready_engine()
-    maximum = service.config.serving.max_candidates
+    maximum = caller_of(request).max_candidates
     if len(data.candidates) > maximum:
         raise invalid("$.candidates", f"{len(data.candidates)} candidates; expected at most {maximum} in a request")
     _check_limit(data.limit, maximum)
@@ -83,6 +85,7 @@ async def rank(
 @post(
     "/v1/recommend",
     operation_id="recommend",
+    guards=[needs("rank")],
     dto=JsonBody[RecommendRequest],
     status_code=200,
     responses={200: answered(RecommendAnswer, openapi.RECOMMEND_ANSWER), **NOT_ANSWERED},
@@ -95,7 +98,7 @@ async def recommend(
     started = time.perf_counter()
     service = service_of(request)
     engine = service.ready_engine()
-    maximum = service.config.serving.max_candidates
+    maximum = caller_of(request).max_candidates
     _check_limit(data.limit, maximum)
     limit = data.limit or min(DEFAULT_LIMIT, maximum)
     surface, request_id = _surface(service, data.surface), uuid.uuid4().hex
@@ -122,6 +125,7 @@ async def recommend(
 @post(
     "/v1/similar",
     operation_id="similar",
+    guards=[needs("rank")],
     dto=JsonBody[SimilarRequest],
     status_code=200,
     responses={200: answered(RecommendAnswer, openapi.SIMILAR_ANSWER), 404: NO_SUCH_ITEM, **NOT_ANSWERED},
@@ -138,7 +142,7 @@ async def similar(
     started = time.perf_counter()
     service = service_of(request)
     engine = service.ready_engine()
-    maximum = service.config.serving.max_candidates
+    maximum = caller_of(request).max_candidates
     _check_limit(data.limit, maximum)
     if not engine.has_item(data.item_id):
         raise NotFoundException("$.item_id: the catalogue has no such item", extra={"path": "$.item_id"})

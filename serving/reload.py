@@ -33,7 +33,8 @@ class Reloader:
         """newest  what `load` would load; quick, and equal as long as that is the same
         rules   the surfaces of the project; None: there are none, ever
         """
-        self._service, self._load, self._newest, self._rules = service, load, newest, rules
+        self.service = service
+        self._load, self._newest, self._rules = load, newest, rules
         self._engine: Engine | None = None
         """The latest one, which may not have begun to serve."""
         self._surfaces: Surfaces = {}
@@ -48,12 +49,12 @@ class Reloader:
         engine = self._load()
         engine.use_rules(engine.make_rules(surfaces))
         self._engine, self._surfaces = engine, surfaces
-        self._service.surfaces, self._service.engine = surfaces, engine
+        self.service.surfaces, self.service.engine = surfaces, engine
         return engine
 
     def watch(self, stop: Event) -> None:
         """Look for something new every features.refresh_seconds, until told to stop."""
-        while not stop.wait(self._service.config.features.refresh_seconds):
+        while not stop.wait(self.service.config.features.refresh_seconds):
             self.look()
 
     def look(self) -> None:
@@ -67,9 +68,9 @@ class Reloader:
             return
         if newest not in (self._loaded, self._refused):
             self._reload(newest)
-        engine = self._service.engine
+        engine = self.service.engine
         if engine is not None and (changes := engine.new_items()):
-            self._service.between_requests(partial(engine.apply_items, changes))
+            self.service.between_requests(partial(engine.apply_items, changes))
 
     def _reload(self, newest: object) -> None:
         try:
@@ -85,11 +86,11 @@ class Reloader:
             # Those that came while it was loaded: who sent them was told that the next request can rank them.
             engine.apply_items(engine.new_items())
             engine.use_rules(rules)
-            self._service.engine = engine
+            self.service.engine = engine
 
-        self._service.between_requests(replace)
+        self.service.between_requests(replace)
         logger.warning("serving %s from the next request on", engine.bundle_id)
-        if self._rules is not None and self._service.rules_refused:
+        if self._rules is not None and self.service.rules_refused:
             # It may have the columns that the one before lacked.
             self._follow_rules(self._rules)
 
@@ -101,17 +102,17 @@ class Reloader:
             surfaces = file.read()
             rules = engine.make_rules(surfaces)
         except Exception as error:  # whatever is wrong with them, the server lives on
-            self._service.rules_refused = True
+            self.service.rules_refused = True
             logger.error("the rules of recsys.toml cannot be used: %s; those before them stay in force", error)
             return
-        self._service.rules_refused = False
+        self.service.rules_refused = False
         if surfaces == self._surfaces:
             return
         self._surfaces = surfaces
 
         def replace() -> None:
             engine.use_rules(rules)
-            self._service.surfaces = surfaces
+            self.service.surfaces = surfaces
 
-        self._service.between_requests(replace)
+        self.service.between_requests(replace)
         logger.warning("following the rules of %s from the next request on", sorted(surfaces) or "no surface")

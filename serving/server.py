@@ -1,12 +1,12 @@
-"""Run the application: listen, load the engine, say so, and drain when told to stop.
+"""Run the application: listen, load the engines, say so, and drain when told to stop.
 
-The socket is open before the engine is loaded: until then /livez answers 200 and /readyz 503.
+The socket is open before the engines are loaded: until then /livez answers 200 and /readyz 503.
 """
 
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Sequence
 from types import FrameType
 from typing import Final
 
@@ -14,10 +14,9 @@ import uvicorn
 
 from recsys.errors import RecsysError
 from serving.api import create_app
-from serving.protocol import Engine
 from serving.reload import Reloader
 from serving.service import Service
-from serving.surfaces import SurfacesFile
+from serving.tenants import check_keys
 
 DRAIN_S: Final = 30
 """How long requests that are under way at SIGTERM may take."""
@@ -27,27 +26,18 @@ class AddressError(RecsysError):
     """The server cannot listen where it was told to."""
 
 
-def run(
-    service: Service,
-    load_engine: Callable[[], Engine],
-    newest: Callable[[], object],
-    rules: SurfacesFile | None = None,
-    *,
-    host: str,
-    port: int,
-) -> None:
-    """Serve until SIGTERM or SIGINT; port 0 takes a free one. Prints one line with the address when ready.
+def run(reloaders: Sequence[Reloader], *, host: str, port: int) -> None:
+    """Serve one project, or several that their keys tell apart, until SIGTERM or SIGINT; port 0 takes a free one.
 
-    newest  what `load_engine` would load (serving.reload)
-    rules   the surfaces of the project; None: there are none
-
-    Call it in the main thread, which gets the signals. Raises AddressError, or whatever `load_engine` raised.
+    Prints one line with the address when ready, and says in it when no key is needed. Call it in the main thread, which
+    gets the signals. Raises AddressError, NoKeysError, or whatever the loading of an engine raised.
     """
-    reloader, stop = Reloader(service, load_engine, newest, rules), threading.Event()
+    services, stop = [reloader.service for reloader in reloaders], threading.Event()
     with _listen(host, port) as listener:
+        check_keys(services, listener.getsockname()[0])
         # No access log: it would name the clients. Messages go to the logging of the process.
         settings = uvicorn.Config(
-            create_app(service),
+            create_app(*services),
             access_log=False,
             log_config=None,
             server_header=False,
@@ -59,15 +49,14 @@ def run(
 
         def load() -> None:
             try:
-                engine = reloader.first()
+                bundles = [reloader.first().bundle_id for reloader in reloaders]
             except BaseException as error:  # raised again in the main thread
                 failures.append(error)
                 server.should_exit = True
             else:
-                print(
-                    f"recsys serves {engine.bundle_id} on {address}, the API is described at {address}/docs", flush=True
-                )
-                reloader.watch(stop)
+                print(_ready(services, bundles, address), flush=True)
+                for reloader in reloaders:
+                    threading.Thread(target=reloader.watch, args=[stop], name="reload", daemon=True).start()
 
         # After draining uvicorn raises the signal once more: end then as after any other command that did its work.
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -79,6 +68,18 @@ def run(
             stop.set()
     if failures:
         raise failures[0]
+
+
+def _ready(services: Sequence[Service], bundles: Sequence[str], address: str) -> str:
+    """The line that says what is served, and where."""
+    if len(services) == 1:
+        what = bundles[0]
+    else:
+        names = [service.config.name for service in services]
+        what = ", ".join(f"{bundle} of {name}" for bundle, name in zip(bundles, names, strict=True))
+    is_open = not services[0].keys
+    note = "; open to this machine without a key, see docs/security.md" if is_open else ""
+    return f"recsys serves {what} on {address}, the API is described at {address}/docs{note}"
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,27 +1,30 @@
-"""What the routes share: the engine that answers now, the event log and the configuration."""
+"""What the routes share: the engine that answers now, the event log and the configuration, of the caller's project."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from litestar import Request
 from litestar.exceptions import ServiceUnavailableException
 
 from recsys.config import Config
 from serving.events import EventLog
+from serving.keys_file import LiveKeys
 from serving.protocol import Engine
 from serving.rules import Surfaces
 
 
 @dataclass
 class Service:
-    """What is put into `between_requests` runs where requests are answered, before the next one."""
+    """One project. What is put into `between_requests` runs where requests are answered, before the next one."""
 
     event_log: EventLog
     config: Config
     engine: Engine | None = None
     """None until it is loaded."""
+    keys: LiveKeys | None = None
+    """Those that open this project; None: whoever reaches the application may do everything."""
     surfaces: Surfaces = field(default_factory=dict)
     """Those whose rules the engine follows."""
     rules_refused: bool = False
@@ -43,7 +46,24 @@ class Service:
         return self.engine
 
 
+class Caller(NamedTuple):
+    """Whom a request comes from, as far as its key says (serving.access)."""
+
+    service: Service
+    """Of the only project that it can reach."""
+    max_candidates: int
+    """Most candidates, and most items of an answer."""
+
+
+CALLER: Final = "recsys_caller"
+"""Where a request has its Caller."""
+
+
+def caller_of(request: Request[Any, Any, Any]) -> Caller:
+    caller = request.scope["state"][CALLER]
+    assert isinstance(caller, Caller)
+    return caller
+
+
 def service_of(request: Request[Any, Any, Any]) -> Service:
-    service = request.app.state.service
-    assert isinstance(service, Service)
-    return service
+    return caller_of(request).service

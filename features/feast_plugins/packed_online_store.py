@@ -47,6 +47,10 @@ class PackedOnlineStore(OnlineStore):
     # Rows of another version of a view have another layout, or mean the same.
     _versioned_read_supported = False
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._contexts: dict[tuple[Any, ...], tuple[datetime | None, tuple[Any, ...]]] = {}
+
     @abstractmethod
     def read_rows(self, config: RepoConfig, wanted: Sequence[Wanted]) -> list[list[bytes | None]]:
         """The rows of the entities wanted of each view, in this order, in one query a view or fewer; None where there
@@ -114,6 +118,23 @@ class PackedOnlineStore(OnlineStore):
             for at, (micros, there) in enumerate(zip(rows.microseconds(), rows.found, strict=True))
         ]
 
+    def _request_context(
+        self, registry: BaseRegistry, project: str, features: list[str] | FeatureService, full_names: bool
+    ) -> tuple[Any, ...]:
+        """What Feast looks up in its registry for a request; kept as long as the registry that was read is valid.
+
+        Feast keeps it for one registry of the process: two stores that are asked in turn would look it up each time.
+        """
+        name = features.name if isinstance(features, FeatureService) else tuple(features)
+        key = (project, name, full_names)
+        known = self._contexts.get(key)
+        # Registries that say nothing of it, bool() stands for them, are asked each time.
+        if known and known[0] == _read_at(registry) and getattr(registry, "is_cache_valid", bool)():
+            return known[1]
+        found: tuple[Any, ...] = utils._get_cached_request_context(registry, project, features, full_names)
+        self._contexts[key] = _read_at(registry), found
+        return found
+
     def get_online_features(
         self,
         config: RepoConfig,
@@ -129,7 +150,7 @@ class PackedOnlineStore(OnlineStore):
         Feast's own path answers, more slowly, for what needs its machinery: on-demand views, request data, views
         without entities, precomputed vectors, version metadata; and for entity rows that lack a join key.
         """
-        context = utils._get_cached_request_context(registry, project, features, full_feature_names)
+        context = self._request_context(registry, project, features, full_feature_names)
         _, on_demand, _, entity_types, join_keys, grouped, _, request_data, without_entities = context
         columns = _columns(entity_rows, join_keys)
         owned = [_join_keys(view) for view, _ in grouped]
@@ -212,6 +233,11 @@ class PackedOnlineStore(OnlineStore):
     async def get_online_features_async(self, *args: Any, **kwargs: Any) -> OnlineResponse:
         """`get_online_features` in a thread."""
         return await asyncio.to_thread(self.get_online_features, *args, **kwargs)
+
+
+def _read_at(registry: BaseRegistry) -> datetime | None:
+    """When the copy of the registry that is in memory was read."""
+    return getattr(registry, "cached_registry_proto_created", None)
 
 
 def _layout(config: RepoConfig, view: FeatureView) -> RowLayout:

@@ -76,6 +76,7 @@ class PackedRedisOnlineStore(PackedOnlineStore):
     """Rows in Redis. Safe to use from several threads; reconnects by itself."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._client: Any = None
         self._lock = threading.Lock()
 

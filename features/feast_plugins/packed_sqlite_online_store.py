@@ -48,6 +48,7 @@ class PackedSqliteOnlineStore(PackedOnlineStore):
     """Rows in a SQLite file. Safe to use from several threads, and after a fork."""
 
     def __init__(self) -> None:
+        super().__init__()
         # A connection that came over a fork stays with the process that opened it: SQLite wants it untouched.
         self._idle: defaultdict[tuple[int, Path], deque[sqlite3.Connection]] = defaultdict(deque)
 

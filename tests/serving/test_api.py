@@ -196,7 +196,7 @@ def test_a_body_is_json_whatever_its_content_type_says(client, content_type):
 def test_other_errors_are_problems_too(client):
     assert_problem(client.get("/nothing"), 404, None, "Not Found")
     assert_problem(client.get("/v1/rank"), 405, None, "Method Not Allowed")
-    assert_problem(client.post("/v1/rank", content=b" " * 11_000_000), 413, None, "Too Large")
+    assert_problem(client.post("/v1/rank", content=b" " * 11_000_000), 413, None, "too large; expected at most 10")
 
 
 def test_events_are_stored_and_a_repeat_is_a_duplicate(client, log_path):

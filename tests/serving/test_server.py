@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from serving.events import EventLog
+from serving.reload import Reloader
 from serving.server import AddressError, run
 from serving.service import Service
 from tests.serving.fake_engine import CONFIG, FakeEngine
@@ -152,4 +153,4 @@ def test_an_address_in_use_is_named(tmp_path):
     with EventLog.open(tmp_path / "events.db") as log, socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(AddressError, match=f"127.0.0.1:{port}: Address already in use.*choose another address"):
-            run(Service(log, CONFIG), FakeEngine, lambda: None, host="127.0.0.1", port=port)
+            run([Reloader(Service(log, CONFIG), FakeEngine, lambda: None)], host="127.0.0.1", port=port)

@@ -5,7 +5,7 @@ from datetime import timedelta, timezone
 import numpy as np
 import pandas as pd
 import pytest
-from feast import FeatureService
+from feast import FeatureService, utils
 from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
 from feast.protos.feast.types.Value_pb2 import BoolList, DoubleList, FloatList, Int64List, Map, StringList, Value
 from feast.types import (
@@ -222,6 +222,26 @@ def test_two_projects_on_one_store_do_not_see_each_other(store, online, tmp_path
     other.apply([ITEM, view()])
     write(store, key(item_id="a"), item_values())
     assert price_of(other) is None
+
+
+def test_projects_that_are_asked_in_turn_look_into_their_registries_once(store, online, tmp_path, monkeypatch):
+    other = open_store(tmp_path / "other", online, project="other")
+    other.apply([ITEM, view()])
+    write(store, key(item_id="a"), item_values(price=1.5))
+    write(other, key(item_id="a"), item_values(price=2.5))
+    lookups = []
+
+    def look_up(*arguments):
+        lookups.append(arguments[1])
+        return context_of(*arguments)
+
+    context_of = utils._get_online_request_context
+    monkeypatch.setattr(utils, "_get_online_request_context", look_up)
+    assert [price_of(each) for _ in range(3) for each in (store, other)] == [1.5, 2.5] * 3
+    assert lookups == ["shop", "other"]
+    changed = {**FIELDS, "price": Float64}
+    store.apply([view(fields=changed)])
+    assert (price_of(store), price_of(other)) == (None, 2.5)
 
 
 def test_an_entity_of_two_keys_is_told_from_its_parts(store):

@@ -1,0 +1,29 @@
+import stat
+
+import pytest
+
+from recsys.durable import write_private
+
+
+def test_a_private_file_is_for_its_owner_alone_and_takes_the_place_of_the_one_before(tmp_path):
+    path = tmp_path / "keys.json"
+    path.write_text("before")
+    path.chmod(0o644)
+    write_private(path, b"after")
+    assert path.read_bytes() == b"after"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_writer_left_is_no_obstacle_and_a_failed_write_leaves_the_file(tmp_path, monkeypatch):
+    path = tmp_path / "keys.json"
+    (tmp_path / ".keys.json.tmp").write_text("half")
+    write_private(path, b"whole")
+
+    def full(_: int) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("recsys.durable.os.fsync", full)
+    with pytest.raises(OSError, match="the disk is full"):
+        write_private(path, b"more")
+    assert path.read_bytes() == b"whole"
