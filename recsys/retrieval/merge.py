@@ -1,6 +1,6 @@
 """Merge the channels' lists by reciprocal rank fusion; who brought an item is kept.
 
-An item has 1 / (60 + rank) of every channel that brought it, rank from 0: what several channels agree on comes first.
+An item has 1 / (120 + rank) of every channel that brought it, rank from 0: what several channels agree on comes first.
 Cormack, Clarke and Büttcher, "Reciprocal rank fusion outperforms Condorcet and individual rank learning methods", 2009.
 But the first of each channel are always among the candidates: what is new is brought by a single one. And the lists
 are longer than what is kept of them, for what many have rather far down may be better than the last of one.
@@ -15,7 +15,8 @@ from recsys.retrieval.channels import DEFAULT_CHANNELS, Channels
 from recsys.retrieval.query import Query
 from recsys.state import Floats, Mask, Positions
 
-FUSION_RANKS = 60.0
+FUSION_RANKS = 120.0
+"""The paper has 60. Found on the recall of 300 candidates over five windows of Online Retail before the validation window."""
 
 LONGER = 2
 """How much longer the lists are than the number of candidates, where no budget bounds them."""

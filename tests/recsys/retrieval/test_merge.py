@@ -25,9 +25,9 @@ def from_lists(**lists: list[int]) -> Channels:
 REQUEST = query(user(), items([0.0] * 8))
 
 
-def test_an_item_has_one_over_60_and_its_rank_of_every_channel_that_brought_it():
+def test_an_item_has_one_over_120_and_its_rank_of_every_channel_that_brought_it():
     channels = from_lists(one=[5, 0, 1, 2], other=[3, 1, 2, 0])
-    # 1: 1/62 + 1/61. 0: 1/61 + 1/63. 2: 1/63 + 1/62. 5 and 3: 1/60.
+    # 1: 1/122 + 1/121. 0: 1/121 + 1/123. 2: 1/123 + 1/122. 5 and 3: 1/120.
     assert retrieve(REQUEST, limit=8, channels=channels).positions.tolist() == [1, 0, 2, 5, 3]
 
 
@@ -65,7 +65,7 @@ def test_provenance_names_every_channel_that_brought_an_item():
 
 def test_a_channel_brings_twice_as_many_as_are_kept():
     channels = from_lists(one=[5, 0, 3], other=[4, 1, 3], third=[2, 6, 3])
-    # One candidate: `3`, which all have third, would be the best with 3/62, and is in none of the lists of two.
+    # One candidate: `3`, which all have third, would be the best with 3/122, and is in none of the lists of two.
     assert retrieve(REQUEST, limit=1, channels=channels).positions.tolist() == [5]
     found = retrieve(REQUEST, limit=2, channels=channels)
     assert found.positions.tolist() == [3, 5]
@@ -83,7 +83,7 @@ def test_of_a_channel_no_more_than_its_budget_are_among_the_candidates():
     free = from_lists(one=[5, 0, 3, 1], other=[3, 5, 0])
     bound = Channels(free.named, budgets={"one": 2})
     found = retrieve(REQUEST, limit=8, channels=bound)
-    # 5: 1/60 + 1/61. 0: 1/61 + 1/62. 3: 1/60, for `one` has it third; and 1 was brought by `one` alone.
+    # 5: 1/120 + 1/121. 0: 1/121 + 1/122. 3: 1/120, for `one` has it third; and 1 was brought by `one` alone.
     assert found.positions.tolist() == [5, 0, 3]
     assert [found.provenance(at) for at in range(3)] == [("one", "other"), ("one", "other"), ("other",)]
     assert retrieve(REQUEST, limit=1, channels=bound).positions.tolist() == [5]
@@ -154,7 +154,7 @@ def test_the_channels_of_every_project_are_merged_by_the_ranks_that_they_give(li
         scores = channel(request)
         asked = [item for item in range(30) if item not in (5, 11) and scores[item] > -np.inf]
         for rank, item in enumerate(sorted(asked, key=lambda item: (-scores[item], item))[: LONGER * limit]):
-            fused[item] = fused.get(item, 0) + 1 / (60 + rank)
+            fused[item] = fused.get(item, 0) + 1 / (120 + rank)
             first[item] = min(first.get(item, (np.inf, 0)), (rank, place))
     order = sorted(fused, key=lambda item: (-round(fused[item], 12), first_channel(item, request, limit)))
     sure = [item for item in order if first[item][0] < limit // ITEMS_A_SURE_ONE]
