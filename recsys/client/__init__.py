@@ -6,7 +6,7 @@
     answer = client.rank("17850", ["85123A", "71053"])
     client.send_events([Event("17850", answer.items[0].item_id, "click", request_id=answer.request_id)])
 
-Needs msgspec and the standard library alone; it is imported in some hundredths of a second. docs/client.md has more.
+Needs msgspec and the standard library alone; it is imported in some hundredths of a second. docs/api.md has more.
 """
 
 from recsys.client.answers import (
