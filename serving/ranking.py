@@ -1,7 +1,6 @@
 """The routes that order items: POST /v1/rank, POST /v1/recommend and POST /v1/similar."""
 
 import time
-import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -10,7 +9,7 @@ from litestar.exceptions import NotFoundException
 from litestar.openapi.spec import Example
 from litestar.params import Body
 
-from serving import openapi
+from serving import openapi, watching
 from serving.access import needs
 from serving.body import JsonBody
 from serving.openapi import NO_SUCH_ITEM, NO_SUCH_SURFACE, NOT_READY, REFUSED, answered
@@ -60,7 +59,7 @@ async def rank(
         raise invalid("$.candidates", f"{len(data.candidates)} candidates; expected at most {maximum} in a request")
     _check_limit(data.limit, maximum)
     candidates = list(dict.fromkeys(data.candidates))
-    surface, request_id = _surface(service, data.surface), uuid.uuid4().hex
+    surface, request_id = _surface(service, data.surface), watching.request_id()
     ranked = engine.rank(
         data.user_id,
         candidates,
@@ -101,7 +100,7 @@ async def recommend(
     maximum = caller_of(request).max_candidates
     _check_limit(data.limit, maximum)
     limit = data.limit or min(DEFAULT_LIMIT, maximum)
-    surface, request_id = _surface(service, data.surface), uuid.uuid4().hex
+    surface, request_id = _surface(service, data.surface), watching.request_id()
     ranked = engine.recommend(
         data.user_id,
         limit=limit,
@@ -146,7 +145,7 @@ async def similar(
     _check_limit(data.limit, maximum)
     if not engine.has_item(data.item_id):
         raise NotFoundException("$.item_id: the catalogue has no such item", extra={"path": "$.item_id"})
-    surface, request_id = _surface(service, data.surface), uuid.uuid4().hex
+    surface, request_id = _surface(service, data.surface), watching.request_id()
     limit = data.limit or min(DEFAULT_LIMIT, maximum)
     found = engine.similar(data.item_id, limit=limit, surface=surface, request_id=request_id)
     _show(service, found, data, route="similar", bundle=engine.bundle_id, request_id=request_id)

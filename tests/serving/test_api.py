@@ -418,13 +418,16 @@ def test_the_metrics_say_how_stale_the_features_are(client, service, monkeypatch
     answer = client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     values = dict(line.rsplit(" ", 1) for line in answer.text.splitlines() if not line.startswith("#"))
-    assert values == {
-        'recsys_bundle_info{bundle="fake-1"}': "1.0",
-        "recsys_snapshot_age_seconds": "140.0",
-        "recsys_snapshot_staleness_seconds": "200.0",
-        "recsys_latest_event_age_seconds": "100.0",
-        "recsys_events_followed": "7.0",
-        "recsys_rules_refused": "0.0",
-    }
+    assert (
+        values.items()
+        >= {
+            'recsys_bundle_info{bundle="fake-1"}': "1.0",
+            "recsys_snapshot_age_seconds": "140.0",
+            "recsys_snapshot_staleness_seconds": "200.0",
+            "recsys_latest_event_age_seconds": "100.0",
+            "recsys_events_followed": "7.0",
+            "recsys_rules_refused": "0.0",
+        }.items()
+    )
     service.engine = None
-    assert client.get("/metrics").text == ""
+    assert "recsys_bundle_info" not in client.get("/metrics").text
