@@ -87,7 +87,7 @@ def keys_usable(path: Path, host: str, now: datetime) -> Finding:
             "keys", f"all {len(keys)} are expired or revoked", "make one: `recsys keys create --scope rank …`"
         )
     mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
+    if mode & 0o007:
         return doubtful("keys", f"{path} has the mode {mode:04o}, others may read the hashes", f"chmod 600 {path}")
     ending = [key.key_id for key in valid if key.expires_at is not None and key.expires_at - now < ENDS_SOON]
     if ending:
