@@ -154,6 +154,8 @@ class OnlineFeatures:
         except OnlineStoreUnavailableError as error:
             raise self._unavailable(error) from error
         except OnlineStoreSchemaError as error:
+            # Whoever puts the right file in its place need not start this process again.
+            self.close()
             raise FeatureStoreError(
                 f"{self._place.name}: {error}; run `recsys train` to fill it with the features of this version"
             ) from error

@@ -153,7 +153,9 @@ class Recommender:
     ) -> Prepared:
         """The user's best candidates but the excluded, bool (n_items,); `signals` over the whole catalogue.
 
-        also  items that are candidates in any case, in whatever way they were found
+        signals  None where there is a text model: what it says is not known now; no channel goes by it, and its
+                 features are NaN
+        also     items that are candidates in any case, in whatever way they were found
         """
         found, of_found, from_history = self._retrieve(user, exclude, signals)
         more = also[~np.isin(also, found.positions)]
@@ -217,8 +219,16 @@ class Recommender:
         signals: Vectors | None,
         from_history: FromHistory | None = None,
     ) -> NDArray[np.float32]:
-        """The feature matrix of candidates; `signals` are theirs, `from_history` is what was computed before."""
-        of_text = None if self.text is None or signals is None else OfText(signals, self.text.topics)
+        """The feature matrix of candidates; `from_history` is what was computed before.
+
+        signals  theirs; None where there is a text model: not known, and NaN in the matrix
+        """
+        of_text = None
+        if self.text is not None:
+            if signals is None:
+                width = len(self.text.scorer.signals) + len(STANDING_FEATURES)
+                signals = np.full((len(candidates), width), np.nan, dtype=np.float32)
+            of_text = OfText(signals, self.text.topics)
         return assemble(self.features, user, self.items, candidates, of_text, from_history)
 
     def seen(self, user: UserState) -> Mask:

@@ -242,6 +242,9 @@ class Serving(Stage, frozen=True):
     """0 takes a free one."""
     max_candidates: Positive = 2000
     """Most candidates of a rank request, and most items of an answer."""
+    deadline_ms: Annotated[float, Meta(gt=0, le=10_000)] = 50.0
+    """Milliseconds that an answer may take unless its request says otherwise; what is not ready by then is left out of
+    it."""
     logged_features_share: Share = 0.01
     """Share of the requests whose features are logged, for `recsys audit parity`."""
     log_format: Literal["text", "json"] = "text"

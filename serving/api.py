@@ -8,6 +8,7 @@ from typing import Any, Final
 from litestar import Litestar, Request, Router, get
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
+from litestar.openapi.spec import PathItem
 
 import recsys
 from serving.access import OPEN, declared_needs, gate_of
@@ -16,13 +17,15 @@ from serving.events import NotStoredError
 from serving.feedback import events
 from serving.gate import Gate
 from serving.items import delete_item, items
+from serving.listing import similar, similar_by_body, trending
 from serving.metrics import metrics
 from serving.openapi import NOT_READY
 from serving.problems import answer_failure, answer_http_error, answer_not_stored
-from serving.ranking import rank, recommend, similar
+from serving.ranking import explain, rank, recommend
 from serving.security_headers import add_security_headers, cors
 from serving.security_openapi import COMPONENTS, describe_access
 from serving.service import Service
+from serving.users import delete_user, users
 from serving.watch import Follower, Watch
 from serving.watching import note_answer
 
@@ -38,7 +41,23 @@ def create_app(*services: Service, follower: Follower | None = None) -> Litestar
     """
     first, watch = services[0], Watch(services, follower)
     app = Litestar(
-        [rank, recommend, similar, events, items, delete_item, livez, readyz, metrics, openapi],
+        [
+            rank,
+            recommend,
+            explain,
+            similar,
+            similar_by_body,
+            trending,
+            events,
+            items,
+            delete_item,
+            users,
+            delete_user,
+            livez,
+            readyz,
+            metrics,
+            openapi,
+        ],
         openapi_config=OpenAPIConfig(
             # Everybody can read it: it names no project of several.
             title=f"recsys – {first.config.name}" if len(services) == 1 else "recsys",
@@ -66,7 +85,16 @@ def create_app(*services: Service, follower: Follower | None = None) -> Litestar
     )
     app.state.gate, app.state.watch = Gate(services), watch
     describe_access(app, declared_needs(app))
+    _name_path(app, similar.operation_id, "/v1/items/{item_id}/similar")
     return app
+
+
+def _name_path(app: Litestar, operation_id: Any, path: str) -> None:
+    """Describe a GET by the path that is called: what the router knows of one with an id of any signs is its start."""
+    paths = app.openapi_schema.paths or {}
+    (item,) = [found for found in paths.values() if found.get and found.get.operation_id == operation_id]
+    paths[path] = PathItem(get=item.get)
+    item.get = None
 
 
 @get("/livez", operation_id="livez", guards=[OPEN])

@@ -35,7 +35,7 @@ from recsys.progress import progress
 from recsys.schema import TIMESTAMP
 from recsys.state import ItemState
 from recsys.workspace import Workspace
-from serving.engine import BundleEngine
+from serving.bundle_engine import BundleEngine
 from serving.feature_table import LoggedRequest, logged_requests
 from serving.item_table import latest_items
 from serving.tables_then import tables_then

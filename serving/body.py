@@ -12,10 +12,11 @@ from litestar.openapi.spec import Reference, Schema
 from litestar.params import BodyKwarg
 from litestar.typing import FieldDefinition
 
-from recsys.schema import ITEM_ID
+from recsys.schema import ITEM_ID, USER_ID
 from serving.item_types import Item, ItemBatch, ItemVersion
 from serving.problems import explain_decoding, invalid
 from serving.types import Interaction, InteractionBatch, Refusal
+from serving.user_types import User, UserBatch, UserVersion
 
 MAX_EVENTS: Final = 1000
 """Events, or items, of one request: they share one transaction, which others wait for."""
@@ -107,6 +108,20 @@ class ItemsBody(OneOrManyBody):
         columns = msgspec.json.decode(value, type=dict[str, Any])
         del columns[ITEM_ID]
         return ItemVersion(item.item_id, columns, item.updated_at)
+
+
+class UsersBody(OneOrManyBody):
+    """UserVersions, or Refusals in their place."""
+
+    many = "users"
+    bodies = (User, UserBatch)
+
+    @staticmethod
+    def entry(value: bytes | Raw) -> UserVersion:
+        user = msgspec.json.decode(value, type=User)
+        columns = msgspec.json.decode(value, type=dict[str, Any])
+        del columns[USER_ID]
+        return UserVersion(user.user_id, columns)
 
 
 def decode(value: bytes | Raw, body: type[T], *, at: str = "$") -> T:

@@ -22,6 +22,8 @@ from serving.feature_table import add_features
 from serving.item_table import add_item
 from serving.item_types import ItemVersion
 from serving.types import Impression, Interaction, ServedFeatures
+from serving.user_table import add_user
+from serving.user_types import UserVersion
 
 MAX_JOBS_PER_COMMIT: Final = 256
 MAX_WAITING_JOBS: Final = 10_000
@@ -76,6 +78,10 @@ class EventLog:
         Raises NotStoredError, here or in the future.
         """
         return self._submit(lambda connection, now: [add_item(connection, item, now) for item in items])
+
+    def submit_users(self, users: Sequence[UserVersion]) -> "Future[list[int]]":
+        """The same of users and their attributes."""
+        return self._submit(lambda connection, now: [add_user(connection, user, now) for user in users])
 
     def show(self, impression: Impression, features: ServedFeatures | None = None) -> None:
         """Log what was shown, soon and off the caller's path. A crash or a disk that cannot follow may cost it."""

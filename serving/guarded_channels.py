@@ -1,18 +1,21 @@
-"""Channels at serving: one that fails is left out of that request, and costs no answer.
+"""Channels at serving: one that fails, or is too slow, is left out of that request, and costs no answer.
 
 guard = GuardedChannels(channels)
+guard.course = course
 … retrieve with guard.channels …
-degraded += guard.failed()
 """
 
 import logging
-import traceback
 from typing import Final
 
 from recsys.bundle import Manifest
-from recsys.errors import ChannelError
-from recsys.retrieval import Channel, Channels, Query
+from recsys.retrieval import CHANNELS, Channel, Channels, Query
 from recsys.state import Floats
+from serving.course import Course
+from serving.stage import LeftOut, Stage
+
+SHARE_OF_TIME: Final = 0.5
+"""Of what a request has left, at most so much for a channel of the project: the others have something to say, too."""
 
 logger: Final = logging.getLogger(__name__)
 
@@ -22,30 +25,24 @@ class GuardedChannels:
 
     def __init__(self, channels: Channels) -> None:
         self.channels: Final = channels.with_each(self._guarded)
-        self._failed: list[str] = []
-        self._told: set[str] = set()
-
-    def failed(self) -> list[str]:
-        """What the answer had to do without since this was asked last, as "channel NAME"."""
-        found, self._failed = self._failed, []
-        return [f"channel {name}" for name in found]
+        self.course = Course()
+        """The request, which is told what it has to do without."""
 
     def _guarded(self, name: str, channel: Channel) -> Channel:
+        stage, is_own = Stage(f"channel {name}", may_hang=True), name not in CHANNELS
+
         def scores(query: Query) -> Floats:
+            course = self.course
+            left = course.left()
+            # How long the engine's take is known of the retrieval as a whole.
+            within = SHARE_OF_TIME * left if is_own and left is not None else None
             try:
-                return channel(query)
-            except Exception as error:  # whatever it raises, the other channels have something to say
-                self._fail(name, error)
+                return stage.run(lambda: channel(query), within=within)
+            except LeftOut as left_out:
+                course.go_without(stage.name, left_out.reason)
                 return query.nothing()
 
         return scores
-
-    def _fail(self, name: str, error: Exception) -> None:
-        self._failed.append(name)
-        if name not in self._told:
-            # Once, not at each request.
-            self._told.add(name)
-            logger.error("the channel %s brings nothing to a request: %s", name, _reason(error))
 
 
 def tell_other_channels(manifest: Manifest, channels: Channels) -> None:
@@ -60,11 +57,3 @@ def tell_other_channels(manifest: Manifest, channels: Channels) -> None:
             manifest.bundle_id,
             found,
         )
-
-
-def _reason(error: Exception) -> str:
-    """What failed. Of a channel's own error its kind and the place: the message might carry a user's id."""
-    cause = error.__cause__ if isinstance(error, ChannelError) else error
-    if cause is None:
-        return str(error)
-    return f"{type(cause).__qualname__}\n{''.join(traceback.format_tb(cause.__traceback__))}"

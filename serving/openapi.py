@@ -25,6 +25,7 @@ RANK_ANSWER: Final[dict[str, Any]] = {
     "bundle": "2011-12-09T12-50-00",
     "took_ms": 7.412,
     "degraded": [],
+    "experiment": None,
     "items": [
         {
             "item_id": "71053",
@@ -52,11 +53,20 @@ RECOMMEND_REQUEST: Final[dict[str, Any]] = {
     "exclude_seen": True,
     "explain": True,
 }
+RECOMMEND_FILTERED_REQUEST: Final[dict[str, Any]] = {
+    "user_id": "17850",
+    "query": "a lantern for the garden",
+    "filter": "contains(title, 'LANTERN')",
+    "offset": 2,
+    "limit": 2,
+    "deadline_ms": 30,
+}
 RECOMMEND_ANSWER: Final[dict[str, Any]] = {
     "request_id": "5b0c8f1e2a3d4c5b8e7f6a5d4c3b2a19",
     "bundle": "2011-12-09T12-50-00",
     "took_ms": 9.207,
-    "degraded": [],
+    "degraded": ["text_interest: deadline", "cached_interest: 12 s old"],
+    "experiment": None,
     "items": [
         {
             "item_id": "22423",
@@ -76,6 +86,31 @@ RECOMMEND_ANSWER: Final[dict[str, Any]] = {
             ],
         }
     ],
+    "next_page": "eJyLVjJNMki2SDNMNUo0TjFJNk2ySDVPM0s0BbKNk4wSDS2VdKKVjIxMjIyVYmMBMC0Maw",
+}
+
+EXPLAIN_REQUEST: Final[dict[str, Any]] = {"user_id": "17850", "items": ["85123A", "no-such-item"]}
+EXPLAIN_ANSWER: Final[dict[str, Any]] = {
+    "request_id": "c41b7d0e5f6a4b8c9d0e1f2a3b4c5d6e",
+    "bundle": "2011-12-09T12-50-00",
+    "took_ms": 18.03,
+    "degraded": [],
+    "experiment": None,
+    "items": [
+        {
+            "item_id": "85123A",
+            "score": 0.317,
+            "rank": 41,
+            "channels": ["popular", "cooccurrence"],
+            "title": "WHITE HANGING HEART T-LIGHT HOLDER",
+            "reasons": [
+                {"reason": "popular", "text": "popular this week", "contribution": 0.472},
+                {"reason": "base", "text": "what every item starts with", "contribution": -0.155},
+            ],
+        }
+    ],
+    "unknown": ["no-such-item"],
+    "filtered": [],
 }
 
 SIMILAR_REQUEST: Final[dict[str, Any]] = {"item_id": "85123A", "user_id": "17850", "limit": 1}
@@ -84,6 +119,7 @@ SIMILAR_ANSWER: Final[dict[str, Any]] = {
     "bundle": "2011-12-09T12-50-00",
     "took_ms": 1.184,
     "degraded": [],
+    "experiment": None,
     "items": [
         {
             "item_id": "21733",
@@ -91,6 +127,23 @@ SIMILAR_ANSWER: Final[dict[str, Any]] = {
             "rank": 1,
             "channels": ["text", "cooccurrence", "regression"],
             "title": "RED HANGING HEART T-LIGHT HOLDER",
+        }
+    ],
+}
+
+TRENDING_ANSWER: Final[dict[str, Any]] = {
+    "request_id": "1f2e3d4c5b6a47889900aabbccddeeff",
+    "bundle": "2011-12-09T12-50-00",
+    "took_ms": 0.961,
+    "degraded": [],
+    "experiment": None,
+    "items": [
+        {
+            "item_id": "23843",
+            "score": 1.0,
+            "rank": 1,
+            "channels": ["trending", "popular"],
+            "title": "PAPER CRAFT LITTLE BIRDIE",
         }
     ],
 }
@@ -126,6 +179,13 @@ ITEMS_ANSWER: Final[dict[str, Any]] = {
 }
 DELETED: Final[dict[str, Any]] = {"status": "deleted", "item_id": "23843"}
 
+USER: Final[dict[str, Any]] = {"user_id": "17850", "country": "United Kingdom", "age": 41}
+USER_BATCH: Final[dict[str, Any]] = {"users": [USER, {"user_id": "13047", "country": "France"}]}
+USERS_ANSWER: Final[dict[str, Any]] = {
+    "results": [{"status": "stored", "user_id": "17850"}, {"status": "stored", "user_id": "13047"}]
+}
+USER_DELETED: Final[dict[str, Any]] = {"status": "deleted", "user_id": "17850"}
+
 PROBLEM: Final[dict[str, Any]] = {
     "title": "Bad Request",
     "status": 400,
@@ -158,6 +218,12 @@ UNAVAILABLE: Final = ResponseSpec(
 NO_SUCH_SURFACE: Final = ResponseSpec(
     Problem,
     description="recsys.toml has surfaces, but not this one; the detail names them",
+    media_type=MEDIA_TYPE,
+    generate_examples=False,
+)
+NO_SUCH_CHANNEL: Final = ResponseSpec(
+    Problem,
+    description="recsys.toml has no such surface, or no such channel is in use; the detail names those that are",
     media_type=MEDIA_TYPE,
     generate_examples=False,
 )

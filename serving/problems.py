@@ -29,7 +29,7 @@ class Problem(msgspec.Struct, omit_defaults=True):
     status: int
     detail: str
     path: str | None = None
-    """The field of the body, as in $.candidates[3]; $ is the body itself."""
+    """The field of the body, as in $.candidates[3]; $ is the body itself, and ?limit a parameter in the address."""
     results: Any = None
     """For events: what became of each of them."""
 
@@ -64,10 +64,17 @@ def explain_decoding(error: Exception, *, at: str = "$") -> tuple[str, str]:
 def answer_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
     """Errors on purpose, and those of Litestar itself: no such route, wrong method, body too large."""
     if isinstance(error, ValidationException) and not isinstance(error.extra, dict):
-        # Litestar's own: as bodies are decoded elsewhere, all that it still finds is that there is none.
-        error = invalid("$", "there is no body; expected JSON")
+        error = _of_litestar(error)
     members = error.extra if isinstance(error.extra, dict) else {}
     return _respond(error.status_code, error.detail, headers=error.headers, **members)
+
+
+def _of_litestar(error: ValidationException) -> ValidationException:
+    """What Litestar itself finds: a bad parameter, or, as bodies are decoded elsewhere, that there is none."""
+    for found in error.extra if isinstance(error.extra, list) else []:
+        if isinstance(found, dict) and found.get("source") == "query":
+            return invalid(f"?{found['key']}", str(found["message"]))
+    return invalid("$", "there is no body; expected JSON")
 
 
 def answer_not_stored(_: Request[Any, Any, Any], __: NotStoredError) -> Response[Problem]:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from recsys.interest import Vectors
+from serving.asked import Asked
 from serving.item_types import ItemChange, ItemVersion
-from serving.rules import DEFAULT_SURFACE, Rules, Surfaces
+from serving.rules import Rules, Surfaces
 from serving.types import RankedList
 
 
@@ -30,38 +31,32 @@ class Engine(Protocol):
     @property
     def bundle_id(self) -> str: ...
 
-    def rank(
-        self,
-        user_id: str,
-        candidates: Sequence[str],
-        *,
-        limit: int | None,
-        query: str | None = None,
-        explain: bool = False,
-        surface: str = DEFAULT_SURFACE,
-        request_id: str = "",
-    ) -> RankedList:
-        """The candidates, which are distinct, in the order of the user's interest in them as answers to the query.
-
-        Then by the rules of the surface, if it has any; the same request_id draws the same where they explore.
-
-        explain  the first items come with the reasons for their places
-        """
+    @property
+    def channels(self) -> Sequence[str]:
+        """The names of those that `recommend` may use."""
         ...
 
-    def recommend(
-        self,
-        user_id: str,
-        *,
-        limit: int,
-        exclude: Sequence[str],
-        exclude_seen: bool,
-        query: str | None = None,
-        explain: bool = False,
-        surface: str = DEFAULT_SURFACE,
-        request_id: str = "",
-    ) -> RankedList:
-        """Items of the whole catalogue, without the excluded ones and, if asked so, those seen; rules as above."""
+    # Each of these follows the rules of the surface asked for, answers within the time that asked.course has, and says
+    # there what it had to do without. Raises ExpressionError for a condition that does not fit the items.
+
+    def rank(self, asked: Asked, candidates: Sequence[str]) -> RankedList:
+        """The candidates, which are distinct, in the order of the user's interest in them as answers to the query."""
+        ...
+
+    def recommend(self, asked: Asked, *, exclude: Sequence[str], exclude_seen: bool) -> RankedList:
+        """Items of the whole catalogue, without the excluded ones and, if asked so, those seen."""
+        ...
+
+    def explain(self, asked: Asked, items: Sequence[str]) -> RankedList:
+        """The places of items, which are distinct, among all that could be recommended, with reasons."""
+        ...
+
+    def similar(self, asked: Asked, item_id: str) -> RankedList:
+        """Items like one that `has_item` has, without that one; no pins."""
+        ...
+
+    def trending(self, asked: Asked) -> RankedList:
+        """What more users than before choose just now; no pins."""
         ...
 
     def make_rules(self, surfaces: Surfaces) -> Rules:
@@ -70,10 +65,6 @@ class Engine(Protocol):
 
     def use_rules(self, rules: Rules) -> None:
         """Follow these, made by the same engine, from the next request on. Quick; only where requests are answered."""
-        ...
-
-    def similar(self, item_id: str, *, limit: int, surface: str = DEFAULT_SURFACE, request_id: str = "") -> RankedList:
-        """Items like one that `has_item` has, without that one; rules as above, but for pins."""
         ...
 
     def catch_up(self) -> list[str]:

@@ -56,10 +56,15 @@ class RankedItem(Struct, frozen=True, omit_defaults=True):
 
 
 class Filtered(Struct, frozen=True):
-    """A candidate that the rules of the surface do not let be shown."""
+    """A candidate that the rules of the surface, or the filter of the request, do not let be shown."""
 
     item_id: str
-    why: Annotated[str, Meta(description="The key of the surface: filter, exclude, exclude_bought or max_per_category")]
+    why: Annotated[
+        str,
+        Meta(
+            description="The key of the surface: filter, exclude, exclude_bought or max_per_category; or request_filter"
+        ),
+    ]
 
 
 class ServedFeatures(Struct, frozen=True):
@@ -87,16 +92,53 @@ class RankedList(Struct, frozen=True):
     unknown: list[str]
     """Candidates that the catalogue does not have; they are not among the items."""
     degraded: list[str]
-    """Parts of the engine that this answer had to do without."""
+    """STAGE: REASON of what this answer had to do without."""
     features: ServedFeatures | None = None
     """To be logged, when this answer is among those whose features are."""
     filtered: list[Filtered] = []
     """Candidates of the request that the rules of the surface took out; they are not among the items."""
     propensities: list[float] | None = None
     """Of each item to be at its place, whatever the others do; None when no place was given by chance."""
+    places: list[int] = []
+    """Of each item, from 1, where they do not follow each other."""
 
 
-class RankRequest(Struct, kw_only=True, forbid_unknown_fields=True):
+MAX_DEADLINE_MS = 10_000
+MAX_EXPLAINED = 50
+
+Deadline = Annotated[
+    float,
+    Meta(
+        gt=0,
+        le=MAX_DEADLINE_MS,
+        description="Milliseconds that the answer may take; what is not ready by then is left out, and named in "
+        "`degraded`. If absent serving.deadline_ms, or a second where reasons are asked for",
+    ),
+]
+Filter = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=2000,
+        description="A condition over the columns of the items, which each item of the answer meets: docs/rules.md",
+    ),
+]
+Limit = Annotated[int, Meta(ge=1, description="At most serving.max_candidates; 10 if absent")]
+Offset = Annotated[
+    int,
+    Meta(ge=0, description="Items to leave out in front; with the limit at most serving.max_candidates"),
+]
+
+
+class Order(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What requests for items have in common."""
+
+    surface: SurfaceName | None = None
+    filter: Filter | None = None
+    deadline_ms: Deadline | None = None
+
+
+class RankRequest(Order, kw_only=True):
     """Order my candidates for a user; a candidate that is named twice is ranked once."""
 
     user_id: Id
@@ -106,28 +148,50 @@ class RankRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1, description="At most serving.max_candidates; all if absent")] | None = None
     query: QueryText | None = None
     explain: Explain = False
-    surface: SurfaceName | None = None
 
 
-class RecommendRequest(Struct, kw_only=True, forbid_unknown_fields=True):
+class RecommendRequest(Order, kw_only=True):
     """Find items of the whole catalogue for a user."""
 
     user_id: Id
-    limit: Annotated[int, Meta(ge=1, description="At most serving.max_candidates; 10 if absent")] | None = None
+    limit: Limit | None = None
+    offset: Offset = 0
+    page: (
+        Annotated[str, Meta(description="The next_page of an answer: go on from there; no item of it comes again")]
+        | None
+    ) = None
     exclude: Annotated[list[Id], Meta(description="Items that the answer must not hold")] = []
     exclude_seen: Annotated[bool, Meta(description="Leave out what the user has interacted with")] = False
+    channels: (
+        Annotated[list[str], Meta(min_length=1, description="Only what these channels bring; all if absent")] | None
+    ) = None
     query: QueryText | None = None
     explain: Explain = False
-    surface: SurfaceName | None = None
 
 
-class SimilarRequest(Struct, kw_only=True, forbid_unknown_fields=True):
+class ExplainRequest(Order, kw_only=True):
+    """Say why items are where they are for a user."""
+
+    user_id: Id
+    items: Annotated[list[Id], Meta(min_length=1, max_length=MAX_EXPLAINED, description="Whose places are explained")]
+    query: QueryText | None = None
+
+
+class SimilarRequest(Order, kw_only=True):
     """Find items like a given one."""
 
     item_id: Id
     user_id: Annotated[Id, Meta(description="Whom the answer is shown to; it is then logged")] | None = None
-    limit: Annotated[int, Meta(ge=1, description="At most serving.max_candidates; 10 if absent")] | None = None
-    surface: SurfaceName | None = None
+    limit: Limit | None = None
+    offset: Offset = 0
+
+
+class TrendingRequest(Order, kw_only=True):
+    """Find items that more users than before choose just now."""
+
+    user_id: Annotated[Id, Meta(description="Whom the answer is shown to; it is then logged")] | None = None
+    limit: Limit | None = None
+    offset: Offset = 0
 
 
 class AnswerItem(Struct, omit_defaults=True):
@@ -147,21 +211,35 @@ class AnswerItem(Struct, omit_defaults=True):
     ] = []
 
 
-class RecommendAnswer(Struct, kw_only=True):
+class ListAnswer(Struct, kw_only=True):
     """Items in order, and where the order comes from."""
 
     request_id: Annotated[str, Meta(description="Send it along with the events that follow from this answer")]
     bundle: Annotated[str, Meta(description="The model bundle that ordered the items")]
     took_ms: float
-    degraded: Annotated[list[str], Meta(description="Parts of the engine that this answer had to do without")]
+    degraded: Annotated[
+        list[str],
+        Meta(
+            description="What this answer had to do without, and why, as `text_interest: deadline`; docs/deadlines.md"
+        ),
+    ]
+    experiment: Annotated[str, Meta(description="The experiment that the answer is a part of")] | None = None
     items: list[AnswerItem]
 
 
-class RankAnswer(RecommendAnswer, kw_only=True):
+class RecommendAnswer(ListAnswer, kw_only=True):
+    """Items for a user."""
+
+    next_page: Annotated[
+        str | None, Meta(description="Send it as `page` for the items that follow; null when there are none")
+    ]
+
+
+class RankAnswer(ListAnswer, kw_only=True):
     """The candidates in order, and where the order comes from."""
 
     unknown: Annotated[list[str], Meta(description="Candidates that the catalogue does not have")]
-    filtered: Annotated[list[Filtered], Meta(description="Candidates that the rules of the surface took out")]
+    filtered: Annotated[list[Filtered], Meta(description="Candidates that rules or the filter took out")]
 
 
 class Interaction(Struct, kw_only=True, forbid_unknown_fields=True):

@@ -66,9 +66,7 @@ def test_every_route_has_a_call(routes: list[Route]):
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
 @pytest.mark.parametrize("line", CALLS, ids=lambda line: " ".join(called_by(line)))
-def test_every_call_is_answered(line: str, routes: list[Route], environment: dict[str, str]):
-    if not any(route.takes(called_by(line)) for route in routes):
-        pytest.skip("this server does not have the route")
+def test_every_call_is_answered(line: str, environment: dict[str, str]):
     done = subprocess.run(
         ["bash", "-c", f"{line} --fail --max-time 20"], env=environment, capture_output=True, text=True, check=False
     )

@@ -23,7 +23,7 @@ from tests.serving.fake_engine import CONFIG, FakeEngine
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
-KUBERNETES = ROOT / "deploy" / "kubernetes"
+KUBERNETES = ROOT / "examples" / "kubernetes"
 FRAMEWORKS = {"torch", "transformers", "sentence-transformers", "peft", "triton"}
 
 

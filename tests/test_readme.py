@@ -14,7 +14,8 @@ from recsys.cli import recsys
 from serving.feedback import events
 from serving.item_types import Item
 from serving.items import delete_item, items
-from serving.ranking import rank, recommend, similar
+from serving.listing import similar_by_body
+from serving.ranking import rank, recommend
 from serving.types import Interaction, RankRequest, RecommendRequest, SimilarRequest
 
 ROOT = Path(__file__).parents[1]
@@ -89,7 +90,7 @@ def test_every_route_that_is_called_exists_and_takes_what_is_sent():
         "/v1/events": Interaction,
         "/v1/items": Item,
     }
-    routes = {route.path for route in Litestar([rank, recommend, similar, events, items, delete_item]).routes}
+    routes = {route.path for route in Litestar([rank, recommend, similar_by_body, events, items, delete_item]).routes}
     called = re.findall(r"curl -s localhost:8000(\S+) --json '([^']*)'", README)
     assert {path for path, _ in called} == set(bodies) <= routes
     for path, body in called:

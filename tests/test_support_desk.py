@@ -11,7 +11,9 @@ from recsys.bundle import champion, open_bundle
 from recsys.bundle_files import VECTORS_FILE
 from recsys.encoder import bundle_encoder
 from recsys.workspace import Workspace
-from serving.engine import BundleEngine, load_engine
+from serving.asked import Asked
+from serving.bundle_engine import BundleEngine
+from serving.engine import load_engine
 from tests.commands import recsys
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "support_desk"
@@ -65,5 +67,5 @@ def test_questions_that_were_never_seen_find_their_answers_better_than_before_tr
 def test_a_question_ranks_the_right_answer_first(engine, question, answer):
     item_ids = pl.read_csv(EXAMPLE / "items.csv")["item_id"].to_list()
     assert answer in item_ids
-    ranked = engine.rank("nobody-known", item_ids, limit=3, query=question)
+    ranked = engine.rank(Asked("nobody-known", limit=3, query=question), item_ids)
     assert ranked.items[0].item_id == answer

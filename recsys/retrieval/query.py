@@ -29,11 +29,12 @@ class Query:
 
     @property
     def interest(self) -> Floats | None:
-        """Interest by text in every item, -inf in one that was not scored; None without a text model, or with nothing
-        that it could go by."""
+        """Interest by text in every item, -inf in one that was not scored or is NaN; None without a text model, or
+        with nothing that it could go by."""
         if self.signals is None or not self.signals.any():
             return None
         known = self.signals[:, SIGNALS.index("text_interest")].astype(np.float64)
+        known[np.isnan(known)] = -np.inf
         if self.scored is None:
             return known
         found = self.nothing()

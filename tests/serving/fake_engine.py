@@ -8,16 +8,18 @@ import polars as pl
 
 from recsys.config import Config, InteractionType, Serving, Source
 from recsys.interest import Vectors
+from serving.asked import Asked
 from serving.item_types import ItemChange, ItemVersion
 from serving.protocol import Freshness
-from serving.rules import DEFAULT_SURFACE, Rules, Surfaces
+from serving.rules import Rules, Surfaces
 from serving.types import RankedItem, RankedList, Reason
 
 CONFIG = Config(
     name="fake",
     source=Source(interactions="interactions.csv"),
     interaction_types={"click": InteractionType(label=True), "purchase": InteractionType(weight=3.0)},
-    serving=Serving(max_candidates=5),
+    # As long as a busy machine may take.
+    serving=Serving(max_candidates=5, deadline_ms=10_000),
 )
 
 
@@ -25,52 +27,45 @@ class FakeEngine:
     """Knows items `a` to `f`, and user `u`, who has seen `a`."""
 
     bundle_id = "fake-1"
+    channels = ("alphabet",)
     columns: ClassVar[dict[str, float]] = {}
     """Of each item, beside its id."""
 
     def __init__(self) -> None:
         self.catalogue = list("abcdef")
         self.changes: list[ItemChange] = []
-        self.queries: list[str | None] = []
+        self.asked: list[Asked] = []
         self.caught_up = 0
 
-    def rank(
-        self,
-        user_id: str,
-        candidates: Sequence[str],
-        *,
-        limit: int | None,
-        query: str | None = None,
-        explain: bool = False,
-        surface: str = DEFAULT_SURFACE,
-        request_id: str = "",
-    ) -> RankedList:
-        self.queries.append(query)
+    def rank(self, asked: Asked, candidates: Sequence[str]) -> RankedList:
+        self.asked.append(asked)
         known = sorted(item for item in candidates if item in self.catalogue)
         unknown = [item for item in candidates if item not in self.catalogue]
-        return RankedList(_items(known[:limit], "candidates", explain), unknown, [])
+        return RankedList(_items(known[: asked.limit], "candidates", asked.explain), unknown, [])
 
-    def recommend(
-        self,
-        user_id: str,
-        *,
-        limit: int,
-        exclude: Sequence[str],
-        exclude_seen: bool,
-        query: str | None = None,
-        explain: bool = False,
-        surface: str = DEFAULT_SURFACE,
-        request_id: str = "",
-    ) -> RankedList:
-        self.queries.append(query)
-        hidden = {*exclude, *("a" if exclude_seen and user_id == "u" else "")}
-        found = [item for item in self.catalogue if item not in hidden]
-        return RankedList(_items(found[:limit], "alphabet", explain), [], [] if user_id == "u" else ["interest"])
+    def recommend(self, asked: Asked, *, exclude: Sequence[str], exclude_seen: bool) -> RankedList:
+        self.asked.append(asked)
+        hidden = {*exclude, *("a" if exclude_seen and asked.user_id == "u" else "")}
+        if asked.page is not None:
+            hidden |= set(asked.page.shown)
+        found = [item for item in self.catalogue if item not in hidden][asked.offset :]
+        degraded = [] if asked.user_id == "u" else ["text_interest: deadline"]
+        return RankedList(_items(found[: asked.limit], "alphabet", asked.explain), [], degraded)
 
-    def similar(self, item_id: str, *, limit: int, surface: str = DEFAULT_SURFACE, request_id: str = "") -> RankedList:
-        return RankedList(
-            _items([item for item in self.catalogue if item != item_id][:limit], "text", explain=False), [], []
-        )
+    def explain(self, asked: Asked, items: Sequence[str]) -> RankedList:
+        known = sorted(item for item in items if item in self.catalogue)
+        places = [self.catalogue.index(item) + 1 for item in known]
+        unknown = [item for item in items if item not in self.catalogue]
+        return RankedList(_items(known, "alphabet", explain=True), unknown, [], places=places)
+
+    def similar(self, asked: Asked, item_id: str) -> RankedList:
+        self.asked.append(asked)
+        others = [item for item in self.catalogue if item != item_id][asked.offset :]
+        return RankedList(_items(others[: asked.limit], "text", explain=False), [], [])
+
+    def trending(self, asked: Asked) -> RankedList:
+        self.asked.append(asked)
+        return RankedList(_items(self.catalogue[asked.offset :][: asked.limit], "trending", explain=False), [], [])
 
     def make_rules(self, surfaces: Surfaces) -> Rules:
         return Rules(pl.DataFrame({"item_id": self.catalogue, **self.columns}), surfaces)

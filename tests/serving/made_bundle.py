@@ -32,7 +32,7 @@ from recsys.retrieval import DEFAULT_CHANNELS, Channels
 from recsys.retrieval.nearest import NearestItems
 from recsys.state import POPULARITY, ItemState
 from recsys.text_neighbours import TextNeighbours
-from serving.engine import BundleEngine
+from serving.bundle_engine import BundleEngine
 from serving.live_behaviour import Snapshot
 from tests.neighbours import no_neighbours
 from tests.recsys.wordmodel import write_word_model

@@ -22,7 +22,7 @@ from serving.events import EventLog
 from serving.service import Service
 from tests.serving.fake_engine import CONFIG, FakeEngine
 
-POST_ROUTES = ["/v1/rank", "/v1/recommend", "/v1/similar", "/v1/events", "/v1/items"]
+POST_ROUTES = ["/v1/rank", "/v1/recommend", "/v1/explain", "/v1/similar", "/v1/events", "/v1/items", "/v1/users"]
 CLICK = {"user_id": "u", "item_id": "a", "event_type": "click"}
 
 DEEP = b"[" * 100_000
@@ -139,7 +139,7 @@ def test_reasons_are_given_when_asked_for_and_add_up_to_the_score(client, route,
 
 def test_an_unknown_user_gets_an_answer_that_says_what_it_had_to_do_without(client):
     answer = client.post("/v1/recommend", json={"user_id": "nobody", "limit": 1})
-    assert (answer.status_code, answer.json()["degraded"]) == (200, ["interest"])
+    assert (answer.status_code, answer.json()["degraded"]) == (200, ["text_interest: deadline"])
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_a_query_goes_to_the_engine_and_is_kept_with_what_was_shown_and_with_the
     client.post("/v1/recommend", json={"user_id": "u", "query": "apple"})
     client.post("/v1/recommend", json={"user_id": "u"})
     assert client.post("/v1/events", json=CLICK | {"query": "apple"}).status_code == 200
-    assert service.engine.queries == ["röd äpple", "apple", None]
+    assert [asked.query for asked in service.engine.asked] == ["röd äpple", "apple", None]
     service.event_log.close()
     assert logged(log_path, "SELECT query FROM impressions") == [("röd äpple",), ("apple",), (None,)]
     assert logged(log_path, "SELECT query FROM interactions") == [("apple",)]
@@ -326,8 +326,8 @@ def test_the_server_is_alive_but_not_ready_until_the_engine_is_loaded(client, se
 
 def test_a_fault_of_the_engine_is_a_500_whose_log_names_the_place_and_not_the_user(client, service, caplog):
     class BrokenEngine(FakeEngine):
-        def rank(self, user_id, candidates, *, limit, query=None, **options):
-            raise KeyError(f"{user_id} {query}")
+        def rank(self, asked, candidates):
+            raise KeyError(f"{asked.user_id} {asked.query}")
 
     service.engine = BrokenEngine()
     request = {"user_id": "very-secret", "candidates": ["a"], "query": "very-secret words"}
@@ -353,7 +353,9 @@ def test_the_examples_of_the_description_are_accepted_by_the_server(client, serv
     [
         ("/v1/rank", {"user_id": "u", "candidates": ["a", "zz"]}, openapi.RANK_ANSWER),
         ("/v1/recommend", {"user_id": "u", "explain": True}, openapi.RECOMMEND_ANSWER),
+        ("/v1/explain", {"user_id": "u", "items": ["a", "zz"]}, openapi.EXPLAIN_ANSWER),
         ("/v1/similar", {"item_id": "a"}, openapi.SIMILAR_ANSWER),
+        ("/v1/users", {"user_id": "u", "age": 3}, openapi.USERS_ANSWER),
         ("/v1/events", CLICK, openapi.EVENTS_ANSWER),
         ("/v1/items", {"item_id": "g", "title": "Item g"}, openapi.ITEMS_ANSWER),
         ("/v1/rank", {}, openapi.PROBLEM),
@@ -369,7 +371,8 @@ def test_the_examples_of_answers_have_the_fields_of_answers(client, route, reque
 def test_the_documentation_names_every_route_and_loads_nothing_from_elsewhere(client):
     page = client.get("/docs")
     assert page.headers["content-type"].startswith("text/html")
-    for route in [*POST_ROUTES, "/v1/items/{item_id}", "/livez", "/readyz"]:
+    others = ["/v1/items/{item_id}", "/v1/items/{item_id}/similar", "/v1/trending", "/v1/users/{user_id}"]
+    for route in [*POST_ROUTES, *others, "/livez", "/readyz"]:
         assert route in page.text
     assert "candidates" in page.text
     assert "curl -X POST" in page.text
@@ -387,7 +390,23 @@ json_values = st.recursive(
 )
 near_misses = st.dictionaries(
     st.sampled_from(
-        ["user_id", "candidates", "limit", "exclude", "events", "item_id", "event_type", "timestamp", "items", "title"]
+        [
+            "user_id",
+            "candidates",
+            "limit",
+            "exclude",
+            "events",
+            "item_id",
+            "event_type",
+            "timestamp",
+            "items",
+            "title",
+            "users",
+            "filter",
+            "offset",
+            "page",
+            "deadline_ms",
+        ]
     ),
     json_values | st.sampled_from(["u", "click", ["a"], [CLICK], "2011-12-09T12:50:00Z", "0001-01-01T00:00:00+23:59"]),
 )

@@ -16,9 +16,11 @@ from recsys.importing import import_tables
 from recsys.schema import columns_of
 from recsys.workspace import Workspace
 from serving import live_behaviour
+from serving.asked import Asked
 from serving.audit import parity
 from serving.audit_parity import audit_parity
-from serving.engine import BundleEngine, load_engine
+from serving.bundle_engine import BundleEngine
+from serving.engine import load_engine
 from serving.events import EventLog
 from serving.feature_table import logged_requests
 from serving.item_types import ItemChange, ItemVersion
@@ -91,19 +93,19 @@ def serve(engine: BundleEngine, log: EventLog, items: list[str], users: list[str
     asked = {users[2]: "lamp"}
     for number, user in enumerate([*users[:4], "somebody new"]):
         query = asked.get(user)
-        show(user, engine.recommend(user, limit=5, exclude=[], exclude_seen=False, query=query), query)
+        show(user, engine.recommend(Asked(user, limit=5, query=query)), query)
         at = moment + timedelta(hours=number)
         late = at - timedelta(days=20, seconds=1)
         log.append([buy(user, items[number], at, 2.5), buy(user, items[7], at), buy(user, items[9], late)])
         # The second names an answer that is shown only later, the third one of before the snapshot.
         named = zip(range(1, 4), ("request-1", "request-3", IMPORTED), strict=True)
         log.append([buy(user, items[at], moment, of=name) for at, name in named])
-        show(user, engine.rank(user, items[:12], limit=None, query=query), query)
+        show(user, engine.rank(Asked(user, query=query), items[:12]), query)
     added = ItemVersion("added", {"title": "a new lamp"})
     [sequence] = log.submit_items([added]).result()
     engine.apply_items([ItemChange(sequence, added, engine.encode_items([added])[0])])
     log.append([buy(users[0], "added", moment + timedelta(hours=9))])
-    show(users[1], engine.rank(users[1], ["added", *items[:3]], limit=None))
+    show(users[1], engine.rank(Asked(users[1]), ["added", *items[:3]]))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from redis import Redis
 
 from features.store import BehaviourStore
 from recsys.catalogue import Catalogue
+from serving.asked import Asked
 from serving.events import EventLog
 from serving.types import Interaction
 from tests.features.log import log
@@ -34,16 +35,17 @@ def test_an_engine_without_its_online_store_ranks_by_popularity_and_text_and_say
     tmp_path, made_scorer, monkeypatch, caplog
 ):
     monkeypatch.setattr("features.online.RETRY_AFTER_S", 0.0)
+    monkeypatch.setattr("serving.stage.RETRY_S", 0.0)
     monkeypatch.setattr("serving.live_behaviour.USERS_KEPT", 0)
     with valkey_server(tmp_path) as server:
         engine = made_engine(tmp_path, made_scorer, filled(tmp_path / "features", address_of(server)))
 
         def rank(user: str = "fan", query: str | None = None) -> tuple[list[str], list[str]]:
-            found = engine.rank(user, ["p1", "x1", "a2"], limit=None, query=query)
+            found = engine.rank(Asked(user, query=query), ["p1", "x1", "a2"])
             return [item.item_id for item in found.items], found.degraded
 
         def recommend(user: str = "fan") -> tuple[list[str], list[str]]:
-            found = engine.recommend(user, limit=3, exclude=["a1"], exclude_seen=True)
+            found = engine.recommend(Asked(user, limit=3), exclude=["a1"], exclude_seen=True)
             return [item.item_id for item in found.items], found.degraded
 
         known, unknown = (rank(), recommend()), (rank("nobody"), recommend("nobody"))
@@ -51,16 +53,16 @@ def test_an_engine_without_its_online_store_ranks_by_popularity_and_text_and_say
         assert unknown[0][0][0] == "x1"
         server.terminate()
         for _ in range(2):
-            assert rank() == (unknown[0][0], ["user_features"])
-            assert recommend() == (unknown[1][0], ["user_features"])
+            assert rank() == (unknown[0][0], ["user_features: error"])
+            assert recommend() == (unknown[1][0], ["user_features: error"])
             assert rank(query="pear")[0][0] == "p1"
         server.start()
         assert (rank(), recommend()) == known
     down, up = caplog.messages
-    assert down.startswith("unix:///")
+    assert down.startswith("user_features is left out of a request: unix:///")
     assert "the online store does not answer" in down
     assert "fan" not in down
-    assert up == "the online store answers again"
+    assert up == "user_features works again"
 
 
 def test_a_store_that_hangs_costs_a_request_the_timeout_once_and_the_next_ones_nothing(
@@ -72,15 +74,16 @@ def test_a_store_that_hangs_costs_a_request_the_timeout_once_and_the_next_ones_n
         with Redis.from_url(address_of(server)) as client:
             client.execute_command("CLIENT", "PAUSE", 1500, "ALL")
         started = time.perf_counter()
-        degraded = [engine.rank("fan", ["p1", "a2"], limit=None).degraded for _ in range(5)]
-        assert degraded == [["user_features"]] * 5
+        degraded = [engine.rank(Asked("fan"), ["p1", "a2"]).degraded for _ in range(5)]
+        assert degraded == [["user_features: error"]] * 5
         assert 0.5 <= time.perf_counter() - started < 1.4
         time.sleep(2.0)
-        assert engine.rank("fan", ["p1", "a2"], limit=None).degraded == []
+        assert engine.rank(Asked("fan"), ["p1", "a2"]).degraded == []
 
 
 def test_events_that_come_while_the_store_is_down_are_seen_when_it_is_back(tmp_path, made_scorer, monkeypatch):
     monkeypatch.setattr("features.online.RETRY_AFTER_S", 0.0)
+    monkeypatch.setattr("serving.stage.RETRY_S", 0.0)
     monkeypatch.setattr("serving.live_behaviour.USERS_KEPT", 0)
     monkeypatch.setattr("serving.live_behaviour.RETRY_S", 0.0)
     with valkey_server(tmp_path) as server, EventLog.open(tmp_path / "events.db") as events:
@@ -88,15 +91,15 @@ def test_events_that_come_while_the_store_is_down_are_seen_when_it_is_back(tmp_p
         server.terminate()
         at = datetime.fromtimestamp(NOW + 5, UTC)
         events.append([Interaction(user_id="fan", item_id="p1", event_type="click", timestamp=at)])
-        assert set(engine.rank("fan", ["p1", "x1"], limit=None).degraded) == {"recent_events", "user_features"}
+        assert set(engine.rank(Asked("fan"), ["p1", "x1"]).degraded) == {"recent_events: error", "user_features: error"}
         server.start()
-        found = engine.rank("fan", ["x1", "p1"], limit=None)
+        found = engine.rank(Asked("fan"), ["x1", "p1"])
         assert (found.items[0].item_id, found.degraded) == ("p1", [])
 
 
 def test_a_user_of_the_latest_requests_is_ranked_for_as_ever_while_the_store_is_down(tmp_path, made_scorer):
     with valkey_server(tmp_path) as server:
         engine = made_engine(tmp_path, made_scorer, filled(tmp_path / "features", address_of(server)))
-        known = engine.rank("fan", ["p1", "x1", "a2"], limit=None)
+        known = engine.rank(Asked("fan"), ["p1", "x1", "a2"])
         server.terminate()
-        assert engine.rank("fan", ["p1", "x1", "a2"], limit=None) == known
+        assert engine.rank(Asked("fan"), ["p1", "x1", "a2"]) == known

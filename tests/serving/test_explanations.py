@@ -9,16 +9,20 @@ import pytest
 from litestar.testing import TestClient
 
 from recsys.bundle_files import RANKER_FILE
-from recsys.config import Config, InteractionType, Source
-from serving import engine
+from recsys.config import Config, InteractionType, Serving, Source
+from serving import explaining
 from serving.api import create_app
-from serving.engine import BundleEngine
+from serving.asked import Asked
+from serving.bundle_engine import BundleEngine
 from serving.events import EventLog
 from serving.service import Service
 from tests.serving.made_bundle import TITLES, made_engine
 
 CONFIG = Config(
-    name="made", source=Source(interactions="none"), interaction_types={"click": InteractionType(label=True)}
+    name="made",
+    source=Source(interactions="none"),
+    interaction_types={"click": InteractionType(label=True)},
+    serving=Serving(deadline_ms=10_000),
 )
 
 
@@ -90,7 +94,7 @@ def test_what_answers_a_query_is_said_to(client):
 
 
 def test_the_first_items_are_explained_and_the_others_are_there_all_the_same(client, monkeypatch):
-    monkeypatch.setattr(engine, "EXPLAINED_ITEMS", 2)
+    monkeypatch.setattr(explaining, "EXPLAINED_ITEMS", 2)
     items = answer(client, "rank", user_id="fan", candidates=[*TITLES])
     assert ["reasons" in item for item in items] == [True, True] + [False] * 10
     without = client.post("/v1/rank", json={"user_id": "fan", "candidates": [*TITLES]}).json()["items"]
@@ -101,7 +105,7 @@ def test_the_first_items_are_explained_and_the_others_are_there_all_the_same(cli
 def test_without_trees_it_is_interest_and_popularity_that_add_up(tmp_path, made_scorer, monkeypatch):
     monkeypatch.setattr("tests.serving.made_bundle.RANKER_FILE", "not-" + RANKER_FILE)
     untrained = made_engine(tmp_path, made_scorer)
-    items = untrained.recommend("fan", limit=12, exclude=[], exclude_seen=False, explain=True).items
+    items = untrained.recommend(Asked("fan", limit=12, explain=True)).items
     (box,) = (item for item in items if item.item_id == "x1")
     assert {reason.reason: reason.contribution for reason in box.reasons} == {
         # Sixteen times the interest in what has nothing to do with the history; fifty users.

@@ -1,4 +1,5 @@
 import logging
+import time
 from datetime import UTC, datetime
 
 import numpy as np
@@ -8,6 +9,7 @@ from recsys.bundle import Manifest
 from recsys.errors import ChannelError
 from recsys.retrieval import Channels, retrieve
 from recsys.retrieval.popular import popular
+from serving.course import Course
 from serving.guarded_channels import GuardedChannels, tell_other_channels
 from tests.recsys.retrieval.states import items, query, user
 
@@ -28,8 +30,24 @@ def test_a_channel_that_fails_is_left_out_of_the_request_and_named_once_for_it()
     found = retrieve(REQUEST, limit=2, channels=guard.channels)
     assert found.positions.tolist() == [1]
     assert found.channels == ("broken", "popular")
-    assert guard.failed() == ["channel broken"]
-    assert guard.failed() == []
+    assert guard.course.degraded == ["channel broken: error"]
+
+
+def test_a_channel_of_the_project_that_is_too_slow_is_cut_off_twice_then_not_begun_and_the_others_are(monkeypatch):
+    asked = []
+
+    def slow(request):
+        asked.append(request)
+        time.sleep(0.2)
+        return request.nothing()
+
+    guard = GuardedChannels(Channels({"slow": slow, "popular": popular}))
+    monkeypatch.setattr("serving.stage.RETRY_S", 60.0)
+    for _ in range(5):
+        guard.course = Course(deadline_ms=80)
+        assert retrieve(REQUEST, limit=2, channels=guard.channels).positions.tolist() == [1, 0]
+        assert guard.course.degraded == ["channel slow: deadline"]
+    assert len(asked) == 2
 
 
 def test_a_failure_is_logged_once_with_its_place_and_without_what_it_says_of_users(caplog):
@@ -38,7 +56,7 @@ def test_a_failure_is_logged_once_with_its_place_and_without_what_it_says_of_use
         retrieve(REQUEST, limit=2, channels=guard.channels)
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
-    assert "the channel broken brings nothing to a request: KeyError" in record.getMessage()
+    assert "channel broken is left out of a request: KeyError" in record.getMessage()
     assert "test_guarded_channels.py" in record.getMessage()
     assert WHO not in record.getMessage()
 
@@ -51,7 +69,7 @@ def test_of_scores_of_another_shape_the_log_says_what_was_found(caplog):
 def test_a_channel_that_does_not_fail_gives_what_it_gave():
     guard = GuardedChannels(Channels({"popular": popular}))
     assert np.array_equal(dict(guard.channels)["popular"](REQUEST), popular(REQUEST))
-    assert guard.failed() == []
+    assert guard.course.degraded == []
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,10 @@ from recsys.errors import FeatureStoreError
 from recsys.state import POPULARITY, ItemState, UserState
 from recsys.text_neighbours import TextNeighbours
 from serving import live_behaviour
-from serving.engine import RECENT_EVENTS, BundleEngine
+from serving.asked import Asked
+from serving.bundle_engine import BundleEngine
 from serving.events import EventLog
+from serving.live import RECENT_EVENTS
 from serving.live_behaviour import LiveBehaviour
 from serving.live_items import LiveItems
 from serving.recent_log import RecentLog
@@ -75,22 +77,22 @@ def engine(tmp_path: Path, made_scorer: Path) -> BundleEngine:
 
 def test_the_next_request_knows_of_an_acknowledged_event(engine, tmp_path):
     def best(user: str) -> str:
-        return engine.recommend(user, limit=1, exclude=["p1"], exclude_seen=True).items[0].item_id
+        return engine.recommend(Asked(user, limit=1), exclude=["p1"], exclude_seen=True).items[0].item_id
 
     assert best("new").startswith("x")
     with EventLog.open(tmp_path / "events.db") as log:
         log.append([event("new", "a1", 5)])
         assert best("new") == "a2"
         log.append([event("fan", "p1", 6)])
-        assert engine.rank("fan", ["p1", "x1"], limit=None).items[0].item_id == "p1"
+        assert engine.rank(Asked("fan"), ["p1", "x1"]).items[0].item_id == "p1"
 
 
 def test_an_event_counts_for_its_item_at_once(engine, tmp_path):
     with EventLog.open(tmp_path / "events.db") as log:
         log.append([event(f"u{n}", "p1", n) for n in range(60)])
-    found = engine.rank("nobody", ["x1", "p1"], limit=None)
+    found = engine.rank(Asked("nobody"), ["x1", "p1"])
     assert [(item.item_id, item.score) for item in found.items] == [("p1", 61.0), ("x1", BOXES_SOLD)]
-    assert engine.recommend("nobody", limit=1, exclude=[], exclude_seen=False).items[0].item_id == "p1"
+    assert engine.recommend(Asked("nobody", limit=1)).items[0].item_id == "p1"
 
 
 def test_the_moment_of_a_request_is_just_after_the_latest_event(tmp_path):
@@ -278,4 +280,4 @@ def test_an_answer_says_that_recent_events_are_missing(engine, tmp_path, monkeyp
     with EventLog.open(tmp_path / "events.db") as log:
         log.append([event("u", "a1", 1)])
     monkeypatch.setattr(MadeStore, "online_rows", fail)
-    assert engine.catch_up() == [RECENT_EVENTS]
+    assert engine.catch_up() == [f"{RECENT_EVENTS}: error"]

@@ -24,10 +24,10 @@ from recsys.cli import main
 from tests.serving.fake_engine import FakeEngine
 
 class FailingEngine(FakeEngine):
-    def rank(self, user_id, candidates, **options):
+    def rank(self, asked, candidates):
         if "broken" in candidates:
-            raise KeyError(f"{user_id} asked for {options['query']}")
-        return super().rank(user_id, candidates, **options)
+            raise KeyError(f"{asked.user_id} asked for {asked.query}")
+        return super().rank(asked, candidates)
 
 sys.modules["serving.engine"] = types.ModuleType("serving.engine")
 sys.modules["serving.engine"].load_engine = lambda workspace: FailingEngine()
@@ -47,6 +47,8 @@ def ask_everything(client: httpx.Client, key: str) -> None:
             ("POST", "/v1/recommend", {"user_id": USER, "query": QUERY, "explain": True}),
             ("POST", "/v1/events", {"user_id": USER, "item_id": ITEM, "event_type": "click", "query": QUERY}),
             ("POST", "/v1/events", {"user_id": USER, "item_id": ITEM, "event_type": USER}),
+            ("POST", "/v1/explain", {"user_id": USER, "items": [ITEM], "filter": QUERY}),
+            ("POST", "/v1/users", {"user_id": USER, "country": QUERY}),
             ("POST", "/v1/items", {"item_id": ITEM, "title": ITEM}),
             ("DELETE", f"/v1/items/{ITEM}", None),
             ("DELETE", f"/v1/users/{USER}", None),

@@ -15,6 +15,7 @@ from litestar.testing import TestClient
 
 from recsys.errors import ConfigError
 from serving.api import create_app
+from serving.asked import Asked
 from serving.events import EventLog
 from serving.reload import Reloader
 from serving.service import Service
@@ -150,13 +151,13 @@ def test_a_pin_stands_where_it_is_pinned_even_if_nothing_brought_it(client, foll
 
 def test_a_pin_that_no_channel_brought_says_where_it_comes_from(tmp_path, made_scorer, service):
     engine = made_engine(tmp_path, made_scorer)
-    engine._recommender = engine._recommender.__class__(
-        engine._recommender.features, engine._recommender.items, engine._recommender.text, 3
+    engine.live.recommender = engine.live.recommender.__class__(
+        engine.live.recommender.features, engine.live.recommender.items, engine.live.recommender.text, 3
     )
     path = tmp_path / "recsys.toml"
     path.write_text(PROJECT + "[surfaces.default]\npins = [{ item = 'p1', position = 1 }]\n")
     Reloader(service, lambda: engine, lambda: "made", SurfacesFile(path)).first()
-    (first, *others) = engine.recommend("nobody", limit=3, exclude=[], exclude_seen=False).items
+    (first, *others) = engine.recommend(Asked("nobody", limit=3)).items
     assert (first.item_id, first.channels, first.rules) == ("p1", ("pins",), ("pinned",))
     assert all(item.rules == () and item.channels for item in others)
 
@@ -199,7 +200,7 @@ def test_a_repeated_request_id_gives_the_same_list(follow, service):
     engine = service.ready_engine()
 
     def lists() -> list[list[str]]:
-        asked = [engine.recommend("fan", limit=5, exclude=[], exclude_seen=False, request_id=f"r{n}") for n in range(9)]
+        asked = [engine.recommend(Asked("fan", limit=5, request_id=f"r{n}")) for n in range(9)]
         return [[item.item_id for item in answer.items] for answer in asked]
 
     first = lists()

@@ -12,9 +12,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from recsys.client import AnswerItem
 from serving import watching
 from serving.api import create_app
+from serving.asked import Asked
 from serving.events import EventLog
 from serving.keys_file import KeysFile, LiveKeys
 from serving.service import Service
+from serving.stage import Stage
 from serving.traffic import Traffic
 from serving.types import RankedList
 from serving.watching import Watched
@@ -27,10 +29,9 @@ RANK = {"user_id": "u", "candidates": ["b", "a"]}
 class StagedEngine(FakeEngine):
     """Says what it does."""
 
-    def rank(self, *arguments: object, **options: object) -> RankedList:
-        with watching.stage("text_interest"):
-            time.sleep(0.003)
-        return super().rank(*arguments, **options)  # type: ignore[arg-type]
+    def rank(self, asked: Asked, candidates: Sequence[str]) -> RankedList:
+        asked.course.attempt(Stage("text_interest"), lambda: time.sleep(0.003) or 1)  # type: ignore[func-returns-value]
+        return super().rank(asked, candidates)
 
 
 def samples(text: str) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -69,7 +70,7 @@ def test_what_answers_had_to_do_without_counts_by_part_and_reason_and_their_scor
         client.post("/v1/rank", json=RANK)
         client.post("/v1/recommend", json={"user_id": "stranger"})
         found = samples(client.get("/metrics").text)
-    assert found["recsys_degraded_total", ("interest", "")] == 1
+    assert found["recsys_degraded_total", ("text_interest", "deadline")] == 1
     # Scores 1 and ½.
     assert found["recsys_score_count", ("POST /v1/rank",)] == 2
     assert found["recsys_score_sum", ("POST /v1/rank",)] == 1.5

@@ -1,0 +1,18 @@
+"""Ids in the path of a request: opaque strings, in which a slash means nothing."""
+
+from typing import Any
+from urllib.parse import unquote
+
+from litestar import Request
+
+
+def id_in_path(request: Request[Any, Any, Any], before: str, after: str = "") -> str | None:
+    """What stands between two parts of the path, as it was sent; None when it does not end so, or holds nothing.
+
+    Litestar's own value has lost doubled and last slashes, and is decoded twice.
+    """
+    path = request.scope["raw_path"].partition(b"?")[0].decode("ascii", "replace")
+    sent = path.partition(before)[2]
+    if not sent.endswith(after):
+        return None
+    return unquote(sent[: len(sent) - len(after)]) or None

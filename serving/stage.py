@@ -1,0 +1,170 @@
+"""A part of a request that may be left out: when it would not be ready in time, and when it fails.
+
+How long it takes is judged before it starts, by what it took of late; one that hangs all the same is cut off. A stage
+that is left out is tried again four times a second, by a single request, so that it comes back by itself: the circuit
+breaker of Nygard, "Release It!", 2007.
+"""
+
+import logging
+import time
+import traceback
+from collections.abc import Callable
+from typing import Final, Literal, TypeVar
+
+from recsys.errors import ChannelError, RecsysError
+from serving import watching
+from serving.timings import Timings
+from serving.workers import Job, Workers
+
+Reason = Literal["deadline", "error"]
+
+RETRY_S: Final = 0.25
+"""So long after it was too slow, or failed again and again, a stage is left alone."""
+
+ERRORS_IN_A_ROW: Final = 3
+"""After so many it is left alone."""
+
+SURE: Final = 0.5
+"""What takes so much of its time, or less, will be in time."""
+
+HURRY: Final = 0.5
+FORGET: Final = 0.9
+"""What a request had for a stage counts for so much less with each request after it."""
+
+MOST_HANGING: Final = 3
+"""Threads of a stage; when each of them hangs it is left out until one comes back."""
+
+T = TypeVar("T")
+logger: Final = logging.getLogger(__name__)
+
+
+class LeftOut(RecsysError):
+    """A stage brought nothing to a request."""
+
+    def __init__(self, name: str, reason: Reason) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.reason: Final = reason
+
+
+class Stage:
+    """Of one engine; started from one thread."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        may_hang: bool = False,
+        threads: int = MOST_HANGING,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """may_hang  it waits for something else, so that what it took before says nothing of what it may take now;
+        it is always run in a thread of its own. Any other one is only where it may well be late: on a busy machine
+        each thread costs a request the wait for a core.
+        """
+        self.name: Final = name
+        self._may_hang = may_hang
+        self._clock = clock
+        self._workers = Workers(name, most=threads)
+        self._timings = Timings()
+        self._hanging: list[tuple[Job, int, float]] = []
+        """What was cut off and may go on yet, of which size it is, and when it began."""
+        self._usual = 0.0
+        """Seconds that requests had of late, those that had the most."""
+        self._errors = 0
+        self._retry_at = -float("inf")
+
+    def estimate(self, size: int = 1) -> float:
+        """The seconds that it takes on so many things; 0 when that is not known yet."""
+        return self._timings.estimate(size)
+
+    def run(self, work: Callable[[], T], *, size: int = 1, within: float | None = None) -> T:
+        """What `work` returns.
+
+        size    of how many things, on which it depends how long it takes
+        within  seconds; None: as long as it takes, and in this thread
+
+        Raises LeftOut when it was not begun, was not ready in time, or failed.
+        """
+        began = time.perf_counter()
+        try:
+            return self._run(work, size, within)
+        finally:
+            watching.took(self.name, began, time.perf_counter() - began)
+
+    def _run(self, work: Callable[[], T], size: int, within: float | None) -> T:
+        started = self._clock()
+        is_probe = self._is_probe(size, within, started)
+        if within is None or (not is_probe and self._is_sure(size, within)):
+            try:
+                result = work()
+            except Exception as error:
+                raise self._failed(error) from error
+        else:
+            job = self._workers.start(work)
+            if job is None:
+                raise LeftOut(self.name, "deadline")
+            if not job.done.acquire(timeout=within):
+                self._hanging.append((job, size, started))
+                self._retry_at = self._clock() + RETRY_S
+                raise LeftOut(self.name, "deadline")
+            if job.error is not None:
+                raise self._failed(job.error) from job.error
+            result = job.result
+        seconds = self._clock() - started
+        if is_probe and within is not None and seconds <= within:
+            self._timings.forget()
+            self._hanging.clear()
+        self._timings.add(size, seconds)
+        if self._errors:
+            logger.warning("%s works again", self.name)
+        self._errors = 0
+        return result
+
+    def _is_probe(self, size: int, within: float | None, now: float) -> bool:
+        """Whether it is tried although it seems too slow. Raises LeftOut when it is not to be tried."""
+        if self._errors >= ERRORS_IN_A_ROW and now < self._retry_at:
+            raise LeftOut(self.name, "error")
+        if within is None:
+            return False
+        self._usual = max(within, FORGET * self._usual)
+        if within <= 0:
+            raise LeftOut(self.name, "deadline")
+        # A single one that hangs means as little as a single one that was slow.
+        if self._still_hanging() <= 1 and self._timings.estimate(size) <= within:
+            return False
+        # A request in more of a hurry than others would learn nothing, and keep them from learning.
+        if now < self._retry_at or within < HURRY * self._usual:
+            raise LeftOut(self.name, "deadline")
+        self._retry_at = now + RETRY_S
+        return True
+
+    def _is_sure(self, size: int, within: float) -> bool:
+        return not self._may_hang and 0 < self._timings.estimate(size) <= SURE * within
+
+    def _still_hanging(self) -> int:
+        """How many that were cut off go on. Those that have ended since took as long as they took."""
+        going_on = []
+        for job, size, started in self._hanging:
+            if job.ended is None:
+                going_on.append((job, size, started))
+            else:
+                self._timings.add(size, job.ended - started)
+        self._hanging = going_on
+        return len(going_on)
+
+    def _failed(self, error: Exception) -> LeftOut:
+        self._errors += 1
+        self._retry_at = self._clock() + RETRY_S
+        if self._errors == 1:
+            # Not at each request.
+            logger.error("%s is left out of a request: %s", self.name, _told(error))
+        return LeftOut(self.name, "error")
+
+
+def _told(error: Exception) -> str:
+    """Our own words; of any other error the kind and the place, for its message might carry a user's id."""
+    # A channel of the project, which failed by an error of its own.
+    cause = error.__cause__ if isinstance(error, ChannelError) and error.__cause__ is not None else error
+    if isinstance(cause, RecsysError):
+        return str(cause)
+    return f"{type(cause).__qualname__}\n{''.join(traceback.format_tb(cause.__traceback__))}"

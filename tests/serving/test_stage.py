@@ -1,0 +1,177 @@
+import threading
+import time
+
+import pytest
+
+from recsys.errors import FeatureStoreError
+from serving.stage import RETRY_S, LeftOut, Stage
+
+
+class Clock:
+    """A time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def taking(self, seconds: float, result: str = "done"):
+        """Work that takes so long."""
+
+        def work() -> str:
+            self.now += seconds
+            return result
+
+        return work
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def stage(clock: Clock) -> Stage:
+    return Stage("part", clock=clock)
+
+
+def reason(stage: Stage, work, *, within: float | None = 0.04, size: int = 1) -> str:
+    """Why it was left out, or what it returned."""
+    try:
+        return stage.run(work, within=within, size=size)
+    except LeftOut as left_out:
+        return left_out.reason
+
+
+def test_what_is_quick_enough_is_done(stage, clock):
+    assert reason(stage, clock.taking(0.01)) == "done"
+    assert reason(stage, clock.taking(0.01), within=None) == "done"
+
+
+def test_what_was_too_slow_twice_is_not_begun_and_tried_again_by_one_request_now_and_then(stage, clock):
+    for _ in range(2):
+        assert reason(stage, clock.taking(0.2)) == "done"
+    # It may be quicker by now: the first one tries.
+    assert reason(stage, clock.taking(0.2)) == "done"
+    began = []
+    for _ in range(5):
+        clock.now += RETRY_S / 100
+        assert reason(stage, lambda: began.append(1)) == "deadline"
+    assert began == []
+    clock.now += RETRY_S
+    # In time, so that it is as good as ever.
+    assert reason(stage, clock.taking(0.01)) == "done"
+    for _ in range(5):
+        assert reason(stage, clock.taking(0.01)) == "done"
+
+
+def test_it_depends_on_the_size_whether_there_is_time(stage, clock):
+    for _ in range(2):
+        stage.run(clock.taking(0.03), size=500, within=0.04)
+    assert stage.estimate(500) == pytest.approx(0.03)
+    # 100 take no more, and 2,000 some four times as much.
+    assert reason(stage, clock.taking(0.0), size=100) == "done"
+    clock.now += RETRY_S
+    assert reason(stage, clock.taking(0.12), size=2000) == "done"
+    assert reason(stage, clock.taking(0.0), size=2000) == "deadline"
+    assert reason(stage, clock.taking(0.0), size=500) == "done"
+
+
+def test_a_request_in_a_hurry_does_not_try_what_is_too_slow_in_place_of_one_with_more_time(stage, clock):
+    for _ in range(3):
+        reason(stage, clock.taking(0.2))
+    clock.now += RETRY_S
+    assert reason(stage, clock.taking(0.01), within=0.002) == "deadline"
+    assert reason(stage, clock.taking(0.01)) == "done"
+
+
+def test_without_time_nothing_is_begun(stage, clock):
+    began = []
+    assert reason(stage, lambda: began.append(1), within=0.0) == "deadline"
+    assert began == []
+
+
+def test_what_hangs_is_cut_off_in_time_and_left_out_until_it_comes_back():
+    stage, go = Stage("part"), threading.Event()
+    for _ in range(2):
+        started = time.perf_counter()
+        assert reason(stage, go.wait, within=0.05) == "deadline"
+        assert 0.05 <= time.perf_counter() - started < 0.2
+    # It is known to take longer.
+    began = []
+    started = time.perf_counter()
+    assert reason(stage, lambda: began.append(1), within=0.05) == "deadline"
+    assert time.perf_counter() - started < 0.05
+    go.set()
+    assert began == []
+
+
+def test_what_was_cut_off_counts_as_long_as_it_took_in_the_end():
+    stage = Stage("part")
+    for _ in range(2):
+        assert reason(stage, lambda: time.sleep(0.06), within=0.02) == "deadline"
+    time.sleep(0.1)
+    # It takes too long for this one, and not for that one.
+    assert reason(stage, lambda: "done", within=0.02) == "deadline"
+    assert 0.06 <= stage.estimate() < 0.1
+    assert reason(stage, lambda: "done", within=0.2) == "done"
+
+
+def test_as_many_as_hang_are_cut_off_and_further_ones_are_not_begun(monkeypatch):
+    monkeypatch.setattr("serving.stage.RETRY_S", 0.0)
+    stage, go, began = Stage("part", threads=2), threading.Event(), []
+
+    def hang() -> None:
+        began.append(1)
+        go.wait()
+
+    for _ in range(4):
+        assert reason(stage, hang, within=0.02) == "deadline"
+    assert len(began) == 2
+    go.set()
+    time.sleep(0.1)
+    assert reason(stage, lambda: "done", within=0.05) == "done"
+
+
+def test_what_will_surely_be_in_time_runs_in_the_thread_of_the_request_unless_it_may_hang(clock):
+    here = threading.get_ident()
+    for may_hang in (False, True):
+        stage = Stage("part", may_hang=may_hang, clock=clock)
+        for _ in range(2):
+            stage.run(clock.taking(0.01), within=0.04)
+        assert (stage.run(threading.get_ident, within=0.04) == here) is not may_hang
+        # It takes more than half of this.
+        assert stage.run(threading.get_ident, within=0.015) != here
+
+
+def test_what_fails_is_left_out_and_after_some_errors_in_a_row_no_longer_tried(stage, clock, caplog):
+    who = "very-" + "secret"
+
+    def fail() -> None:
+        raise KeyError(who)
+
+    for _ in range(3):
+        assert reason(stage, fail) == "error"
+    assert reason(stage, clock.taking(0.0)) == "error"
+    clock.now += RETRY_S
+    assert reason(stage, clock.taking(0.0)) == "done"
+    left_out, back = caplog.messages
+    assert left_out.startswith("part is left out of a request: KeyError\n")
+    assert "test_stage.py" in left_out
+    assert "very-secret" not in left_out
+    assert back == "part works again"
+
+
+def test_an_error_now_and_then_costs_no_other_request_the_stage(stage, clock):
+    for _ in range(5):
+        assert reason(stage, lambda: 1 / 0) == "error"
+        assert reason(stage, clock.taking(0.0)) == "done"
+
+
+def test_an_error_of_our_own_is_told_in_its_words(stage, caplog):
+    def fail() -> None:
+        raise FeatureStoreError("the online store does not answer")
+
+    assert reason(stage, fail, within=None) == "error"
+    assert caplog.messages == ["part is left out of a request: the online store does not answer"]
