@@ -22,6 +22,7 @@ from serving.types import RankedList
 from serving.watching import Watched
 from tests.serving.fake_engine import CONFIG, FakeEngine
 from tests.serving.keyed import add_key, bearer
+from tests.serving.made_bundle import made_engine
 
 RANK = {"user_id": "u", "candidates": ["b", "a"]}
 
@@ -142,3 +143,16 @@ def test_to_follow_a_request_of_a_hundred_items_in_ten_stages_costs_less_than_20
 
     ITEMS = [AnswerItem("i", 0.1, 1, ())] * 100
     assert min(follow() for _ in range(10)) < 20e-6
+
+
+def test_a_bundles_engine_says_how_long_each_of_its_stages_took(tmp_path: Path, made_scorer: Path):
+    engine = made_engine(tmp_path, made_scorer)
+    config = msgspec.structs.replace(CONFIG, serving=msgspec.structs.replace(CONFIG.serving, deadline_ms=10_000.0))
+    with EventLog.open(tmp_path / "events.db") as log, TestClient(create_app(Service(log, config, engine))) as client:
+        client.post("/v1/rank", json={"user_id": "fan", "candidates": ["a2", "x1"], "query": "red apple"})
+        client.post("/v1/recommend", json={"user_id": "fan", "limit": 3})
+        client.get("/v1/trending")
+        text = client.get("/metrics").text
+    stages = {labels[0] for name, labels in samples(text) if name == "recsys_stage_seconds_count"}
+    assert {"user_features", "text_query", "text_interest", "ranker", "retrieval", "trending"} <= stages
+    assert any(stage.startswith("channel ") for stage in stages)
