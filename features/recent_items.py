@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -34,9 +34,10 @@ def item_additions(past: Past, events: Sequence[RecentEvent], since: Since, colu
         "occasions": [(at, 1.0) for at in new],
         "returned": [(last, 1.0)] if before <= 1 < before + len(new) else [],
     }
-    counts = np.zeros(len(columns))
-    for at, name in enumerate(columns):
-        stem, start = since.start(name)
+    # Most often all of the events are in the window, and what they add up to is the same for every window.
+    totals = {stem: sum(value for _, value in found) for stem, found in adds.items()}
+    counts = [0.0] * len(columns)
+    for at, (stem, start) in enumerate(_starts(since.moment, tuple(columns))):
         if stem == "users":
             # Once for each user with any of it in the window.
             counts[at] = float(last >= start and (pair is None or last_before < start))
@@ -45,8 +46,8 @@ def item_additions(past: Past, events: Sequence[RecentEvent], since: Since, colu
             was_new = pair is not None and first_before >= start
             counts[at] = float(min(first, first_before) >= start) - was_new
         elif stem in adds:
-            counts[at] = sum(value for time, value in adds[stem] if time >= start)
-    return Additions(counts, first, last)
+            counts[at] = totals[stem] if first >= start else sum(value for time, value in adds[stem] if time >= start)
+    return Additions(np.array(counts), first, last)
 
 
 def row_after(row: Floats, added: Additions, columns: Sequence[str]) -> Floats:
@@ -56,6 +57,13 @@ def row_after(row: Floats, added: Additions, columns: Sequence[str]) -> Floats:
     found[first] = np.fmin(row[first], added.first_at)
     found[last] = np.fmax(row[last], added.last_at)
     return found
+
+
+@lru_cache(maxsize=8)
+def _starts(moment: float, columns: tuple[str, ...]) -> list[tuple[str, float]]:
+    """What each column counts, and from when on."""
+    since = Since(moment, {})
+    return [since.start(name) for name in columns]
 
 
 @cache

@@ -49,6 +49,8 @@ class Source(Stage, frozen=True, kw_only=True):
     """What was shown."""
     users: str | None = None
     """Attributes of users."""
+    log: bool = False
+    """Whether to read, behind these, what `recsys export` wrote out of the event log: docs/event-log.md."""
     max_bad_share: Share = 0.05
     """More refused rows than this share of any one table end the import with exit code 2."""
 
@@ -256,6 +258,30 @@ class Serving(Stage, frozen=True):
     """Whether spans go to an OpenTelemetry collector, with the extra recsys[otel]: docs/operations.md."""
 
 
+class Log(Stage, frozen=True):
+    """The event log, where a server keeps what users do and see: docs/event-log.md."""
+
+    store: str = SQLITE
+    """sqlite, a file of the project; or, with the extra recsys[redis], a stream of a Redis that servers on several
+    machines share, at an address as that of features.online_store. It must have appendonly = yes."""
+    folder: str = "log"
+    """Where `recsys export` writes, relative to the folder of recsys.toml."""
+    retention_days: PositiveFloat | None = 90.0
+    """`recsys export` deletes from the event log what it has exported and is older."""
+
+    def __repr__(self) -> str:
+        """Without the address, which may hold a password."""
+        store = self.store.partition(":")[0]
+        return f"Log(store={store!r}, folder={self.folder!r}, retention_days={self.retention_days!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [
+            ("store", self.store.partition(":")[0]),
+            ("folder", self.folder),
+            ("retention_days", self.retention_days),
+        ]
+
+
 class Security(Stage, frozen=True):
     """Who may ask a server from where, and how much a key may ask unless it has limits of its own. See
     docs/security.md."""
@@ -404,6 +430,7 @@ class Config(Stage, frozen=True):
     evaluation: Evaluation = field(default_factory=Evaluation)
     features: Features = field(default_factory=Features)
     serving: Serving = field(default_factory=Serving)
+    log: Log = field(default_factory=Log)
     security: Security = field(default_factory=Security)
     surfaces: dict[str, Surface] = {}
 
@@ -428,6 +455,7 @@ def load_config(path: Path) -> Config:
         raise ConfigError(f"{path}: {error}; correct that line, docs/configuration.md lists every key") from error
     try:
         online_address.check(config.features.online_store)
+        online_address.check(config.log.store, "log.store")
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     source = config.source

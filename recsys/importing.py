@@ -1,6 +1,6 @@
 """Read the logs into the tables of the project, row by row: good rows go on, bad rows are put aside with a reason.
 
-Reads   the files of [source]
+Reads   the files of [source], and with [source] log those that recsys export wrote
 Writes  tables/{items,interactions,impressions,users}.parquet and tables/import.json, all of them or none
         quarantine/TABLE.jsonl, one {"file", "line", "reason", "row"} a refused row
 
@@ -8,7 +8,7 @@ Writes  tables/{items,interactions,impressions,users}.parquet and tables/import.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -25,6 +25,7 @@ from recsys.importsummary import Counts, ImportSummary, TooManyBadRows
 from recsys.progress import progress
 from recsys.schema import ITEM_ID, TABLES
 from recsys.sources import Chunk, Source
+from recsys.sources.exported import WithExported
 from recsys.sources.opening import OWN_NAMES, open_source
 from recsys.validation import Validator
 from recsys.workspace import Workspace
@@ -50,7 +51,7 @@ def import_tables(workspace: Workspace) -> ImportSummary:
     Raises DataError when a file cannot be read at all or nothing good is in it, TooManyBadRows when more than
     source.max_bad_share of a table was refused; then the tables of the last import stay as they are.
     """
-    source = open_source(workspace.root, workspace.config.source)
+    source = _source(workspace)
     tables: dict[str, pl.DataFrame] = {}
     summary = ImportSummary({})
     for table in sorted(source.tables(), key=TABLES.index):
@@ -66,14 +67,27 @@ def import_tables(workspace: Workspace) -> ImportSummary:
     return summary
 
 
+def _source(workspace: Workspace) -> Source:
+    config = workspace.config
+    source = open_source(workspace.root, config.source)
+    if not config.source.log:
+        return source
+    return WithExported.of(workspace.root, workspace.exported, source, _columns(workspace))
+
+
+def _columns(workspace: Workspace) -> Mapping[str, Mapping[str, str]]:
+    """Table → our column name = its name in the source."""
+    config = workspace.config
+    # The columns of a known log are known; only files, and the fields of events, have names of their own.
+    return dict(config.columns.items()) if config.source.format in OWN_NAMES else {}
+
+
 def _read_table(
     workspace: Workspace, source: Source, table: str, known_items: pl.Series | None
 ) -> tuple[pl.DataFrame, Counts]:
     """The good rows of one table; the refused ones are written to its quarantine file."""
     config = workspace.config
-    # The columns of a known log are known; only files, and the fields of events, have names of their own.
-    named: dict[str, dict[str, str]] = dict(config.columns.items()) if config.source.format in OWN_NAMES else {}
-    validator = Validator(table, named.get(table, {}), tuple(config.interaction_types), known_items)
+    validator = Validator(table, _columns(workspace).get(table, {}), tuple(config.interaction_types), known_items)
     counts, parts, typed = Counts(), [], False
     with (
         progress(f"import {table}", source.size(table) // KIBIBYTE) as advance,

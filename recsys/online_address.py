@@ -1,4 +1,4 @@
-"""The address of the online feature store, as recsys.toml has it: how it is read, and how it is shown without secrets.
+"""The address of the online feature store, or of the event log, in recsys.toml: read, and shown without secrets.
 
 An address is "sqlite", or that of a Redis: redis://host:port/db, rediss://, unix:///path. ${NAME} in it stands for an
 environment variable, so that a password need not be in a file.
@@ -18,21 +18,24 @@ EXPECTED: Final = '"sqlite", redis://host:port/db, rediss://host:port/db or unix
 _VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
 
 
-def resolve(setting: str) -> str:
-    """The address with the values of its variables. Raises ConfigError, which names the store without its password."""
+def resolve(setting: str, key: str = "features.online_store") -> str:
+    """The address with the values of its variables; `key` of recsys.toml is where it stands.
+
+    Raises ConfigError, which names the store without its password.
+    """
     if missing := sorted(name for name in set(_VARIABLE.findall(setting)) if name not in os.environ):
-        raise ConfigError(f"features.online_store: found no environment variable {missing}; set it before you start")
+        raise ConfigError(f"{key}: found no environment variable {missing}; set it before you start")
     address = _VARIABLE.sub(lambda found: os.environ[found[1]], setting)
-    check(address)
+    check(address, key)
     return address
 
 
-def check(setting: str) -> None:
+def check(setting: str, key: str = "features.online_store") -> None:
     """Raises ConfigError for what is no address. With variables in it, it is one when their values say so."""
     if setting == SQLITE or _VARIABLE.search(setting):
         return
     # What was found is not in the message: any part of a mistyped address may be one of the password.
-    problem = f"features.online_store: expected {EXPECTED}"
+    problem = f"{key}: expected {EXPECTED}"
     try:
         parts = urlsplit(setting)
         parts.port  # noqa: B018  # raises ValueError when it is not a number

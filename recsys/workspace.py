@@ -8,6 +8,7 @@ features/     snapshots of the features, the days that they are made of (daily/)
 cache/        results of training stages, named by what went into them, and embeddings.db, vectors of item texts
 bundles/      one folder a model bundle, and `champion`, the name of the one that serves
 events.db     the event log                                      written by recsys serve
+log/          the same by day, one folder a table                written by recsys export; [log] folder may name another
 keys.json     the hashes of the API keys                         written by recsys keys
 """
 
@@ -84,6 +85,10 @@ class Workspace:
     @property
     def events(self) -> Path:
         return self.root / "events.db"
+
+    @property
+    def exported(self) -> Path:
+        return self.root / self.config.log.folder
 
     @property
     def keys(self) -> Path:

@@ -4,10 +4,13 @@ Litestar on its own decodes a body twice, takes "5" for 5 and answers text that 
 500. A handler says `dto=JsonBody[Type]` or, for what may come one or many at once, `dto=EventsBody` or `ItemsBody`.
 """
 
+import json
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final, TypeVar
 
 import msgspec
 from litestar.dto import AbstractDTO
+from litestar.exceptions import ValidationException
 from litestar.openapi.spec import Reference, Schema
 from litestar.params import BodyKwarg
 from litestar.typing import FieldDefinition
@@ -61,15 +64,31 @@ class OneOrManyBody(JsonBody[dict[str, Any]]):
 
     def decode_bytes(self, value: bytes) -> dict[str, Any]:
         many = self.many
-        fields = decode(value, dict[str, Raw])
-        if many not in fields:
+        fields, entries = self._split(value)
+        if entries is None:
             return {"$": self._entry(value, "$")}
-        if unknown := fields.keys() - {many}:
+        if unknown := fields - {many}:
             raise invalid(f"$.{min(unknown)}", f"a field beside `{many}`; expected it inside of them")
-        entries = decode(fields[many], list[Raw], at=f"$.{many}")
         if not 1 <= len(entries) <= MAX_EVENTS:
             raise invalid(f"$.{many}", f"{len(entries)} {many}; expected 1 to {MAX_EVENTS} in a request")
         return {(at := f"$.{many}[{index}]"): self._entry(entry, at) for index, entry in enumerate(entries)}
+
+    def _split(self, value: bytes) -> tuple[set[str], Sequence[bytes | Raw] | None]:
+        """The names of the fields, and the entries where there are many. Raises the 400."""
+        many = self.many
+        try:
+            fields = decode(value, dict[str, Raw])
+            return set(fields), decode(fields[many], list[Raw], at=f"$.{many}") if many in fields else None
+        except ValidationException:
+            # Half a character of UTF-16, as of a text that was cut off, or NaN: many clients send them, and msgspec
+            # then takes nothing of the body. Entry by entry it refuses those alone.
+            try:
+                found = json.loads(value)
+            except (ValueError, RecursionError):
+                found = None
+            if not isinstance(found, dict) or not isinstance(found.get(many), list):
+                raise
+            return set(found), [json.dumps(entry).encode() for entry in found[many]]
 
     def _entry(self, value: bytes | Raw, at: str) -> Any:
         try:

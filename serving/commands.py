@@ -29,9 +29,9 @@ def serve(config_paths: Sequence[Path], host: str | None, port: int | None) -> N
     workspaces = [Workspace.open(path) for path in config_paths]
     check_apart(workspaces)
     from serving.engine import load_engine, newest
-    from serving.events import EventLog
     from serving.keys_file import KeysFile, LiveKeys
     from serving.messages import log_to_stderr
+    from serving.open_log import open_log
     from serving.reload import Reloader
     from serving.server import run
     from serving.service import Service
@@ -44,7 +44,7 @@ def serve(config_paths: Sequence[Path], host: str | None, port: int | None) -> N
         reloaders = [
             Reloader(
                 Service(
-                    closing.enter_context(EventLog.open(workspace.events)),
+                    closing.enter_context(open_log(workspace)),
                     workspace.config,
                     keys=LiveKeys(KeysFile(workspace.keys)),
                     bundles=workspace.bundles,

@@ -5,6 +5,9 @@ impressions   one row an answer; items is a JSON array in the order shown, and p
               which each stood at its place, whatever the others did; NULL when no place was given by chance
 features      of some answers, by request_id, the features of all their candidates (serving.feature_table)
 items         one row a version of an item (serving.item_table)
+users         one row a version of the attributes of a user (serving.user_table)
+stream        one row: the last entry of a Redis stream that is in these tables; without Redis it has no meaning
+numbering     one row: the id of this log, and for each table a sequence that its rows come after
 
 timestamp and received_at are microseconds since 1970, UTC. Who reads the log opens it with SQLite and needs nothing of
 this package.
@@ -13,22 +16,24 @@ this package.
 import sqlite3
 import time
 import uuid
-from datetime import datetime
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
-
-import msgspec
+from typing import Final
 
 from recsys.errors import DataError
 from recsys.schema import EVENT_ID, EVENT_TYPE, ITEM_ID, PROPENSITIES, QUERY, REQUEST_ID, TIMESTAMP, USER_ID, VALUE
 from serving.feature_table import ADD_IMPRESSIONS, FEATURES_TABLE
 from serving.item_table import ITEMS_INDEX, ITEMS_TABLE
-from serving.moments import microseconds
-from serving.types import Impression, Interaction
+from serving.numbering import NUMBERING_TABLE, continue_after
+from serving.stream_table import STREAM_TABLE, begin_stream
+from serving.user_table import USERS_INDEX, USERS_TABLE
 
-FORMAT_VERSION: Final = 5
+FORMAT_VERSION: Final = 6
 BUSY_TIMEOUT_S: Final = 10.0
 """How long a process waits for another one that writes."""
+
+WAL_BYTES: Final = 64 << 20
+"""To so much the file of the latest writes shrinks after it was longer."""
 
 _TABLES: Final = (
     f"""CREATE TABLE IF NOT EXISTS interactions (
@@ -44,6 +49,10 @@ _TABLES: Final = (
     FEATURES_TABLE,
     ITEMS_TABLE,
     ITEMS_INDEX,
+    USERS_TABLE,
+    USERS_INDEX,
+    NUMBERING_TABLE,
+    STREAM_TABLE,
 )
 _ADD_PROPENSITIES: Final = f"ALTER TABLE impressions ADD COLUMN {PROPENSITIES} TEXT"
 _FROM_FORMAT: Final = {
@@ -55,24 +64,12 @@ _FROM_FORMAT: Final = {
     3: (ADD_IMPRESSIONS, _ADD_PROPENSITIES),
     4: (_ADD_PROPENSITIES,),
 }
-_ADD_INTERACTION: Final = f"""
-    INSERT INTO interactions
-        ({EVENT_ID}, {USER_ID}, {ITEM_ID}, {EVENT_TYPE}, {TIMESTAMP}, {REQUEST_ID}, {VALUE}, received_at, {QUERY})
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT ({EVENT_ID}) DO NOTHING"""
-_ADD_IMPRESSION: Final = f"""
-    INSERT INTO impressions ({REQUEST_ID}, {USER_ID}, {TIMESTAMP}, items, surface, bundle, {QUERY}, {PROPENSITIES})
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT ({REQUEST_ID}) DO NOTHING"""
 
 
-class Acknowledged(NamedTuple):
-    """This event is on the disk; as a duplicate it was there before."""
-
-    event_id: str
-    duplicate: bool
-
-
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, after: Mapping[str, int] | None = None) -> sqlite3.Connection:
     """The log in this file, which is made when it is not there; one thread at a time may use it.
+
+    after  table → a sequence that the rows to come must be behind: readers wait there
 
     Raises DataError when the file is something else or cannot be written.
     """
@@ -81,7 +78,7 @@ def connect(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise DataError(f"{path}: {error}; the folder must exist and be writable") from error
     try:
-        _prepare(connection, path)
+        _prepare(connection, path, after)
     except BaseException as error:
         connection.close()
         if isinstance(error, sqlite3.Error):
@@ -90,54 +87,37 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def add_interaction(connection: sqlite3.Connection, event: Interaction, received_at: datetime) -> Acknowledged:
-    """Add an event unless its event_id is there; absent, it gets a new event_id and happened when it was received."""
-    event_id = event.event_id or uuid.uuid4().hex
-    row = (
-        event_id,
-        event.user_id,
-        event.item_id,
-        event.event_type,
-        microseconds(event.timestamp or received_at),
-        event.request_id,
-        event.value,
-        microseconds(received_at),
-        event.query,
-    )
-    return Acknowledged(event_id, duplicate=connection.execute(_ADD_INTERACTION, row).rowcount == 0)
-
-
-def add_impression(connection: sqlite3.Connection, shown: Impression) -> None:
-    """Add what an answer showed, once for each request_id."""
-    row = (
-        shown.request_id,
-        shown.user_id,
-        microseconds(shown.timestamp),
-        msgspec.json.encode(shown.items).decode(),
-        shown.surface,
-        shown.bundle,
-        shown.query,
-        None if shown.propensities is None else msgspec.json.encode(shown.propensities).decode(),
-    )
-    connection.execute(_ADD_IMPRESSION, row)
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path, after: Mapping[str, int] | None) -> None:
+    # Of a file that is still empty: what retention frees can then be given back.
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     _use_wal(connection)
+    # In WAL mode, too, each commit then waits until the disk has it; NORMAL would wait at checkpoints alone.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA fullfsync = ON")  # macOS: flush the drive's own cache as well
+    connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+    version = _version(connection, path)
+    if version == FORMAT_VERSION and not after:
+        return  # Nothing is written: a disk that is full lets the log be opened.
+    connection.execute("BEGIN IMMEDIATE")
+    # Again: another process may have brought the file up to date in between.
+    version = _version(connection, path)
+    for statement in (*_FROM_FORMAT.get(version, ()), *_TABLES):
+        connection.execute(statement)
+    continue_after(connection, uuid.uuid4().hex, after or {})
+    begin_stream(connection)
+    if version != FORMAT_VERSION:
+        connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+    connection.execute("COMMIT")
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if not 0 <= version <= FORMAT_VERSION:
         raise DataError(
             f"{path}: the event log has format {version}, this recsys writes {FORMAT_VERSION}; update recsys"
         )
-    connection.execute("BEGIN IMMEDIATE")
-    # Again: another process may have brought the file up to date in between.
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    for statement in (*_FROM_FORMAT.get(version, ()), *_TABLES):
-        connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
-    connection.execute("COMMIT")
+    assert isinstance(version, int)
+    return version
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

@@ -3,11 +3,11 @@
 Writes  events.db, SQLite in WAL mode (tables: serving.event_tables)
 
 One thread writes. Whatever waits for it goes into one transaction, so that many small requests share one flush of the
-disk. Several processes may write to one log.
+disk. Several processes may write to one log. While it cannot be written, events are answered with an error and
+impressions are dropped; the next thing to be written tries again.
 """
 
 import logging
-import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
@@ -17,12 +17,10 @@ from threading import Lock, Thread
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from recsys.errors import RecsysError
-from serving.event_tables import Acknowledged, add_impression, add_interaction, connect
-from serving.feature_table import add_features
-from serving.item_table import add_item
 from serving.item_types import ItemVersion
+from serving.log_rows import Acknowledged
+from serving.log_store import Entries, LogStore, SqliteStore, StoreUnavailableError, Written
 from serving.types import Impression, Interaction, ServedFeatures
-from serving.user_table import add_user
 from serving.user_types import UserVersion
 
 MAX_JOBS_PER_COMMIT: Final = 256
@@ -38,28 +36,33 @@ class NotStoredError(RecsysError):
 
 
 class _Job(NamedTuple):
-    add: Callable[[sqlite3.Connection, datetime], Any]
-    """Adds rows that were received at that moment; what it returns becomes the result of `done`."""
+    entries: Entries
+    result: Callable[[Written], Any]
+    """What of it becomes the result of `done`."""
     done: "Future[Any]"
 
 
 class EventLog:
     """Append-only, for several threads; open one a process."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        """Use `EventLog.open`. The connection belongs to the writing thread from here on."""
+    def __init__(self, path: Path, store: LogStore) -> None:
+        """The store, which readers find in the file at `path`, belongs to the writing thread from here on."""
         self._path = path
-        self._connection = connection
+        self._store = store
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._open = True
         self._entrance = Lock()
+        self.failing = False
+        """Whether the latest attempt to write failed: events are refused, and impressions are lost."""
+        self.dropped = 0
+        """Impressions that were lost since this process began."""
         self._writer = Thread(target=self._write, name="event-log", daemon=True)
         self._writer.start()
 
     @classmethod
     def open(cls, path: Path) -> Self:
         """The log in this file, which is made when it is not there. Raises DataError when it cannot be used."""
-        return cls(path, connect(path))
+        return cls(path, SqliteStore(path))
 
     def append(self, interactions: Sequence[Interaction]) -> list[Acknowledged]:
         """Store all of these in one transaction and return once they are on the disk, in the order given.
@@ -70,30 +73,36 @@ class EventLog:
 
     def submit(self, interactions: Sequence[Interaction]) -> "Future[list[Acknowledged]]":
         """`append` for callers that do not want to block."""
-        return self._submit(lambda connection, now: [add_interaction(connection, each, now) for each in interactions])
+        return self._submit(Entries(interactions=interactions), lambda written: written.interactions)
 
     def submit_items(self, items: Sequence[ItemVersion]) -> "Future[list[int]]":
         """Store these in one transaction; the result, once they are on the disk, is the sequence of each.
 
         Raises NotStoredError, here or in the future.
         """
-        return self._submit(lambda connection, now: [add_item(connection, item, now) for item in items])
+        return self._submit(Entries(items=items), lambda written: written.items)
 
     def submit_users(self, users: Sequence[UserVersion]) -> "Future[list[int]]":
         """The same of users and their attributes."""
-        return self._submit(lambda connection, now: [add_user(connection, user, now) for user in users])
+        return self._submit(Entries(users=users), lambda written: written.users)
 
     def show(self, impression: Impression, features: ServedFeatures | None = None) -> None:
         """Log what was shown, soon and off the caller's path. A crash or a disk that cannot follow may cost it."""
-
-        def add(connection: sqlite3.Connection, _: datetime) -> None:
-            add_impression(connection, impression)
-            if features is not None:
-                add_features(connection, impression.request_id, features)
-
-        job = _Job(add, Future())
+        job = _Job(Entries(shown=impression, features=features), lambda written: None, Future())
         if self._jobs.qsize() >= MAX_WAITING_JOBS or not self._enter(job):
+            self._count_dropped(1)
             _LOG.warning("the event log is closed or cannot keep up: an impression was dropped")
+
+    @property
+    def waiting(self) -> int:
+        """Requests and impressions that the disk has yet to take."""
+        return self._jobs.qsize()
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the files on the disk; 0 when they are gone."""
+        files = (Path(f"{self._path}{ending}") for ending in ("", "-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
 
     def close(self) -> None:
         """Write what waits and end. A second call does nothing."""
@@ -109,8 +118,8 @@ class EventLog:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _submit(self, add: Callable[[sqlite3.Connection, datetime], list[T]]) -> "Future[list[T]]":
-        job = _Job(add, Future())
+    def _submit(self, entries: Entries, result: Callable[[Written], list[T]]) -> "Future[list[T]]":
+        job = _Job(entries, result, Future())
         if not self._enter(job):
             raise NotStoredError(f"{self._path}: the event log is closed; the server is stopping, send it again")
         return job.done
@@ -129,21 +138,39 @@ class EventLog:
             last = waiting[-1] is None
             # From here on a caller cannot cancel any more: a cancelled future takes no result.
             self._commit([job for job in waiting if job and job.done.set_running_or_notify_cancel()])
-        self._connection.close()
+        self._store.close()
 
     def _commit(self, jobs: Sequence[_Job]) -> None:
+        if not jobs:
+            return
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            results = [job.add(self._connection, datetime.now(UTC)) for job in jobs]
-            self._connection.execute("COMMIT")
+            written = self._store.write([job.entries for job in jobs], datetime.now(UTC))
+        except StoreUnavailableError as error:
+            self._refuse(jobs, str(error))
+            if not self.failing:
+                self.failing = True
+                _LOG.error("the event log cannot be written: %s; events are refused until it can", error)
         except Exception as error:  # whatever it was, the callers must hear of it and the thread must live on
-            if self._connection.in_transaction:
-                self._connection.rollback()
-            # The kind of error alone: a message might carry a value of the event.
-            kind = type(error).__name__
-            _LOG.error("the event log could not be written: %s", kind)
-            for job in jobs:
-                job.done.set_exception(NotStoredError(f"{self._path}: {kind}; nothing was stored, send it again later"))
+            # Something about the rows of one of them; the others are stored without it.
+            if len(jobs) == 1:
+                # The kind alone: a message might carry a value of an event.
+                kind = type(error).__name__
+                self._refuse(jobs, kind)
+                _LOG.error("the event log could not take what was sent: %s", kind)
+            for job in jobs if len(jobs) > 1 else ():
+                self._commit([job])
         else:
-            for job, result in zip(jobs, results, strict=True):
-                job.done.set_result(result)
+            if self.failing:
+                self.failing = False
+                _LOG.warning("the event log can be written again")
+            for job, done in zip(jobs, written, strict=True):
+                job.done.set_result(job.result(done))
+
+    def _count_dropped(self, impressions: int) -> None:
+        with self._entrance:
+            self.dropped += impressions
+
+    def _refuse(self, jobs: Sequence[_Job], why: str) -> None:
+        self._count_dropped(sum(job.entries.shown is not None for job in jobs))
+        for job in jobs:
+            job.done.set_exception(NotStoredError(f"{self._path}: {why}; nothing was stored, send it again later"))

@@ -5,10 +5,10 @@ a JSON array of item ids, and matrix holds a row of float32, little-endian, for 
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -42,9 +42,9 @@ class LoggedRequest(NamedTuple):
     features: ServedFeatures
 
 
-def add_features(connection: sqlite3.Connection, request_id: str, features: ServedFeatures) -> None:
-    """Add the features of an answer, once for each request_id."""
-    row = (
+def feature_row(request_id: str, features: ServedFeatures) -> tuple[Any, ...]:
+    """A row of features."""
+    return (
         request_id,
         microseconds(features.as_of),
         microseconds(features.written_at),
@@ -54,6 +54,10 @@ def add_features(connection: sqlite3.Connection, request_id: str, features: Serv
         features.matrix.astype(FLOAT32, copy=False).tobytes(),
         features.impressions,
     )
+
+
+def insert_features(connection: sqlite3.Connection, row: Sequence[Any]) -> None:
+    """Add the features of an answer, once for each request_id."""
     connection.execute(_ADD, row)
 
 

@@ -12,7 +12,7 @@ from litestar.params import Body
 from serving import openapi
 from serving.access import needs
 from serving.body import EventsBody
-from serving.event_tables import Acknowledged
+from serving.log_rows import Acknowledged
 from serving.openapi import NOT_STORED, REFUSED, answered
 from serving.problems import invalid
 from serving.service import service_of

@@ -5,11 +5,11 @@ microseconds since 1970, UTC.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -17,25 +17,38 @@ from recsys.errors import DataError
 from recsys.schema import ITEM_ID, UPDATED_AT
 from serving.item_types import ItemVersion
 from serving.moments import from_microseconds, microseconds
+from serving.numbering import last_sequence
 
 ITEMS_TABLE: Final = f"""CREATE TABLE IF NOT EXISTS items (
     sequence INTEGER PRIMARY KEY, {ITEM_ID} TEXT NOT NULL, columns TEXT, {UPDATED_AT} INTEGER NOT NULL,
     received_at INTEGER NOT NULL) STRICT"""
 ITEMS_INDEX: Final = f"CREATE INDEX IF NOT EXISTS items_by_id ON items ({ITEM_ID}, sequence)"
 
-_ADD: Final = f"INSERT INTO items ({ITEM_ID}, columns, {UPDATED_AT}, received_at) VALUES (?, ?, ?, ?)"
+_ADD: Final = f"""
+    INSERT INTO items (sequence, {ITEM_ID}, columns, {UPDATED_AT}, received_at) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO NOTHING"""
 _LATEST: Final = f"""
     SELECT max(sequence), {ITEM_ID}, columns, {UPDATED_AT} FROM items WHERE sequence > ? AND sequence <= ?
     GROUP BY {ITEM_ID}"""
 LAST_SEQUENCE: Final = (1 << 63) - 1
 
 
+def item_row(item: ItemVersion, received_at: int) -> tuple[Any, ...]:
+    """A row of items behind its sequence. received_at: microseconds since 1970."""
+    columns = None if item.columns is None else msgspec.json.encode(item.columns).decode()
+    updated_at = received_at if item.updated_at is None else microseconds(item.updated_at)
+    return item.item_id, columns, updated_at, received_at
+
+
+def insert_item(connection: sqlite3.Connection, sequence: int, row: Sequence[Any]) -> None:
+    """Add a version, unless there is one of this sequence."""
+    connection.execute(_ADD, (sequence, *row))
+
+
 def add_item(connection: sqlite3.Connection, item: ItemVersion, received_at: datetime) -> int:
     """Add a version; returns its sequence."""
-    columns = None if item.columns is None else msgspec.json.encode(item.columns).decode()
-    row = (item.item_id, columns, microseconds(item.updated_at or received_at), microseconds(received_at))
-    sequence = connection.execute(_ADD, row).lastrowid
-    assert sequence is not None
+    sequence = last_sequence(connection, "items") + 1
+    insert_item(connection, sequence, item_row(item, microseconds(received_at)))
     return sequence
 
 

@@ -138,7 +138,7 @@ def _answer(showing: Showing, found: RankedList, *, route: str, first: int) -> L
         request_id=showing.request_id,
         bundle=showing.engine.bundle_id,
         took_ms=showing.took_ms(),
-        degraded=found.degraded,
+        degraded=showing.degraded(found),
         items=showing.items(found, first=first),
     )
 

@@ -3,7 +3,6 @@
 Reads   events.db (serving.user_table), whoever writes there
 """
 
-import sqlite3
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Final
 
 from recsys.attributes import Attributes
 from recsys.state import Floats, UserState
-from serving.user_table import has_users, latest_user, users_after
+from serving.log_file import FileToRead
+from serving.user_table import latest_user, users_after
 
 KEPT: Final = 10_000
 """Users of the latest requests."""
@@ -22,20 +22,17 @@ class LiveUsers:
 
     def __init__(self, log: Path, attributes: Attributes | None) -> None:
         """`attributes` of users that the bundle reads; None: it reads none, and nothing is followed."""
-        self._path, self._attributes = log, attributes
-        self._connection: sqlite3.Connection | None = None
-        self._has_users = False
-        """Whether attributes of any user were ever sent."""
+        self._file, self._attributes = FileToRead(log), attributes
         self._place = 0
+        """In the log, of the version that was sent last; 0 when none ever was."""
         self._known: OrderedDict[str, Floats | None] = OrderedDict()
 
     def follow(self) -> None:
         """See what was sent until now. Raises sqlite3.Error."""
-        connection = self._connected()
+        connection = None if self._attributes is None else self._file.connection()
         if connection is None:
             return
-        self._has_users = self._has_users or has_users(connection)
-        for place, user_id in users_after(connection, self._place) if self._has_users else ():
+        for place, user_id in users_after(connection, self._place):
             self._place = place
             self._known.pop(user_id, None)
 
@@ -53,7 +50,7 @@ class LiveUsers:
 
     def _of(self, user_id: str) -> Floats | None:
         """float64 (n_attributes,)"""
-        connection = self._connected() if self._has_users else None
+        connection = self._file.connection() if self._place else None
         if connection is None or self._attributes is None:
             return None
         if user_id not in self._known:
@@ -62,9 +59,3 @@ class LiveUsers:
             if len(self._known) > KEPT:
                 self._known.popitem(last=False)
         return self._known[user_id]
-
-    def _connected(self) -> sqlite3.Connection | None:
-        """None before there is a log, and where nothing is to be followed."""
-        if self._connection is None and self._attributes is not None and self._path.exists():
-            self._connection = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, check_same_thread=False)
-        return self._connection

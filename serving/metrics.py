@@ -10,11 +10,12 @@ from typing import Any, Final
 import msgspec
 from litestar import Request, Response, get
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from recsys.bundle import MANIFEST
 from serving.access import needs
+from serving.events import EventLog
 from serving.service import Service, service_of
 from serving.watch import Watch
 
@@ -23,12 +24,16 @@ MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 @get("/metrics", operation_id="metrics", guards=[needs("metrics")], media_type=MEDIA_TYPE)
 async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """How requests were answered, how stale is what answers are made of, whether newer rules are refused; in the format
-    of Prometheus."""
-    registry = CollectorRegistry()
-    registry.register(EngineState(service_of(request)))
-    registry.register(service_of(request).traffic)
-    registry.register(ProcessState(request.app.state.watch))
+    """How requests were answered, how stale is what the answers are made of, and whether the event log takes what is
+    sent; for Prometheus."""
+    service, registry = service_of(request), CollectorRegistry()
+    for state in (
+        EngineState(service),
+        service.traffic,
+        EventLogState(service.event_log),
+        ProcessState(request.app.state.watch),
+    ):
+        registry.register(state)
     return Response(generate_latest(registry), media_type=MEDIA_TYPE)
 
 
@@ -93,3 +98,22 @@ class _Manifest(msgspec.Struct):
 def _created_at(manifest: Path) -> datetime:
     """Kept: a bundle never changes."""
     return msgspec.json.decode(manifest.read_bytes(), type=_Manifest).created_at
+
+
+class EventLogState(Collector):
+    """Whether the event log of this process takes what is sent to it."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+
+    def collect(self) -> Iterator[Metric]:
+        log = self._log
+        for name, help_text, value in (
+            ("event_log_failing", "1 while the event log cannot be written: events are refused", float(log.failing)),
+            ("event_log_waiting", "Requests and impressions that wait for the disk", float(log.waiting)),
+            ("event_log_bytes", "Size of the event log on the disk", float(log.size_bytes)),
+        ):
+            yield GaugeMetricFamily(f"recsys_{name}", help_text, value)
+        yield CounterMetricFamily(
+            "recsys_impressions_dropped", "Impressions that were shown and could not be logged", float(log.dropped)
+        )

@@ -106,7 +106,7 @@ async def recommend(
         request_id=showing.request_id,
         bundle=showing.engine.bundle_id,
         took_ms=showing.took_ms(),
-        degraded=ranked.degraded,
+        degraded=showing.degraded(ranked),
         items=showing.items(ranked, first=before + 1),
         next_page=_next_page(showing, ranked, page, offset=data.offset, limit=limit),
     )
@@ -142,7 +142,7 @@ def _rank_answer(showing: Showing, ranked: RankedList) -> RankAnswer:
         request_id=showing.request_id,
         bundle=showing.engine.bundle_id,
         took_ms=showing.took_ms(),
-        degraded=ranked.degraded,
+        degraded=showing.degraded(ranked),
         items=showing.items(ranked),
         unknown=ranked.unknown,
         filtered=ranked.filtered,

@@ -3,7 +3,6 @@
 Reads   events.db (tables: serving.event_tables)
 """
 
-import sqlite3
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ import msgspec
 from features.recent import RecentEvent
 from recsys.schema import EVENT_TYPE, ITEM_ID, ITEMS, REQUEST_ID, TIMESTAMP, USER_ID, VALUE
 from serving.item_table import LAST_SEQUENCE
+from serving.log_file import FileToRead
 from serving.moments import MICROSECONDS, microseconds
 
 _SINCE: Final = f"""
@@ -62,12 +62,11 @@ class RecentLog:
 
     def __init__(self, path: Path) -> None:
         """Raises sqlite3.Error when the file cannot be opened; a log that is not there yet is empty."""
-        self._path = path
-        self._connection: sqlite3.Connection | None = None
+        self._file = FileToRead(path)
 
     def after(self, sequence: int, until: int = LAST_SEQUENCE) -> Iterator[LoggedEvent]:
         """The events behind this place, in the order of the log. An event is never later than its arrival."""
-        connection = self._connected()
+        connection = self._file.connection()
         if connection is None:
             return
         rows = connection.execute(_SINCE, (sequence, until))
@@ -83,7 +82,7 @@ class RecentLog:
 
     def shown_before(self, moment: datetime) -> int:
         """A place up to which every impression is older than this."""
-        connection = self._connected()
+        connection = self._file.connection()
         if connection is None:
             return 0
         (place,) = connection.execute(_SHOWN_BEFORE, (microseconds(moment),)).fetchone()
@@ -95,12 +94,7 @@ class RecentLog:
         return next(self._impressions(f" WHERE {REQUEST_ID} = ?", (request_id,)), None)
 
     def _impressions(self, condition: str, values: tuple[object, ...]) -> Iterator[LoggedImpression]:
-        connection = self._connected()
+        connection = self._file.connection()
         if connection is not None:
             for place, request_id, at, items in connection.execute(_SHOWN + condition, values):
                 yield LoggedImpression(place, request_id, at / MICROSECONDS, items)
-
-    def _connected(self) -> sqlite3.Connection | None:
-        if self._connection is None and self._path.exists():
-            self._connection = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, check_same_thread=False)
-        return self._connection

@@ -23,6 +23,9 @@ DEFAULT_LIMIT: Final = 10
 EXPLAINED_DEADLINE_MS: Final = 1000.0
 """Reasons cost milliseconds each; who asks for them waits for them."""
 
+IMPRESSIONS: Final = "impressions"
+"""What is not logged while the event log fails."""
+
 IN_BODY: Final = "$."
 IN_QUERY: Final = "?"
 """Where the fields of a request are, in the path of an error."""
@@ -96,6 +99,12 @@ class Showing:
             AnswerItem(item.item_id, item.score, place, item.channels, item.title, item.rules, item.reasons)
             for place, item in zip(places, ranked.items, strict=True)
         ]
+
+    def degraded(self, ranked: RankedList) -> list[str]:
+        """What the answer does without; that it is shown is not logged while the log cannot be written."""
+        if self.user_id is not None and self.service.event_log.failing:
+            return [*ranked.degraded, f"{IMPRESSIONS}: error"]
+        return ranked.degraded
 
     def log(self, ranked: RankedList, *, route: str, query: str | None = None) -> None:
         """Log what the answer shows, if anything, and to whom, if that was said.

@@ -12,7 +12,7 @@ import yaml
 from litestar.testing import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from recsys.config import Config, load_config
+from recsys.config import load_config
 from serving.api import create_app
 from serving.commands import serve
 from serving.events import EventLog
@@ -143,9 +143,6 @@ def test_what_is_mounted_is_there_and_what_is_selected_is_labelled():
 
 def test_the_files_of_the_config_map_and_of_the_keys_can_be_read(tmp_path):
     toml = (KUBERNETES / "base" / "recsys.toml").read_text()
-    if not hasattr(Config, "log"):
-        # This version has its event log in a file only.
-        toml = re.sub(r"\[log\]\nstore = .*\n", "", toml)
     (tmp_path / "recsys.toml").write_text(toml)
     config = load_config(tmp_path / "recsys.toml")
     assert config.serving.log_format == "json"
@@ -161,7 +158,7 @@ def test_alerts_are_about_metrics_and_routes_that_there_are(client):
     text = client.get("/metrics").text
     there = {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
     rules = [rule for group in MONITORING["PrometheusRule"]["spec"]["groups"] for rule in group["rules"]]
-    assert len(rules) == 8
+    assert len(rules) == 9
     for rule in rules:
         named = set(re.findall(r"recsys_\w+", rule["expr"]))
         assert named

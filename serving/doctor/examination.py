@@ -39,7 +39,7 @@ def examine(config_path: Path, *, host: str | None = None, port: int | None = No
         yield from findings("bundle", partial(models.bundle_found, bundle, now))
         yield from findings("features", partial(models.features_match, workspace, bundle))
     yield from findings("feature store", partial(models.store_filled, workspace, bundle, now))
-    yield from findings("event log", partial(project.log_writable, workspace.events))
+    yield from findings("event log", partial(project.log_usable, workspace))
     yield from findings("keys", partial(project.keys_usable, workspace.keys, host, now))
     yield from findings("disk", partial(machine.disk_has_room, workspace.root))
     yield from findings("port", partial(machine.port_free, host, port))

@@ -4,6 +4,7 @@ import os
 import sqlite3
 import stat
 import tempfile
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import Final
 
 import polars as pl
 
+from recsys.online_address import SQLITE, resolve
 from recsys.retrieval import Channels
 from recsys.workspace import Workspace
 from serving.doctor.finding import Finding, broken, doubtful, good
 from serving.keys_file import KeysFile
 from serving.local import is_loopback
+from serving.open_log import KEY, open_stream
 from serving.surfaces import SurfacesFile
 
 ENDS_SOON: Final = timedelta(days=14)
@@ -47,6 +50,31 @@ def tables_there(workspace: Workspace) -> Finding:
             "run `recsys import`, unless models are trained elsewhere",
         )
     return good("tables", ", ".join(counts))
+
+
+def log_usable(workspace: Workspace) -> Iterator[Finding]:
+    """The file, and the stream of Redis that it follows where [log] store names one."""
+    if resolve(workspace.config.log.store, KEY) != SQLITE:
+        yield _stream_answers(workspace)
+    yield log_writable(workspace.events)
+
+
+def _stream_answers(workspace: Workspace) -> Finding:
+    stream = open_stream(workspace)
+    # Here, for it comes with recsys[redis] alone.
+    from redis.exceptions import RedisError
+
+    try:
+        stream.check()
+    except RedisError as error:
+        return broken(
+            "event log in Redis",
+            f"{stream.name} does not answer: {type(error).__name__}",
+            "start it, or correct [log] store",
+        )
+    finally:
+        stream.close()
+    return good("event log in Redis", f"{stream.name} answers and keeps what it acknowledges")
 
 
 def log_writable(path: Path) -> Finding:

@@ -268,6 +268,15 @@ def test_an_event_log_that_cannot_be_written_is_a_503_and_ranking_goes_on(client
     assert client.post("/v1/rank", json={"user_id": "u", "candidates": ["a"]}).status_code == 200
 
 
+def test_an_answer_says_when_it_cannot_be_logged_to_whom_it_was_shown(client, service):
+    service.event_log.failing = True
+    answer = client.post("/v1/rank", json={"user_id": "u", "candidates": ["c"]}).json()
+    assert "impressions: error" in answer["degraded"]
+    assert "impressions: error" not in client.get("/v1/trending").json()["degraded"]
+    service.event_log.failing = False
+    assert "impressions: error" not in client.get("/v1/trending", params={"user_id": "u"}).json()["degraded"]
+
+
 def test_what_an_answer_shows_is_logged_as_an_impression_in_the_order_shown(client, service, log_path):
     ranked = client.post("/v1/rank", json={"user_id": "u", "candidates": ["c", "b", "zz"]}).json()
     recommended = client.post("/v1/recommend", json={"user_id": "v", "limit": 1}).json()
@@ -432,21 +441,26 @@ def test_an_acknowledged_event_is_followed_before_the_answer(client, service):
     assert client.post("/v1/events", json=CLICK).status_code == 200
 
 
+OF_ENGINE = ("recsys_bundle", "recsys_snapshot", "recsys_latest", "recsys_events_followed", "recsys_rules")
+
+
 def test_the_metrics_say_how_stale_the_features_are(client, service, monkeypatch):
+    of_log = {f"recsys_event_log_{name}" for name in ("failing", "waiting", "bytes")}
+    of_log.add("recsys_impressions_dropped_total")
     monkeypatch.setattr("serving.metrics.time.time", lambda: 1200.0)
     answer = client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     values = dict(line.rsplit(" ", 1) for line in answer.text.splitlines() if not line.startswith("#"))
-    assert (
-        values.items()
-        >= {
-            'recsys_bundle_info{bundle="fake-1"}': "1.0",
-            "recsys_snapshot_age_seconds": "140.0",
-            "recsys_snapshot_staleness_seconds": "200.0",
-            "recsys_latest_event_age_seconds": "100.0",
-            "recsys_events_followed": "7.0",
-            "recsys_rules_refused": "0.0",
-        }.items()
-    )
+    of_engine = {name: value for name, value in values.items() if name.startswith(OF_ENGINE)}
+    assert of_engine == {
+        'recsys_bundle_info{bundle="fake-1"}': "1.0",
+        "recsys_snapshot_age_seconds": "140.0",
+        "recsys_snapshot_staleness_seconds": "200.0",
+        "recsys_latest_event_age_seconds": "100.0",
+        "recsys_events_followed": "7.0",
+        "recsys_rules_refused": "0.0",
+    }
     service.engine = None
-    assert "recsys_bundle_info" not in client.get("/metrics").text
+    left = {line.split()[0] for line in client.get("/metrics").text.splitlines() if not line.startswith("#")}
+    assert left >= of_log
+    assert not [name for name in left if name.startswith(OF_ENGINE)]

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from recsys.errors import DataError
+from serving.event_tables import connect
 from serving.events import MAX_WAITING_JOBS, EventLog, NotStoredError
 from serving.feature_table import FEATURES_TABLE
 from serving.item_table import latest_items
@@ -65,9 +66,9 @@ def test_a_repeated_event_is_acknowledged_as_a_duplicate_and_stored_once(path):
 
 
 def test_the_log_flushes_the_disk_with_every_commit(path):
-    with EventLog.open(path) as log:
-        assert log._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert log._connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    with closing(connect(path)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
 
 
 def test_an_impression_is_stored_in_the_order_shown_and_once_a_request(path):
@@ -117,7 +118,7 @@ def test_a_log_of_an_earlier_format_takes_propensities(path, version):
     for _ in range(2):
         EventLog.open(path).close()
     assert rows(path, "SELECT request_id, propensities FROM impressions") == [("r0", None)]
-    assert rows(path, "PRAGMA user_version") == [(5,)]
+    assert rows(path, "PRAGMA user_version") == [(6,)]
 
 
 def test_a_batch_that_fails_in_the_middle_is_not_stored_and_the_log_goes_on(path):
@@ -175,7 +176,7 @@ def test_a_log_of_a_later_format_is_left_alone(path):
     EventLog.open(path).close()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 9")
-    with pytest.raises(DataError, match="has format 9, this recsys writes 5"):
+    with pytest.raises(DataError, match="has format 9, this recsys writes 6"):
         EventLog.open(path)
 
 
@@ -214,7 +215,7 @@ def test_a_log_of_the_first_format_keeps_its_rows_and_takes_queries_and_items_fr
         (1, "i", '{"title":"Apple"}'),
         (2, "i", '{"title":"Apple"}'),
     ]
-    assert rows(path, "PRAGMA user_version") == [(5,)]
+    assert rows(path, "PRAGMA user_version") == [(6,)]
 
 
 def test_a_new_log_has_the_same_columns_as_one_that_was_brought_up_to_date(path, tmp_path):

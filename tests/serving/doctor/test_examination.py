@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from serving.doctor.examination import examine
 from serving.doctor.finding import Finding
@@ -86,6 +87,23 @@ def test_a_redis_that_is_down_is_a_problem_until_it_is_back(tmp_path, made_score
         assert "the online store does not answer" in problems(config)["feature store"]
         server.start()
         assert "feature store" not in problems(config)
+
+
+def test_an_event_log_in_redis_must_answer_and_keep_what_it_takes(tmp_path):
+    toml = 'name = "n"\n[source]\ninteractions = "i.csv"\n[interaction_types]\nclick = { label = true }\n'
+    check = "event log in Redis"
+    with valkey_server(tmp_path) as server:
+        config = tmp_path / "recsys.toml"
+        config.write_text(f'{toml}[log]\nstore = "{address_of(server)}"\n')
+        with Redis.from_url(address_of(server)) as client:
+            client.config_set("appendonly", "no")
+            assert "keeps nothing on a disk" in examined(config)["event log"].found
+            client.config_set("appendonly", "yes")
+            assert examined(config)[check].state == "ok"
+        server.terminate()
+        found = examined(config)
+    assert (found[check].state, "does not answer" in found[check].found) == ("problem", True)
+    assert found["event log"].state == "ok"
 
 
 def test_a_file_of_rules_that_is_not_there_is_named(config):
