@@ -16,6 +16,7 @@ from recsys.online_address import SQLITE, resolve
 from recsys.retrieval import Channels
 from recsys.workspace import Workspace
 from serving.doctor.finding import Finding, broken, doubtful, good
+from serving.event_tables import FORMAT_VERSION, connect
 from serving.keys_file import KeysFile
 from serving.local import is_loopback
 from serving.open_log import KEY, open_stream
@@ -90,6 +91,7 @@ def log_writable(path: Path) -> Finding:
             log.execute("BEGIN IMMEDIATE")
             log.rollback()
             (mode,) = log.execute("PRAGMA journal_mode").fetchone()
+            missing = _missing_tables(log)
     except sqlite3.Error as error:
         return broken(
             "event log",
@@ -99,7 +101,24 @@ def log_writable(path: Path) -> Finding:
     size = sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*")) / 1e6
     if mode != "wal":
         return broken("event log", f"{path}: the journal is {mode}, expected wal", "put the file aside and start anew")
+    if missing:
+        return broken(
+            "event log", f"{path} lacks the tables {', '.join(missing)}", "export it, put the file aside and start anew"
+        )
     return good("event log", f"{path} can be written; {size:.1f} MB")
+
+
+def _missing_tables(log: sqlite3.Connection) -> list[str]:
+    """Of an older version none: it gets them when a server starts. Raises sqlite3.Error for a newer one."""
+    (version,) = log.execute("PRAGMA user_version").fetchone()
+    if version > FORMAT_VERSION:
+        raise sqlite3.DatabaseError(f"the format is {version}, this recsys writes {FORMAT_VERSION}; update recsys")
+    with closing(connect(Path(":memory:"))) as empty:
+        return sorted(_tables(empty) - _tables(log)) if version == FORMAT_VERSION else []
+
+
+def _tables(log: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in log.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 def keys_usable(path: Path, host: str, now: datetime) -> Finding:

@@ -35,6 +35,16 @@ def test_a_log_that_serves_can_be_written_and_one_that_is_held_or_damaged_cannot
     assert project.log_writable(path).state == "problem"
 
 
+def test_a_log_of_a_newer_version_and_one_that_lacks_a_table_are_problems(tmp_path):
+    path = tmp_path / "events.db"
+    EventLog.open(path).close()
+    with closing(sqlite3.connect(path)) as log:
+        log.execute("DROP TABLE features")
+        assert "lacks the tables features" in project.log_writable(path).found
+        log.execute("PRAGMA user_version = 99")
+    assert "the format is 99" in project.log_writable(path).found
+
+
 @pytest.mark.parametrize(("host", "state"), [("127.0.0.1", "ok"), ("0.0.0.0", "problem")])
 def test_without_keys_only_this_machine_may_ask(tmp_path, host, state):
     assert project.keys_usable(tmp_path / "keys.json", host, NOW).state == state
