@@ -16,7 +16,7 @@ from recsys.retrieval.query import Query
 from recsys.state import Floats, Mask, Positions
 
 FUSION_RANKS = 120.0
-"""The paper has 60. Found on the recall of 300 candidates over five windows of Online Retail before the validation window."""
+"""The paper has 60. Found on the recall of 300 candidates in five windows of Online Retail before the cut."""
 
 LONGER = 2
 """How much longer the lists are than the number of candidates, where no budget bounds them."""
