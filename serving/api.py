@@ -14,6 +14,7 @@ import recsys
 from serving.access import OPEN, declared_needs, gate_of
 from serving.docs import DocsPage
 from serving.events import NotStoredError
+from serving.exact_openapi import describe_bodies
 from serving.feedback import events
 from serving.gate import Gate
 from serving.items import delete_item, items
@@ -85,6 +86,7 @@ def create_app(*services: Service, follower: Follower | None = None) -> Litestar
     )
     app.state.gate, app.state.watch = Gate(services), watch
     describe_access(app, declared_needs(app))
+    describe_bodies(app)
     _name_path(app, similar.operation_id, "/v1/items/{item_id}/similar")
     return app
 
