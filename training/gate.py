@@ -119,17 +119,13 @@ def too_bad(gate: Gate, contest: Contest) -> Iterator[str]:
             f"surely more than {bound:+.4f}, which is {gate.margin:+.1%} of the champion's {whole.champion:.4f}"
         )
     tested = [one for one in contest.slices if not one.few]
+    level = LEVEL / max(len(tested), 1)
     for one in tested:
-        if significantly_worse(one, slices=len(tested)):
+        if one.difference < 0 and one.p < level:
             yield (
                 f"{one.name}: {contest.metric} is {-one.difference:.4f} lower than {one.champion:.4f} over "
-                f"{one.users:,} users, p = {one.p:.4f}; expected no slice that is worse with p < {LEVEL / len(tested):.4f}"
+                f"{one.users:,} users, p = {one.p:.4f}; expected no slice that is worse with p < {level:.4f}"
             )
-
-
-def significantly_worse(one: Difference, *, slices: int) -> bool:
-    """Whether a slice is worse beyond chance, where so many are looked at."""
-    return one.difference < 0 and one.p < LEVEL / slices
 
 
 def too_costly(gate: Gate, contest: Contest, sizes: dict[str, int]) -> Iterator[str]:

@@ -42,6 +42,7 @@ from training.publishing import bundle_id, fill, publish_models
 from training.stages import hash_of_file, key_of
 
 LOCK = ".retrain.lock"
+LOG_COLUMNS = 140
 
 
 class Outcome(IntEnum):
@@ -87,7 +88,7 @@ class _Retraining:
         _export(self.workspace)
         _import(self.workspace, self.now)
         report = check_logs(self.workspace, self.now)
-        Console(stderr=True).print(report)
+        show(report)
         if report.errors:
             raise BrokenLogs(report_path(self.workspace), report)
         key, last, serving = _key(self.workspace), _last(self.workspace), _champion(self.workspace)
@@ -105,7 +106,7 @@ class _Retraining:
             say(f"only {users} users to measure on after {pipeline.cut}; {run.champion} stays, and nothing is trained")
             return self._end(run, Outcome.KEPT)
         decision = self._decision(pipeline, serving)
-        Console(stderr=True).print(decision)
+        show(decision)
         if self.dry_run:
             return Outcome.PROMOTED if decision.promoted else Outcome.KEPT
         run = msgspec.structs.replace(run, challenger=decision.challenger)
@@ -160,6 +161,12 @@ class _Retraining:
 def say(text: str) -> None:
     """A line for whoever reads the log of the retrainings."""
     print(f"retrain: {text}", file=sys.stderr, flush=True)
+
+
+def show(what: ChecksReport | Decision) -> None:
+    """A table, as wide as the terminal, or wide enough for all of it in the log of a service."""
+    console = Console(stderr=True)
+    (console if console.is_terminal else Console(stderr=True, width=LOG_COLUMNS)).print(what)
 
 
 def _export(workspace: Workspace) -> None:
