@@ -19,7 +19,7 @@ from rich.table import Table
 
 from recsys.config import Gate
 from recsys.durable import put
-from training.contest import Contest, Difference
+from training.contest import Contest
 
 LEVEL: Final = 0.05
 SLACK_MS: Final = 1.0

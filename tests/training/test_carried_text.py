@@ -22,7 +22,7 @@ NEW, CHANGED = "aaa-new", "gar-00"
 
 @pytest.fixture(scope="module")
 def carried(evaluated: Evaluated, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pipeline, Pipeline, Bundle]:
-    """A champion's pipeline, and one of five days later: an item came first in the catalogue, another has a new text."""
+    """A champion's pipeline, and one of five days later: an item is new, another has a new text."""
     workspace = copy_of(evaluated, tmp_path_factory.mktemp("carried"))
     before = Pipeline(workspace, cut=CUT)
     publish_models(before, None)

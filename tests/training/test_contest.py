@@ -7,7 +7,7 @@ from recsys.bundle import Bundle, champion, open_bundle
 from recsys.errors import BundleError
 from tests.training.conftest import Evaluated, copy_of
 from tests.training.project import chosen
-from training.contest import NEW_USERS, challenger_of, champion_of, difference_of, drawn_users, hold
+from training.contest import NEW_USERS, champion_of, difference_of, drawn_users, hold
 from training.pipeline import Pipeline
 from training.publishing import publish_models
 
@@ -79,10 +79,3 @@ def test_the_users_that_are_drawn_are_the_same_for_the_same_users():
     assert drawn_users(users, 30) == frozenset(users)
     assert drawn_users(users, 7) == drawn_users(users, 7)
     assert len(drawn_users(users, 7)) == 7
-
-
-def test_a_challenger_is_measured_by_its_files(champion_and_later):
-    pipeline, bundle = champion_and_later
-    # The files of the champion have 60 items, the catalogue has 61.
-    contender = challenger_of(pipeline, bundle.path)
-    assert contender.recommender.text.scorer.vectors.shape[0] == 60
