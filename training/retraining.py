@@ -24,7 +24,7 @@ import msgspec
 import polars as pl
 from rich.console import Console
 
-from recsys.bundle import Bundle, champion, open_bundle
+from recsys.bundle import CHAMPION, Bundle, champion, open_bundle
 from recsys.cli import GROUP, load_command
 from recsys.durable import at_once_or_not, put
 from recsys.errors import DataError
@@ -207,8 +207,8 @@ def _last(workspace: Workspace) -> Run | None:
 
 
 def _champion(workspace: Workspace) -> Bundle | None:
-    pointer = workspace.bundles / "champion"
-    return open_bundle(champion(workspace.bundles)) if pointer.exists() else None
+    promoted = (workspace.bundles / CHAMPION).exists()
+    return open_bundle(champion(workspace.bundles)) if promoted else None
 
 
 def _pipeline(workspace: Workspace, serving: Bundle | None) -> Pipeline:
@@ -216,7 +216,9 @@ def _pipeline(workspace: Workspace, serving: Bundle | None) -> Pipeline:
     young."""
     moments = workspace.read_table("interactions")[TIMESTAMP]
     first, last, days = moments.min(), moments.max(), workspace.config.gate.days
-    if not isinstance(first, datetime) or not isinstance(last, datetime) or last - timedelta(days=days) <= first:
+    if not isinstance(first, datetime) or not isinstance(last, datetime):
+        raise DataError("interactions: the table has no rows, so that there is nothing to learn from; correct [source]")
+    if last - timedelta(days=days) <= first:
         raise DataError(
             f"interactions: they run from {first} to {last}, too short for [gate] days = {days} to be held back; "
             "lower it, or begin with `recsys train --all-data`, and retrain when there is more"
