@@ -34,8 +34,10 @@ from recsys.schema import EVENT_TYPE, TABLES, TIMESTAMP, USER_ID
 from recsys.workspace import Workspace
 from training.audit_leaks import audit_leaks, findings
 from training.carried_text import CarriedText
-from training.contest import Contest, challenger_of, champion_of, hold
-from training.data_checks import BrokenLogs, ChecksReport, Finding, check_logs, report_path, written
+from training.checks_report import BrokenLogs, ChecksReport, Finding, report_path, written
+from training.contenders import challenger_of, champion_of
+from training.contest import Contest, hold
+from training.data_checks import check_logs
 from training.gate import Decision, decide, decision_path, write_decision
 from training.pipeline import Pipeline
 from training.publishing import bundle_id, fill, publish_models

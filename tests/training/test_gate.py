@@ -11,7 +11,8 @@ from recsys.bundle import Bundle, champion, open_bundle
 from recsys.bundle_files import RANKER_FILE, RANKER_ONNX_FILE
 from recsys.config import Gate
 from tests.training.conftest import Evaluated, copy_of
-from training.contest import Contest, Difference, challenger_of, champion_of, hold
+from training.contenders import challenger_of, champion_of
+from training.contest import Contest, Difference, hold
 from training.gate import Decision, decide, decision_path, write_decision
 from training.pipeline import Pipeline
 from training.publishing import publish_models

@@ -16,7 +16,7 @@ from recsys.durable import at_once_or_not
 from recsys.workspace import Workspace
 from tests.training.retrained import NOW, retrained_project, write_until
 from training import retraining
-from training.data_checks import BrokenLogs
+from training.checks_report import BrokenLogs
 from training.gate import Decision, decision_path
 from training.retraining import LOCK, Outcome, retrain
 
