@@ -94,6 +94,7 @@ class _Retraining:
         if report.errors:
             raise BrokenLogs(report_path(self.workspace), report)
         key, last, serving = _key(self.workspace), _last(self.workspace), _champion(self.workspace)
+        goes_on = last is not None and last.key == key
         if last is not None and last.key == key:
             if last.outcome is not None:
                 say("nothing new since the latest retraining; nothing is trained")
@@ -107,7 +108,7 @@ class _Retraining:
         if serving is not None and (users := _users_to_measure(pipeline)) < self.workspace.config.gate.min_users:
             say(f"only {users} users to measure on after {pipeline.cut}; {run.champion} stays, and nothing is trained")
             return self._end(run, Outcome.KEPT)
-        decision = self._decision(pipeline, serving)
+        decision = self._decision(pipeline, serving, goes_on=goes_on)
         show(decision)
         if self.dry_run:
             return Outcome.PROMOTED if decision.promoted else Outcome.KEPT
@@ -122,12 +123,12 @@ class _Retraining:
         publish_models(pipeline, {"models": {"recsys": metrics}})
         return self._end(run, Outcome.PROMOTED)
 
-    def _decision(self, pipeline: Pipeline, serving: Bundle | None) -> Decision:
-        """That of an earlier run of the same models, if it was written down, else a new one."""
+    def _decision(self, pipeline: Pipeline, serving: Bundle | None, *, goes_on: bool) -> Decision:
+        """A new one; or that of the run that this one goes on with, if it was written down: by the same settings."""
         pipeline.compute_features()
         identity, champion_id = bundle_id(pipeline), None if serving is None else serving.manifest.bundle_id
         path = decision_path(self.workspace.bundles, identity)
-        if path.exists():
+        if goes_on and path.exists():
             before = msgspec.json.decode(path.read_bytes(), type=Decision)
             if before.champion == champion_id:
                 say("decided before; not measured again")

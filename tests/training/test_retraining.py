@@ -125,8 +125,14 @@ def test_a_challenger_that_is_not_surely_better_than_the_margin_is_refused_and_n
     write_until(tmp_path, MORE)
     assert retrain(workspace, now=NOW) == Outcome.KEPT
     assert champion(workspace.bundles) == before
-    monkeypatch.setattr(retraining, "Pipeline", must_not_run)
-    assert retrain(workspace, now=NOW) == Outcome.KEPT
+    with monkeypatch.context() as patch:
+        patch.setattr(retraining, "Pipeline", must_not_run)
+        assert retrain(workspace, now=NOW) == Outcome.KEPT
+    # Under another margin it is judged anew, and still not trained.
+    config = tmp_path / "recsys.toml"
+    config.write_text(config.read_text().replace("margin = 0.5", "margin = -0.9"))
+    monkeypatch.setattr("training.pipeline.train_ranker", must_not_run)
+    assert retrain(Workspace.open(config), now=NOW) == Outcome.PROMOTED
 
 
 def test_broken_logs_stop_it_with_a_report_and_the_champion_stays(first, tmp_path, monkeypatch):
