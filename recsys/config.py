@@ -413,6 +413,73 @@ class Surface(Stage, frozen=True, kw_only=True):
             condition(self.filter)
 
 
+class Checks(Stage, frozen=True, kw_only=True):
+    """What `recsys retrain` looks at in the logs before it learns from them, the latest days against the weeks before.
+    See docs/retraining.md."""
+
+    days: Positive = 7
+    """The latest days, up to the last event, that are compared with as many before."""
+    periods: Positive = 4
+    """How many times so many days before them they are compared with; what has no past is not compared."""
+    enough_rows: Positive = 200
+    """Of fewer rows in the latest days no share and no volume says anything: they are not checked."""
+    min_volume: Share = 0.3
+    """Fewer rows than this share of the median of the earlier periods are an error."""
+    max_volume: PositiveFloat = 4.0
+    """More rows than so many times the median are an error."""
+    max_refused_share: Share = 0.02
+    """More rows of a table than this share that the import refused are an error; any are a warning."""
+    max_unknown_type_share: Share = 0.01
+    """More interactions than this share of types that are not in interaction_types are an error; any are a warning."""
+    max_gap_hours: PositiveFloat = 36.0
+    """Longer without an event is an error, if no earlier period had a gap half as long; else a warning."""
+    max_repeated_share: Share = 0.2
+    """More rows than this share that say the same as another one of the same minute are an error, if they are twice as
+    many as before."""
+    max_label_change: Annotated[float, Meta(gt=1)] = 3.0
+    """The share of labels among all events may become so many times larger or smaller."""
+    max_user_share: Share = 0.1
+    """One user with more of the events than this share is an error, if nobody had half as much before."""
+    max_item_share: Share = 0.25
+    """One item with more of the events than this share is an error, if none had half as much before."""
+    max_shown_share: Share = 0.8
+    """One item in more of the impressions than this share is an error, if none was in half as many before."""
+    max_ahead_minutes: PositiveFloat = 10.0
+    """An event later than the clock by more than this is an error."""
+
+
+class Gate(Stage, frozen=True, kw_only=True):
+    """When a retrained bundle takes the place of the champion: docs/retraining.md."""
+
+    days: Positive = 14
+    """The latest days, which the challenger does not learn from, and on which both are measured."""
+    min_users: Positive = 50
+    """With fewer users to measure on the champion stays."""
+    max_users: Positive = 5000
+    """Of more, so many are drawn: they make the figures sure enough."""
+    margin: float = -0.02
+    """The challenger must be better than this for sure, as a share of what the champion reaches on the main metric:
+    the lower end of the 95 % interval of the difference. 0 asks for a proven gain."""
+    max_size: PositiveFloat = 2.0
+    """Times the bytes of the champion that the challenger may have."""
+    max_latency: PositiveFloat = 1.5
+    """Times the median milliseconds of the champion for one user that the challenger may take."""
+    audited_rows: Positive = 210
+    """Rows that `recsys audit leaks` makes anew."""
+
+
+class Retrain(Stage, frozen=True, kw_only=True):
+    """`recsys retrain`, which other work on the machine goes before."""
+
+    text_every_days: Annotated[float, Meta(ge=0)] = 28.0
+    """Days of the log after which the text model is trained anew; before, that of the champion is used again, and only
+    new and changed items are encoded. 0 trains it every time."""
+    nice: Annotated[int, Meta(ge=0, le=19)] = 10
+    """How far it gives way to other processes: 0 not at all, 19 the most."""
+    threads: Positive | None = None
+    """Most threads; not set: one for each core."""
+
+
 class Config(Stage, frozen=True):
     """The whole of recsys.toml."""
 
@@ -431,6 +498,9 @@ class Config(Stage, frozen=True):
     features: Features = field(default_factory=Features)
     serving: Serving = field(default_factory=Serving)
     log: Log = field(default_factory=Log)
+    checks: Checks = field(default_factory=Checks)
+    gate: Gate = field(default_factory=Gate)
+    retrain: Retrain = field(default_factory=Retrain)
     security: Security = field(default_factory=Security)
     surfaces: dict[str, Surface] = {}
 

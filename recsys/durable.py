@@ -33,9 +33,32 @@ def write_private(path: Path, content: bytes) -> None:
     sync(path.parent)
 
 
+def put(path: Path, content: bytes) -> None:
+    """Put a file in the place of the one that is there, if any: readers see the old or the new, and so they do when the
+    machine stops in between. One process at a time: callers hold a lock.
+    """
+    partial = path.with_name(f".{path.name}")
+    partial.write_bytes(content)
+    sync(partial)
+    partial.replace(path)
+    sync(path.parent)
+
+
 @contextmanager
 def exclusively(lock: Path) -> Iterator[None]:
     """Wait for the lock and hold it; the kernel lets go of it when the process dies."""
     with lock.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def at_once_or_not(lock: Path) -> Iterator[bool]:
+    """Hold the lock if nobody does, and say whether: False where another process has it."""
+    with lock.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True

@@ -10,6 +10,7 @@ bundles/      one folder a model bundle, and `champion`, the name of the one tha
 events.db     the event log                                      written by recsys serve
 log/          the same by day, one folder a table                written by recsys export; [log] folder may name another
 keys.json     the hashes of the API keys                         written by recsys keys
+retrain.json  what was last learned from, and what came of it    written by recsys retrain
 """
 
 from dataclasses import dataclass
@@ -93,3 +94,7 @@ class Workspace:
     @property
     def keys(self) -> Path:
         return self.root / "keys.json"
+
+    @property
+    def retrain(self) -> Path:
+        return self.root / "retrain.json"

@@ -30,6 +30,7 @@ from recsys.schema import SURFACE, TABLES, TIMESTAMP
 from recsys.split import cold_items, earlier_windows
 from recsys.state import ItemState, Mask
 from recsys.workspace import Workspace
+from training.carried_text import CarriedText
 from training.encoder import TextEncoder
 from training.export_ranker import export_ranker
 from training.finetune import finetune
@@ -51,12 +52,21 @@ BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
 class Pipeline:
     """The models of one project as of one cut: they know nothing of what happened at or after it."""
 
-    def __init__(self, workspace: Workspace, *, cut: datetime | None, measured: Measured = unwatched) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        cut: datetime | None,
+        measured: Measured = unwatched,
+        carried: CarriedText | None = None,
+    ) -> None:
         """`cut` None: learn from everything; then nothing is held back, and no item is kept from the text model.
 
-        `measured` is told what fine-tuning measures.
+        measured  is told what fine-tuning measures
+        carried   an earlier text model that is used again; None: it is trained
         """
         self.measured = measured
+        self.carried = carried
         self.workspace = workspace
         self.config = workspace.config
         self.channels = Channels.of(self.config.retrieval)
@@ -97,10 +107,15 @@ class Pipeline:
 
     def text_key_with(self, finetune: Finetune) -> str:
         """The text_key under other settings of fine-tuning."""
-        config = self.config
+        if self.carried is not None:
+            return key_of([self.data_key, self.carried.stage, self.windows, self.cut])
+        stages = [self.text_settings_with(finetune), self.windows, self.cut]
+        return key_of([self.data_key, stages, bool(self.hidden.any())])
+
+    def text_settings_with(self, finetune: Finetune) -> str:
+        """A hash of all that the text model depends on but for the data and the moments."""
         encoder = [hash_of_file(self.encoder / name) for name in encoder_files(self.encoder)]
-        stages = [config.text, finetune, config.split.validation_days, self.windows, self.cut]
-        return key_of([self.data_key, encoder, stages, bool(self.hidden.any())])
+        return key_of([encoder, self.config.text, finetune, self.config.split.validation_days])
 
     @cached_property
     def ranker_key(self) -> str:
@@ -162,7 +177,11 @@ class Pipeline:
 
     @cached_property
     def text(self) -> TextModel:
-        """The text model, fine-tuned and exported; computed on first use."""
+        """The text model, fine-tuned and exported, or carried over; computed on first use."""
+        history_items = self.config.finetune.history_items
+        if self.carried is not None:
+            carry = self.carried.carrier(self.catalogue, [*self.windows, self.cut], self.config, self.encoder)
+            return TextModel(self.stages.run("text_carried", self.text_key, carry), history_items)
 
         def build(folder: Path) -> None:
             encoder = TextEncoder(self.encoder, self.config.text, self.config.finetune)
@@ -180,7 +199,7 @@ class Pipeline:
             save_text_model(encoder, tuned, self.catalogue, self.config, [*self.windows, self.cut], folder)
             forget_walk(folder)
 
-        return TextModel(self.stages.run("text", self.text_key, build), self.config.finetune.history_items)
+        return TextModel(self.stages.run("text", self.text_key, build), history_items)
 
     def recommender(self, items: ItemState, scorer: InterestScorer | None) -> Recommender:
         """The path from users to candidates, over the items of a moment."""

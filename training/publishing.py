@@ -61,14 +61,15 @@ def publish_models(pipeline: Pipeline, report: dict[str, Any] | None) -> Path:
     target = pipeline.workspace.bundles / identity
     if target not in list_bundles(pipeline.workspace.bundles):
         manifest = _manifest(pipeline, identity, report)
-        publish(pipeline.workspace.bundles, manifest, lambda folder: _fill(pipeline, folder))
+        publish(pipeline.workspace.bundles, manifest, lambda folder: fill(pipeline, folder))
     # Features first: a server that starts in between finds all that the old champion needs as well.
     pipeline.store.materialise(pipeline.end)
     promote(pipeline.workspace.bundles, identity)
     return target
 
 
-def _fill(pipeline: Pipeline, folder: Path) -> None:
+def fill(pipeline: Pipeline, folder: Path) -> None:
+    """Put every file of the bundle but its manifest into a folder."""
     text = pipeline.text.folder
     smaller = [name for name in SMALLER_ENCODER_FILES.values() if (text / name).exists()]
     for name in (*TEXT_FILES, *smaller):
@@ -108,6 +109,9 @@ def _manifest(pipeline: Pipeline, identity: str, report: dict[str, Any] | None) 
             "tower": about["tower"],
             "encoders": about["encoders"],
             "scorer_difference": about["scorer_difference"],
+            "stage": pipeline.text.folder.name,
+            "settings": pipeline.text_settings_with(tune),
+            "trained_until": about.get("trained_until", pipeline.cut.isoformat()),
         },
         ranker=_about_ranker(pipeline),
     )

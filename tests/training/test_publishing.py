@@ -61,7 +61,7 @@ def test_a_large_catalogue_has_an_index_in_its_bundle(published, tmp_path):
     )
     pipeline = copy.copy(published.pipeline)
     pipeline.config = config
-    publishing._fill(pipeline, tmp_path)
+    publishing.fill(pipeline, tmp_path)
     index = NearestItems.load(tmp_path / NEAREST_FILE)
     interest = pipeline.text.scorer(pipeline.cut).soft_maximum(user_of({}), 0.0, np.load(tmp_path / VECTORS_FILE)[7])
     assert 7 in index.near(interest, limit=5, exclude=np.zeros(60, dtype=np.bool_))

@@ -1,0 +1,132 @@
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from recsys.bundle import Bundle, champion, open_bundle
+from recsys.bundle_files import ENCODER_FILE, TOKENIZER_FILE, VECTORS_FILE
+from recsys.encoder import ItemEncoder
+from tests.training.conftest import Evaluated, copy_of
+from tests.training.project import write_config
+from training import pipeline as pipeline_module
+from training.audit_leaks import audit_leaks, findings
+from training.carried_text import CarriedText, vectors_as_served
+from training.pipeline import Pipeline
+from training.publishing import bundle_id, publish_models
+
+CUT = datetime(2024, 4, 15, tzinfo=UTC)
+LATER = CUT + timedelta(days=5)
+NEW, CHANGED = "aaa-new", "gar-00"
+
+
+@pytest.fixture(scope="module")
+def carried(evaluated: Evaluated, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pipeline, Pipeline, Bundle]:
+    """A champion's pipeline, and one of five days later: an item is new, another has a new text."""
+    workspace = copy_of(evaluated, tmp_path_factory.mktemp("carried"))
+    before = Pipeline(workspace, cut=CUT)
+    publish_models(before, None)
+    bundle = open_bundle(champion(workspace.bundles))
+    table = workspace.table_path("items")
+    items = pl.read_parquet(table).with_columns(updated_at=pl.lit(None, pl.Datetime("us", "UTC")))
+    came = items.head(2).with_columns(
+        item_id=pl.Series([NEW, CHANGED]),
+        title=pl.Series(["wooden sailing boat", "yellow watering can"]),
+        updated_at=pl.lit(CUT + timedelta(days=2)).cast(pl.Datetime("us", "UTC")),
+    )
+    pl.concat([items, came]).write_parquet(table)
+    text = CarriedText.of(bundle, workspace.cache)
+    assert text is not None
+    after = Pipeline(workspace, cut=LATER, carried=text)
+    after.compute_features()
+    return before, after, bundle
+
+
+def test_nothing_is_trained_and_only_new_and_changed_items_have_other_vectors(carried, monkeypatch):
+    before, after, _ = carried
+    monkeypatch.setattr(pipeline_module, "finetune", None)
+    folder = after.text.folder
+    found, known = after.text.scorer(LATER).vectors, before.text.scorer(CUT).vectors
+    assert after.catalogue.item_ids == [NEW, *before.catalogue.item_ids]
+    changed = after.catalogue.index[CHANGED]
+    same = np.delete(np.arange(61), [0, changed])
+    np.testing.assert_array_equal(found[same], known[same - 1])
+    encoder = ItemEncoder(folder / ENCODER_FILE, folder / TOKENIZER_FILE, max_tokens=32)
+    np.testing.assert_allclose(
+        found[[0, changed]], encoder.encode(["wooden sailing boat", "yellow watering can"]), atol=1e-5
+    )
+
+
+def test_each_window_is_scored_by_the_latest_fold_that_saw_nothing_of_it(carried):
+    before, after, _ = carried
+    # Five days after the windows of the champion, each has the fold of that window.
+    for window, earlier in zip(after.windows, before.windows, strict=True):
+        assert window == earlier + timedelta(days=5)
+        assert after.text.fold(window).seen_until == before.text.fold(earlier).seen_until < window
+        found, expected = after.text.scorer(window).vectors, before.text.scorer(earlier).vectors
+        np.testing.assert_array_equal(found[1:], expected)
+    # The encoder that serves has seen all of it, so that the new item is read by the pretrained one.
+    pretrained = after.text.pretrained[0]
+    np.testing.assert_array_equal(after.text.scorer(after.windows[0]).vectors[0], pretrained)
+
+
+def test_the_ranker_learns_and_no_row_of_it_saw_the_future(carried):
+    _, after, _ = carried
+    assert after.ranker(with_text=True).num_trees() > 0
+    assert findings(audit_leaks(after, rows=12, seed=0)) == []
+
+
+def test_what_was_carried_is_carried_again(carried):
+    before, after, _ = carried
+    publish_models(after, None)
+    again = CarriedText.of(open_bundle(after.workspace.bundles / bundle_id(after)), after.workspace.cache)
+    assert (again.trained_until, again.folder) == (CUT, after.text.folder)
+    later = Pipeline(after.workspace, cut=LATER + timedelta(days=9), carried=again)
+    # Two weeks after the champion, its second window is the first.
+    assert later.windows[0] == before.windows[1]
+    for window, earlier in zip(later.windows, [*before.windows[1:], CUT], strict=True):
+        np.testing.assert_array_equal(later.text.scorer(window).vectors[1:], before.text.scorer(earlier).vectors)
+    np.testing.assert_array_equal(np.load(later.text.folder / VECTORS_FILE), after.text.scorer(LATER).vectors)
+
+
+def test_it_serves_until_it_is_too_old_and_never_before_its_own_cut_or_its_first_fold(carried):
+    _, after, bundle = carried
+    text = CarriedText.of(bundle, after.workspace.cache)
+    month = timedelta(days=28)
+    moments = [*after.windows, after.cut]
+    assert text.serves(moments, every=month)
+    assert not text.serves(moments, every=timedelta(days=5))
+    assert not text.serves([*after.windows, CUT - timedelta(days=1)], every=month)
+    assert not text.serves([min(text.folds) - timedelta(days=1), *moments], every=month)
+
+
+def test_a_bundle_whose_stage_is_gone_has_nothing_to_carry(carried, tmp_path):
+    assert CarriedText.of(carried[2], tmp_path) is None
+
+
+def test_other_settings_of_the_text_model_are_told_from_those_of_the_bundle(carried, evaluated):
+    before, _, bundle = carried
+    assert bundle.manifest.text["settings"] == before.text_settings_with(before.config.finetune)
+    encoder = before.encoder
+    changed = Pipeline(write_config(before.workspace.root, encoder, max_steps=11), cut=CUT)
+    assert changed.text_settings_with(changed.config.finetune) != bundle.manifest.text["settings"]
+
+
+class Reader:
+    """Encodes a text as its length, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        self.asked += texts
+        return np.array([[len(text)] for text in texts], dtype=np.float32).reshape(-1, 1)
+
+
+def test_as_served_known_texts_keep_their_vectors_and_others_are_encoded():
+    reader = Reader()
+    vectors = np.array([[10.0], [20.0], [30.0]], dtype=np.float32)
+    rows = np.array([2, -1, 0, 1])
+    found = vectors_as_served(vectors, ["a", "b", "c"], rows, ["c", "new", "a", "bb"], reader)
+    assert found[:, 0].tolist() == [30, 3, 10, 2]
+    assert reader.asked == ["new", "bb"]

@@ -1,0 +1,253 @@
+"""One retraining: from the event log to a challenger, and from the gate to a new champion or none.
+
+export → import → checks of the logs → features → text model → ranker → leak audit → contest with the champion →
+decision → publish and promote, or keep the champion and fill the online store anew.
+
+Each stage leaves its result under a name made of what went into it, so that a run that was killed is gone on with by
+the next one, and ends in the same state. The challenger does not learn from the latest [gate] days: on them both are
+measured, and what was measured is what serves. A champion that was trained on some of these days is not measured on
+them.
+
+Reads   recsys.toml, events.db, the files of [source], bundles/champion
+Writes  all that recsys export, import and train write, and tables/checks.json, bundles/BUNDLE_ID.decision.json,
+        retrain.json
+"""
+
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import msgspec
+import polars as pl
+from rich.console import Console
+
+from recsys.bundle import CHAMPION, Bundle, champion, open_bundle
+from recsys.cli import GROUP, load_command
+from recsys.durable import at_once_or_not, put
+from recsys.errors import DataError
+from recsys.importing import import_tables
+from recsys.importsummary import TooManyBadRows
+from recsys.schema import EVENT_TYPE, TABLES, TIMESTAMP, USER_ID
+from recsys.workspace import Workspace
+from training.audit_leaks import audit_leaks, findings
+from training.carried_text import CarriedText
+from training.checks_report import BrokenLogs, ChecksReport, Finding, report_path, written
+from training.contenders import challenger_of, champion_of
+from training.contest import Contest, hold
+from training.data_checks import check_logs
+from training.gate import Decision, decide, decision_path, write_decision
+from training.pipeline import Pipeline
+from training.publishing import bundle_id, fill, publish_models
+from training.stages import hash_of_file, key_of
+
+LOCK = ".retrain.lock"
+LOG_COLUMNS = 140
+
+
+class Outcome(IntEnum):
+    """How a retraining ended: the exit code. Errors end with 2, as of every command, or 1 for those not foreseen."""
+
+    PROMOTED = 0
+    KEPT = 3
+    BUSY = 4
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """retrain.json: what the latest run learned from and, once it has ended, what came of it."""
+
+    key: str
+    champion: str | None
+    """That of the beginning."""
+    challenger: str | None = None
+    """Once it is decided."""
+    outcome: int | None = None
+
+
+def retrain(workspace: Workspace, *, dry_run: bool = False, now: datetime | None = None) -> Outcome:
+    """Retrain once; BUSY when another process does. `now`: what the clock says.
+
+    dry_run  do all but publish and promote: the outcome is what would have been
+
+    Raises BrokenLogs, or another RecsysError; then the champion stays.
+    """
+    with at_once_or_not(workspace.root / LOCK) as free:
+        if not free:
+            say("another retraining of this project runs; this one ends")
+            return Outcome.BUSY
+        return _Retraining(workspace, dry_run, now or datetime.now(UTC)).run()
+
+
+@dataclass(frozen=True)
+class _Retraining:
+    workspace: Workspace
+    dry_run: bool
+    now: datetime
+
+    def run(self) -> Outcome:
+        _export(self.workspace)
+        _import(self.workspace, self.now)
+        report = check_logs(self.workspace, self.now)
+        show(report)
+        if report.errors:
+            raise BrokenLogs(report_path(self.workspace), report)
+        key, last, serving = _key(self.workspace), _last(self.workspace), _champion(self.workspace)
+        goes_on = last is not None and last.key == key
+        if last is not None and last.key == key:
+            if last.outcome is not None:
+                say("nothing new since the latest retraining; nothing is trained")
+                return Outcome.KEPT
+            if serving is not None and serving.manifest.bundle_id == last.challenger != last.champion:
+                say(f"{last.challenger} was promoted by a run that did not end well; nothing is left to do")
+                return self._end(last, Outcome.PROMOTED)
+        run = Run(key=key, champion=None if serving is None else serving.manifest.bundle_id)
+        self._note(run)
+        pipeline = _pipeline(self.workspace, serving)
+        if serving is not None and (users := _users_to_measure(pipeline)) < self.workspace.config.gate.min_users:
+            say(f"only {users} users to measure on after {pipeline.cut}; {run.champion} stays, and nothing is trained")
+            return self._end(run, Outcome.KEPT)
+        decision = self._decision(pipeline, serving, goes_on=goes_on)
+        show(decision)
+        if self.dry_run:
+            return Outcome.PROMOTED if decision.promoted else Outcome.KEPT
+        run = msgspec.structs.replace(run, challenger=decision.challenger)
+        write_decision(self.workspace.bundles, decision)
+        self._note(run)
+        if not decision.promoted:
+            # Servers get what is known by now of items and users, whatever model they rank with.
+            pipeline.store.materialise(pipeline.end)
+            return self._end(run, Outcome.KEPT)
+        metrics = {} if decision.contest is None else decision.contest.metrics
+        publish_models(pipeline, {"models": {"recsys": metrics}})
+        return self._end(run, Outcome.PROMOTED)
+
+    def _decision(self, pipeline: Pipeline, serving: Bundle | None, *, goes_on: bool) -> Decision:
+        """A new one; or that of the run that this one goes on with, if it was written down: by the same settings."""
+        pipeline.compute_features()
+        identity, champion_id = bundle_id(pipeline), None if serving is None else serving.manifest.bundle_id
+        path = decision_path(self.workspace.bundles, identity)
+        if goes_on and path.exists():
+            before = msgspec.json.decode(path.read_bytes(), type=Decision)
+            if before.champion == champion_id:
+                say("decided before; not measured again")
+                return before
+        folder = pipeline.stages.run("challenger", pipeline.key, lambda into: fill(pipeline, into))
+        gate = self.workspace.config.gate
+        leaks = findings(audit_leaks(pipeline, rows=gate.audited_rows, seed=0))
+        sizes = {"challenger": _bytes(folder)}
+        contest: Contest | None = None
+        if serving is not None:
+            sizes["champion"] = _bytes(serving.path)
+            contest = hold(pipeline, champion_of(pipeline, serving), challenger_of(pipeline, folder))
+        return decide(
+            gate,
+            contest,
+            leaks=leaks,
+            sizes=sizes,
+            champion=champion_id,
+            challenger=identity,
+            decided_at=self.now,
+            measured=(pipeline.cut, pipeline.end),
+        )
+
+    def _end(self, run: Run, outcome: Outcome) -> Outcome:
+        self._note(msgspec.structs.replace(run, outcome=int(outcome)))
+        return outcome
+
+    def _note(self, run: Run) -> None:
+        if not self.dry_run:
+            put(self.workspace.retrain, msgspec.json.encode(run) + b"\n")
+
+
+def say(text: str) -> None:
+    """A line for whoever reads the log of the retrainings."""
+    print(f"retrain: {text}", file=sys.stderr, flush=True)
+
+
+def show(what: ChecksReport | Decision) -> None:
+    """A table, as wide as the terminal, or wide enough for all of it in the log of a service."""
+    console = Console(stderr=True)
+    (console if console.is_terminal else Console(stderr=True, width=LOG_COLUMNS)).print(what)
+
+
+def _export(workspace: Workspace) -> None:
+    """By way of the command line, for the event log belongs to what serves, which training does not know."""
+    if not workspace.config.source.log or not workspace.events.exists():
+        return
+    [entry] = entry_points(group=GROUP, name="export")
+    load_command(entry).main(["--config", str(workspace.root / "recsys.toml")], standalone_mode=False)
+
+
+def _import(workspace: Workspace, now: datetime) -> None:
+    try:
+        import_tables(workspace)
+    except TooManyBadRows as error:
+        limit = workspace.config.source.max_bad_share
+        finding = Finding("error", "import", str(error), f"at most {limit:.1%} refused rows of a table")
+        report = written(workspace, ChecksReport(now, None, None, [finding]))
+        raise BrokenLogs(report_path(workspace), report) from error
+
+
+def _key(workspace: Workspace) -> str:
+    """A hash of all that decides how a retraining ends, but for the champion."""
+    config = workspace.config
+    tables = [hash_of_file(workspace.table_path(table)) for table in TABLES]
+    settings = [config.name, config.interaction_types, config.text, config.split, config.finetune, config.retrieval]
+    settings += [config.ranker, config.evaluation, config.gate, config.retrain]
+    attributes = [config.features.item_attributes, config.features.user_attributes]
+    return key_of([tables, settings, attributes])
+
+
+def _last(workspace: Workspace) -> Run | None:
+    try:
+        return msgspec.json.decode(workspace.retrain.read_bytes(), type=Run)
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError as error:
+        raise DataError(f"{workspace.retrain}: {error}; remove the file: the next run trains anew") from error
+
+
+def _champion(workspace: Workspace) -> Bundle | None:
+    promoted = (workspace.bundles / CHAMPION).exists()
+    return open_bundle(champion(workspace.bundles)) if promoted else None
+
+
+def _pipeline(workspace: Workspace, serving: Bundle | None) -> Pipeline:
+    """Cut where neither the challenger nor the champion has seen what follows; with the champion's text while it is
+    young."""
+    moments = workspace.read_table("interactions")[TIMESTAMP]
+    first, last, days = moments.min(), moments.max(), workspace.config.gate.days
+    if not isinstance(first, datetime) or not isinstance(last, datetime):
+        raise DataError("interactions: the table has no rows, so that there is nothing to learn from; correct [source]")
+    if last - timedelta(days=days) <= first:
+        raise DataError(
+            f"interactions: they run from {first} to {last}, too short for [gate] days = {days} to be held back; "
+            "lower it, or begin with `recsys train --all-data`, and retrain when there is more"
+        )
+    cut = last - timedelta(days=days)
+    if serving is None or serving.manifest.trained_until is None:
+        return Pipeline(workspace, cut=cut)
+    cut = max(cut, serving.manifest.trained_until)
+    pipeline = Pipeline(workspace, cut=min(cut, last))
+    carried = CarriedText.of(serving, workspace.cache)
+    if carried is None or serving.manifest.text["settings"] != pipeline.text_settings_with(workspace.config.finetune):
+        return pipeline
+    every = timedelta(days=workspace.config.retrain.text_every_days)
+    if not carried.serves([*pipeline.windows, pipeline.cut], every=every):
+        return pipeline
+    say(f"the text model of {serving.manifest.bundle_id} serves on: it is of {carried.trained_until:%Y-%m-%d}")
+    return Pipeline(workspace, cut=pipeline.cut, carried=carried)
+
+
+def _users_to_measure(pipeline: Pipeline) -> int:
+    after = pl.col(TIMESTAMP) >= pipeline.cut
+    rows = pipeline.interactions
+    known = rows.filter(~after)[USER_ID].unique()
+    is_label = pl.col(EVENT_TYPE).is_in(pipeline.config.label_types)
+    return rows.filter(after, is_label, pl.col(USER_ID).is_in(known.implode()))[USER_ID].n_unique()
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
