@@ -33,6 +33,17 @@ def write_private(path: Path, content: bytes) -> None:
     sync(path.parent)
 
 
+def put(path: Path, content: bytes) -> None:
+    """Put a file in the place of the one that is there, if any: readers see the old or the new, and so they do when the
+    machine stops in between. One process at a time: callers hold a lock.
+    """
+    partial = path.with_name(f".{path.name}")
+    partial.write_bytes(content)
+    sync(partial)
+    partial.replace(path)
+    sync(path.parent)
+
+
 @contextmanager
 def exclusively(lock: Path) -> Iterator[None]:
     """Wait for the lock and hold it; the kernel lets go of it when the process dies."""

@@ -4,7 +4,7 @@ Reads   bundles/, features/, events.db, recsys.toml
 """
 
 from features.store import BehaviourStore
-from recsys.bundle import champion, open_bundle
+from recsys.bundle import champion, champion_state, open_bundle
 from recsys.retrieval import Channels
 from recsys.workspace import Workspace
 from serving.bundle_engine import BundleEngine
@@ -12,12 +12,13 @@ from serving.guarded_channels import tell_other_channels
 from serving.item_table import latest_items
 
 
-def newest(workspace: Workspace) -> tuple[str, str]:
-    """What load_engine would load: the champion, and the filling of the online store.
+def newest(workspace: Workspace) -> tuple[object, str]:
+    """What load_engine would load: the champion as its files are, and the filling of the online store.
 
     Raises BundleError or FeatureStoreError when there is none.
     """
-    return champion(workspace.bundles).name, BehaviourStore.of(workspace).online_filling()
+    champion(workspace.bundles)
+    return champion_state(workspace.bundles), BehaviourStore.of(workspace).online_filling()
 
 
 def load_engine(workspace: Workspace) -> BundleEngine:

@@ -12,8 +12,8 @@ from typing import Final
 
 import uvicorn
 
-from recsys.errors import RecsysError
 from serving.api import create_app
+from serving.listening import listen, url
 from serving.reload import Reloader
 from serving.service import Service
 from serving.tenants import check_keys
@@ -22,18 +22,16 @@ DRAIN_S: Final = 30
 """How long requests that are under way at SIGTERM may take."""
 
 
-class AddressError(RecsysError):
-    """The server cannot listen where it was told to."""
-
-
-def run(reloaders: Sequence[Reloader], *, host: str, port: int) -> None:
+def run(reloaders: Sequence[Reloader], *, host: str, port: int, listener: socket.socket | None = None) -> None:
     """Serve one project, or several that their keys tell apart, until SIGTERM or SIGINT; port 0 takes a free one.
+
+    listener  the socket, of one that has been opened for several processes (serving.supervisor): instead of an address
 
     Prints one line with the address when ready, and says in it when no key is needed. Call it in the main thread, which
     gets the signals. Raises AddressError, NoKeysError, or whatever the loading of an engine raised.
     """
     services, stop = [reloader.service for reloader in reloaders], threading.Event()
-    with _listen(host, port) as listener:
+    with listener or listen(host, port) as listener:
         check_keys(services, listener.getsockname()[0])
         # No access log: it would name the clients. Messages go to the logging of the process.
         settings = uvicorn.Config(
@@ -44,7 +42,7 @@ def run(reloaders: Sequence[Reloader], *, host: str, port: int) -> None:
             timeout_graceful_shutdown=DRAIN_S,
         )
         server = uvicorn.Server(settings)
-        address = _url(listener)
+        address = url(listener)
         failures: list[BaseException] = []
 
         def load() -> None:
@@ -80,21 +78,6 @@ def _ready(services: Sequence[Service], bundles: Sequence[str], address: str) ->
     is_open = not services[0].keys
     note = "; open to this machine without a key, see docs/security.md" if is_open else ""
     return f"recsys serves {what} on {address}, the API is described at {address}/docs{note}"
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise AddressError(
-            f"{host}:{port}: {error.strerror}; choose another address with --host and --port, or port 0 for a free one"
-        ) from error
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _exit(number: int, frame: FrameType | None) -> None:

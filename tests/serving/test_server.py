@@ -18,7 +18,8 @@ import pytest
 
 from serving.events import EventLog
 from serving.reload import Reloader
-from serving.server import AddressError, run
+from serving.listening import AddressError
+from serving.server import run
 from serving.service import Service
 from tests.serving.fake_engine import CONFIG, FakeEngine
 
