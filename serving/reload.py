@@ -9,7 +9,6 @@ cannot be loaded is refused, and the old one serves on. So it is with rules.
 import logging
 import time
 from collections.abc import Callable
-from functools import partial
 from threading import Event
 from typing import Final
 

@@ -130,9 +130,7 @@ class Supervisor:
         place.young_deaths = place.young_deaths + 1 if died_young else 0
         pause = PAUSES_S[min(place.young_deaths, len(PAUSES_S) - 1)]
         place.process, place.start_at = None, now + pause
-        _LOG.error(
-            "worker %d ended with exit code %d; it is started again in %g s", event.place + 1, event.code, pause
-        )
+        _LOG.error("worker %d ended with exit code %d; it is started again in %g s", event.place + 1, event.code, pause)
 
     def _start(self, number: int) -> None:
         process = subprocess.Popen(

@@ -225,3 +225,64 @@ def test_an_engine_says_how_new_is_what_it_knows(tmp_path, made_scorer):
     found = engine.freshness()
     assert (found.as_of, found.written_at, found.events) == (1e9, 1e9 + 60, 1)
     assert found.latest == pytest.approx(1e9 + 30, abs=1e-5)
+
+
+def test_the_server_knows_whether_it_refuses_something_newer(service, source, reloader):
+    seen = []
+    for newest, fails in (("second", True), ("second", True), ("first", False), ("second", True), ("third", False)):
+        source.newest, source.fails = newest, fails
+        reloader.look()
+        seen.append(service.bundle_refused)
+    assert seen == [True, True, False, True, False]
+    # Neither what serves nor what was refused was loaded again.
+    assert source.loaded == ["first", "second", "third"]
+
+
+def test_nothing_to_load_is_something_refused(service, reloader, monkeypatch):
+    def none() -> str:
+        raise BundleError("bundles/champion: no bundle was promoted yet")
+
+    monkeypatch.setattr(reloader, "_newest", none)
+    reloader.look()
+    assert service.bundle_refused
+
+
+def test_what_other_processes_changed_is_taken_over_once_while_nobody_asks(service, reloader, monkeypatch):
+    found, other = [], ItemChange(1, ItemVersion("z", {"title": "Z"}), np.ones(1, dtype=np.float32))
+
+    def new_items(self: FakeEngine) -> list[ItemChange]:
+        found.append(other)
+        return [] if "z" in self.catalogue else [other]
+
+    monkeypatch.setattr(FakeEngine, "new_items", new_items)
+    for _ in range(3):
+        reloader.follow_items()
+    assert len(found) == 1
+    assert len(service.ready_engine().changes) == 1
+    reloader.follow_items()
+    assert len(found) == 2
+
+
+def watched(reloader: Reloader, monkeypatch: pytest.MonkeyPatch, *, rounds: int) -> list[str]:
+    """What a reloader does in so many rounds."""
+    stop, done = Event(), []
+    monkeypatch.setattr("serving.reload.SIGN_EVERY_S", 0.001)
+    monkeypatch.setattr(reloader, "look", lambda: done.append("look"))
+
+    def follow_items() -> None:
+        done.append("items")
+        if len(done) >= rounds:
+            stop.set()
+        raise OSError("the log is gone")
+
+    monkeypatch.setattr(reloader, "follow_items", follow_items)
+    reloader.watch(stop)
+    return done
+
+
+def test_a_sign_makes_it_look_at_once_and_items_are_followed_meanwhile(service, source, monkeypatch, caplog):
+    signs = iter([1, 1, 2, 2, 3])
+    reloader = Reloader(service, source.load, lambda: source.newest, sign=lambda: next(signs, 3))
+    assert watched(reloader, monkeypatch, rounds=6) == ["items", "look", "items", "look", "items", "items"]
+    # And whatever fails, it goes on.
+    assert "what is new cannot be followed: OSError: the log is gone" in caplog.text

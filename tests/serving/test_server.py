@@ -17,8 +17,8 @@ import httpx
 import pytest
 
 from serving.events import EventLog
-from serving.reload import Reloader
 from serving.listening import AddressError
+from serving.reload import Reloader
 from serving.server import run
 from serving.service import Service
 from tests.serving.fake_engine import CONFIG, FakeEngine
