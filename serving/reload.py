@@ -1,11 +1,12 @@
 """Keep the engine of a running server up to date with what was trained and put into the online store since, and with
 the rules of recsys.toml.
 
-Every second it is looked whether another bundle was promoted and which items other processes changed, and every
-features.refresh_seconds for all else. A new engine is loaded beside the old one, in a thread of its own, and takes its place between two requests. One that
-cannot be loaded is refused, and the old one serves on. So it is with rules.
+Every second it looks whether another bundle was promoted and which items other processes changed, and every
+features.refresh_seconds for all else. A new engine is loaded beside the old one, in a thread of its own, and takes its
+place between two requests. One that cannot be loaded is refused, and the old one serves on. So it is with rules.
 """
 
+import gc
 import logging
 import time
 from collections.abc import Callable
@@ -48,6 +49,8 @@ class Reloader:
         self._refused: object = None
         self._waiting = False
         """Whether changes of items wait for the next request."""
+        self._replaced = False
+        """Whether an engine has lost its place, and may still be in memory."""
 
     def first(self) -> Engine:
         """Load the engine that the server begins with. Raises whatever `load` raises."""
@@ -65,6 +68,11 @@ class Reloader:
         sign, looked_at = self._sign(), time.monotonic()
         while not stop.wait(min(SIGN_EVERY_S, refresh_seconds)):
             found, now = self._sign(), time.monotonic()
+            if self._replaced:
+                self._replaced = False
+                # Parts of an engine know each other; its files stay mapped until the collector comes by, which may be
+                # after the next engine has been loaded.
+                gc.collect()
             try:
                 if found != sign or now - looked_at >= refresh_seconds:
                     sign, looked_at = found, now
@@ -123,6 +131,7 @@ class Reloader:
             engine.apply_items(engine.new_items())
             engine.use_rules(rules)
             self.service.engine = engine
+            self._replaced = True
 
         self.service.between_requests(replace)
         logger.warning("serving %s from the next request on", engine.bundle_id)

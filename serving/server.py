@@ -3,6 +3,7 @@
 The socket is open before the engines are loaded: until then /livez answers 200 and /readyz 503.
 """
 
+import gc
 import signal
 import socket
 import threading
@@ -59,6 +60,8 @@ def run(reloaders: Sequence[Reloader], *, host: str, port: int, listener: socket
         # After draining uvicorn raises the signal once more: end then as after any other command that did its work.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _exit)
+        # Modules are for good: what collects old engines later need not look at them, which would hold up a request.
+        gc.freeze()
         threading.Thread(target=load, name="load-engine", daemon=True).start()
         try:
             server.run(sockets=[listener])

@@ -1,3 +1,5 @@
+import gc
+import weakref
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -286,3 +288,27 @@ def test_a_sign_makes_it_look_at_once_and_items_are_followed_meanwhile(service, 
     assert watched(reloader, monkeypatch, rounds=6) == ["items", "look", "items", "look", "items", "items"]
     # And whatever fails, it goes on.
     assert "what is new cannot be followed: OSError: the log is gone" in caplog.text
+
+
+def test_an_engine_that_lost_its_place_leaves_the_memory(service, source, monkeypatch):
+    left = []
+
+    def load() -> FakeEngine:
+        engine = source.load()
+        # As parts of an engine do: only the collector ends it.
+        engine.itself = engine
+        left.append(weakref.ref(engine))
+        return engine
+
+    gc.disable()
+    try:
+        reloader = Reloader(service, load, lambda: source.newest)
+        reloader.first()
+        source.newest = "second"
+        reloader.look()
+        assert service.ready_engine().bundle_id == "second"
+        assert left[0]() is not None
+        watched(reloader, monkeypatch, rounds=1)
+        assert left[0]() is None
+    finally:
+        gc.enable()
