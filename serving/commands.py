@@ -44,7 +44,7 @@ def serve(
     check_apart(workspaces)
     from recsys.bundle import champion_state
     from serving.bundle_shelf import BundleShelf
-    from serving.engine import load_engine, newest
+    from serving.engine import load_before, load_engine, newest
     from serving.keys_file import KeysFile, LiveKeys
     from serving.open_log import open_log
     from serving.reload import Reloader
@@ -66,6 +66,7 @@ def serve(
                 partial(newest, workspace),
                 SurfacesFile(path),
                 partial(champion_state, workspace.bundles),
+                partial(load_before, workspace),
             )
             for path, workspace in zip(config_paths, workspaces, strict=True)
         ]

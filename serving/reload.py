@@ -13,7 +13,7 @@ from collections.abc import Callable
 from threading import Event
 from typing import Final
 
-from recsys.errors import RecsysError
+from recsys.errors import BundleError, RecsysError
 from serving.protocol import Engine
 from serving.rules import Surfaces
 from serving.service import Service
@@ -34,13 +34,16 @@ class Reloader:
         newest: Callable[[], object],
         rules: SurfacesFile | None = None,
         sign: Callable[[], object] = lambda: None,
+        load_before: Callable[[], Engine] | None = None,
     ) -> None:
         """newest  what `load` would load; quick, and equal as long as that is the same
         rules   the surfaces of the project; None: there are none, ever
         sign    another value whenever `newest` is to be asked at once: quicker still, and never raises
+        load_before  the engine to begin with when `load` raises BundleError: of the champion before
         """
         self.service = service
         self._load, self._newest, self._rules, self._sign = load, newest, rules, sign
+        self._load_before = load_before
         self._engine: Engine | None = None
         """The latest one, which may not have begun to serve."""
         self._surfaces: Surfaces = {}
@@ -53,13 +56,29 @@ class Reloader:
         """Whether an engine has lost its place, and may still be in memory."""
 
     def first(self) -> Engine:
-        """Load the engine that the server begins with. Raises whatever `load` raises."""
-        self._loaded = self._newest()
+        """Load the engine that the server begins with. Raises what `load` raises, if there is none to begin with."""
+        newest = self._newest()
         surfaces = {} if self._rules is None else self._rules.read()
-        engine = self._load()
+        try:
+            engine = self._load()
+            self._loaded = newest
+        except BundleError as error:
+            engine = self._first_before(error)
+            self._refused, self.service.bundle_refused = newest, True
         engine.use_rules(engine.make_rules(surfaces))
         self._engine, self._surfaces = engine, surfaces
         self.service.surfaces, self.service.engine = surfaces, engine
+        return engine
+
+    def _first_before(self, refused: BundleError) -> Engine:
+        """A process that is started again is not to stay away for a bundle that the others have refused."""
+        if self._load_before is None:
+            raise refused
+        try:
+            engine = self._load_before()
+        except BundleError:
+            raise refused from None
+        logger.error("the champion cannot be loaded: %s; %s, the one before, serves", refused, engine.bundle_id)
         return engine
 
     def watch(self, stop: Event) -> None:

@@ -312,3 +312,31 @@ def test_an_engine_that_lost_its_place_leaves_the_memory(service, source, monkey
         assert left[0]() is None
     finally:
         gc.enable()
+
+
+def test_a_server_begins_with_the_champion_before_when_this_one_is_broken_and_follows_when_it_is_mended(
+    service, source, caplog
+):
+    before = FakeEngine()
+    before.bundle_id = "before"
+    source.fails = True
+    reloader = Reloader(service, source.load, lambda: source.newest, load_before=lambda: before)
+    reloader.first()
+    reloader.look()
+    assert (service.ready_engine().bundle_id, service.bundle_refused) == ("before", True)
+    assert "a file is missing; before, the one before, serves" in caplog.text
+    source.newest, source.fails = "first, mended", False
+    reloader.look()
+    assert (service.ready_engine().bundle_id, service.bundle_refused) == ("first, mended", False)
+
+
+def test_without_a_whole_champion_before_the_server_ends_with_what_is_wrong_with_this_one(service, source):
+    def none() -> FakeEngine:
+        raise BundleError("no champion is known from before")
+
+    source.fails = True
+    for load_before in (None, none):
+        reloader = Reloader(service, source.load, lambda: source.newest, load_before=load_before)
+        with pytest.raises(BundleError, match="a file is missing"):
+            reloader.first()
+    assert service.engine is None

@@ -48,7 +48,7 @@ def load_engine(workspace):
     return SlowEngine() if how == "slow" else FakeEngine()
 
 sys.modules["serving.engine"] = types.ModuleType("serving.engine")
-sys.modules["serving.engine"].load_engine = load_engine
+sys.modules["serving.engine"].load_engine = sys.modules["serving.engine"].load_before = load_engine
 sys.modules["serving.engine"].newest = lambda workspace: None
 main()
 """

@@ -36,7 +36,7 @@ def load_engine(workspace):
     return engine
 
 sys.modules["serving.engine"] = types.ModuleType("serving.engine")
-sys.modules["serving.engine"].load_engine = load_engine
+sys.modules["serving.engine"].load_engine = sys.modules["serving.engine"].load_before = load_engine
 sys.modules["serving.engine"].newest = lambda workspace: champion_state(workspace.bundles)
 main()
 """
