@@ -225,7 +225,7 @@ class Features(Stage, frozen=True):
     user_attributes: dict[str, AttributeKind] = {}
     """The same of the users table, as in { age = "numeric", country = "categorical", member_since = "timestamp" }."""
     refresh_seconds: PositiveFloat = 30.0
-    """How often a server looks whether the store was filled anew, and loads what is new; a promotion is seen at once."""
+    """How often a server looks whether the store was filled anew, and loads it; a promotion it sees at once."""
 
     def __repr__(self) -> str:
         """Without the address, which may hold a password."""

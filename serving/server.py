@@ -1,6 +1,7 @@
 """Run the application: listen, load the engines, say so, and drain when told to stop.
 
-The socket is open before the engines are loaded: until then /livez answers 200 and /readyz 503.
+The socket is open before the engines are loaded: until then /livez answers 200 and /readyz 503. One of several
+processes on a socket answers nothing before it has its engines.
 """
 
 import gc
@@ -32,6 +33,7 @@ def run(reloaders: Sequence[Reloader], *, host: str, port: int, listener: socket
     gets the signals. Raises AddressError, NoKeysError, or whatever the loading of an engine raised.
     """
     services, stop = [reloader.service for reloader in reloaders], threading.Event()
+    is_worker = listener is not None
     with listener or listen(host, port) as listener:
         check_keys(services, listener.getsockname()[0])
         # No access log: it would name the clients. Messages go to the logging of the process.
@@ -62,9 +64,14 @@ def run(reloaders: Sequence[Reloader], *, host: str, port: int, listener: socket
             signal.signal(number, _exit)
         # Modules are for good: what collects old engines later need not look at them, which would hold up a request.
         gc.freeze()
-        threading.Thread(target=load, name="load-engine", daemon=True).start()
+        if is_worker:
+            # First: who came to it meanwhile would be told to wait, and another worker has an engine.
+            load()
+        else:
+            threading.Thread(target=load, name="load-engine", daemon=True).start()
         try:
-            server.run(sockets=[listener])
+            if not failures:
+                server.run(sockets=[listener])
         finally:
             stop.set()
     if failures:

@@ -22,7 +22,7 @@ from tests.serving.test_server import RANK, TOML
 
 # The command line as it is, but for an engine whose answers name the champion and the process that loaded it.
 SCRIPT = """
-import os, sys, types
+import os, sys, time, types
 sys.modules["torch"] = sys.modules["transformers"] = None
 
 from recsys.bundle import champion, champion_state, open_bundle
@@ -30,6 +30,8 @@ from recsys.cli import main
 from tests.serving.fake_engine import FakeEngine
 
 def load_engine(workspace):
+    # Long enough for requests to come meanwhile.
+    time.sleep(0.5)
     engine = FakeEngine()
     bundle = open_bundle(champion(workspace.bundles)).manifest.bundle_id
     engine.bundle_id = f"{bundle} {os.getpid()}"
