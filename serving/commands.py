@@ -1,6 +1,5 @@
 """The command `recsys serve`."""
 
-import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -27,14 +26,15 @@ def serve(
     config_paths: Sequence[Path], host: str | None, port: int | None, workers: int | None, worker_of: int | None
 ) -> None:
     """Answer rank and recommend requests over HTTP and log what users see and do."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     # Here, so that neither the help nor a mistake in recsys.toml waits for the server and ONNX Runtime.
     from recsys.workspace import Workspace
+    from serving.messages import log_to_stderr
 
     workspaces = [Workspace.open(path) for path in config_paths]
     settings = workspaces[0].config.serving
     host, port = settings.host if host is None else host, settings.port if port is None else port
     workers = settings.workers if workers is None else workers
+    log_to_stderr(settings.log_format)
     if worker_of is None and workers > 1:
         from serving.supervisor import supervise
 
@@ -52,15 +52,17 @@ def serve(
     from serving.service import Service
     from serving.supervised import worker_socket
     from serving.surfaces import SurfacesFile
+    from serving.tracing import tracer_to_collector
 
-    with ExitStack() as logs:
+    with ExitStack() as closing:
         reloaders = [
             Reloader(
                 Service(
-                    logs.enter_context(open_log(workspace)),
+                    closing.enter_context(open_log(workspace)),
                     workspace.config,
                     keys=LiveKeys(KeysFile(workspace.keys)),
                     shelf=BundleShelf(workspace),
+                    bundles=workspace.bundles,
                 ),
                 partial(load_engine, workspace),
                 partial(newest, workspace),
@@ -70,5 +72,8 @@ def serve(
             )
             for path, workspace in zip(config_paths, workspaces, strict=True)
         ]
+        tracer = tracer_to_collector(workspaces[0].config.name) if settings.traces else None
+        if tracer is not None:
+            closing.callback(tracer.close)
         listener = None if worker_of is None else worker_socket(worker_of)
-        run(reloaders, host=host, port=port, listener=listener)
+        run(reloaders, host=host, port=port, listener=listener, follower=tracer)

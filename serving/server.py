@@ -19,15 +19,24 @@ from serving.listening import listen, url
 from serving.reload import Reloader
 from serving.service import Service
 from serving.tenants import check_keys
+from serving.watch import Follower
 
 DRAIN_S: Final = 30
 """How long requests that are under way at SIGTERM may take."""
 
 
-def run(reloaders: Sequence[Reloader], *, host: str, port: int, listener: socket.socket | None = None) -> None:
+def run(
+    reloaders: Sequence[Reloader],
+    *,
+    host: str,
+    port: int,
+    listener: socket.socket | None = None,
+    follower: Follower | None = None,
+) -> None:
     """Serve one project, or several that their keys tell apart, until SIGTERM or SIGINT; port 0 takes a free one.
 
     listener  the socket, of one that has been opened for several processes (serving.supervisor): instead of an address
+    follower  is told of each request when it is over
 
     Prints one line with the address when ready, and says in it when no key is needed. Call it in the main thread, which
     gets the signals. Raises AddressError, NoKeysError, or whatever the loading of an engine raised.
@@ -38,7 +47,7 @@ def run(reloaders: Sequence[Reloader], *, host: str, port: int, listener: socket
         check_keys(services, listener.getsockname()[0])
         # No access log: it would name the clients. Messages go to the logging of the process.
         settings = uvicorn.Config(
-            create_app(*services),
+            create_app(*services, follower=follower),
             access_log=False,
             log_config=None,
             server_header=False,
