@@ -3,6 +3,7 @@
 bundles/<bundle_id>/            model files as the training stages made them, and
 bundles/<bundle_id>/manifest.json, manifest.sha256    what is in it and a hash of every file
 bundles/champion                the bundle_id that serves
+bundles/champions.json          those before it (recsys.champions)
 
 A bundle is written beside its place, made durable and renamed; the champion changes by one atomic replacement. A
 process that dies in the middle leaves the old champion and at most a hidden folder that the next publish removes.
@@ -19,7 +20,8 @@ from typing import Any, Final
 
 import msgspec
 
-from recsys.durable import exclusively, sync
+from recsys.champions import champions, note_champion, previous_champion
+from recsys.durable import exclusively, put, sync
 from recsys.errors import BundleError
 
 FORMAT_VERSION: Final = 1
@@ -29,6 +31,8 @@ CHAMPION: Final = "champion"
 
 _BUNDLE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _UNFINISHED: Final = ".publishing-"
+PROMOTING: Final = ".promote.lock"
+PUBLISHING: Final = ".publish.lock"
 _REPAIR: Final = "publish the bundle again, or promote an older one"
 
 
@@ -78,7 +82,7 @@ def publish(bundles: Path, manifest: Manifest, build: Callable[[Path], None]) ->
     """
     target = bundles / _checked_id(bundles, manifest.bundle_id)
     bundles.mkdir(parents=True, exist_ok=True)
-    with exclusively(bundles / ".publish.lock"):
+    with exclusively(bundles / PUBLISHING):
         # Whoever holds the lock is the only live publisher: every other unfinished folder is a dead one's.
         for leftover in bundles.glob(f"{_UNFINISHED}*"):
             shutil.rmtree(leftover)
@@ -99,24 +103,54 @@ def publish(bundles: Path, manifest: Manifest, build: Callable[[Path], None]) ->
     return target
 
 
-def promote(bundles: Path, bundle_id: str) -> None:
-    """Make a bundle the champion. Raises BundleError, and leaves the old champion, when the bundle is not whole."""
-    open_bundle(bundles / _checked_id(bundles, bundle_id))
-    with exclusively(bundles / ".promote.lock"):
-        pointer = bundles / ".champion"
-        pointer.write_text(f"{bundle_id}\n", encoding="utf-8")
-        sync(pointer)
-        pointer.replace(bundles / CHAMPION)
-        sync(bundles)
+def promote(bundles: Path, bundle_id: str, check: Callable[[Bundle], None] | None = None) -> None:
+    """Make a bundle the champion; the one before is noted, for `rollback`.
+
+    Raises BundleError, and leaves the old champion, when the bundle is not whole; whatever `check` raises of it does
+    the same.
+    """
+    _check(bundles / _checked_id(bundles, bundle_id), check)
+    with exclusively(bundles / PROMOTING):
+        before = champion_id(bundles)
+        # Raises before anything is changed.
+        champions(bundles)
+        put(bundles / CHAMPION, f"{bundle_id}\n".encode())
+        # After the champion: without its note, what it had before is still the one before.
+        note_champion(bundles, bundle_id, before)
+
+
+def rollback(bundles: Path, check: Callable[[Bundle], None] | None = None) -> str:
+    """Make the champion before this one the champion again, and return its id; the next rollback goes further back.
+
+    Raises BundleError, and changes nothing, when there was none before or it is not whole; or as `check` raises.
+    """
+    with exclusively(bundles / PROMOTING):
+        now = champion(bundles).name
+        before = previous_champion(bundles, now)
+        if before is None:
+            raise BundleError(
+                f"{bundles}: no champion is known from before {now}; `recsys bundles list` shows what can be promoted"
+            )
+        _check(bundles / _checked_id(bundles, before), check)
+        # Before the champion: left alone, the note says that the one to go back to is still this one.
+        note_champion(bundles, before, None, back=True)
+        put(bundles / CHAMPION, f"{before}\n".encode())
+    return before
+
+
+def champion_id(bundles: Path) -> str | None:
+    """The name that `champion` has, whatever it is; None while nothing was promoted."""
+    try:
+        return (bundles / CHAMPION).read_text(encoding="utf-8", errors="replace").strip()
+    except FileNotFoundError:
+        return None
 
 
 def champion(bundles: Path) -> Path:
     """The folder of the bundle that serves. Raises BundleError when none was promoted."""
-    pointer = bundles / CHAMPION
-    try:
-        bundle_id = pointer.read_text(encoding="utf-8").strip()
-    except FileNotFoundError as error:
-        raise BundleError(f"{pointer}: no bundle was promoted yet; run `recsys train` first") from error
+    pointer, bundle_id = bundles / CHAMPION, champion_id(bundles)
+    if bundle_id is None:
+        raise BundleError(f"{pointer}: no bundle was promoted yet; run `recsys train` first")
     return bundles / _checked_id(pointer, bundle_id)
 
 
@@ -144,6 +178,35 @@ def open_bundle(path: Path) -> Bundle:
     if manifest.bundle_id != path.name:
         raise BundleError(f"{path}: the manifest is that of {manifest.bundle_id}; give the folder this name again")
     return Bundle(path, manifest)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """What a bundle says of itself; none of its files but the manifest is looked at. Raises BundleError."""
+    if not path.is_dir():
+        raise BundleError(f"{path}: there is no such bundle; `recsys bundles list` shows the published ones")
+    return _decode_manifest(path / MANIFEST, _read(path / MANIFEST_HASH).decode(errors="replace").strip())
+
+
+def champion_state(bundles: Path) -> tuple[object, ...]:
+    """The champion's name, and name, size, time of the change and inode of each of its files: equal as long as another
+    look at the files would find the same. Quick."""
+    bundle_id = champion_id(bundles)
+    if bundle_id is None or not _BUNDLE_ID.fullmatch(bundle_id):
+        return (bundle_id,)
+    folder, found = bundles / bundle_id, []
+    for path in sorted(folder.rglob("*")):
+        try:
+            about = path.stat()
+        except FileNotFoundError:  # just removed, or a link to nowhere
+            continue
+        found.append((path, about.st_size, about.st_mtime_ns, about.st_ino))
+    return (bundle_id, *found)
+
+
+def _check(path: Path, check: Callable[[Bundle], None] | None) -> None:
+    bundle = open_bundle(path)
+    if check is not None:
+        check(bundle)
 
 
 def _seal(folder: Path, manifest: Manifest) -> None:
@@ -178,7 +241,7 @@ def _decode_manifest(path: Path, sealed_hash: str) -> Manifest:
 def _file_names(folder: Path) -> list[str]:
     """Paths of all files, relative to the folder, in order. A link would change with what it points to: refused."""
     if not folder.is_dir():
-        raise BundleError(f"{folder}: there is no such bundle; `ls {folder.parent}` shows the published ones")
+        raise BundleError(f"{folder}: there is no such bundle; `recsys bundles list` shows the published ones")
     names = []
     for path in sorted(folder.rglob("*")):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):

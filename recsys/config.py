@@ -225,7 +225,7 @@ class Features(Stage, frozen=True):
     user_attributes: dict[str, AttributeKind] = {}
     """The same of the users table, as in { age = "numeric", country = "categorical", member_since = "timestamp" }."""
     refresh_seconds: PositiveFloat = 30.0
-    """How often a server looks whether the store was filled anew, or another bundle promoted, and loads what is new."""
+    """How often a server looks whether the store was filled anew, and loads it; a promotion it sees at once."""
 
     def __repr__(self) -> str:
         """Without the address, which may hold a password."""
@@ -242,6 +242,8 @@ class Serving(Stage, frozen=True):
     """Address to listen on; loopback answers this machine alone."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
     """0 takes a free one."""
+    workers: Positive = 1
+    """Processes that answer on it, one a core; each has its own engine in memory. See docs/workers.md."""
     max_candidates: Positive = 2000
     """Most candidates of a rank request, and most items of an answer."""
     deadline_ms: Annotated[float, Meta(gt=0, le=10_000)] = 50.0

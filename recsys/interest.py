@@ -5,7 +5,7 @@ Reads scorer.onnx and the item vectors of a bundle; runs on ONNX Runtime, withou
 
 import ctypes
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -86,6 +86,15 @@ def has_nvidia_gpu() -> bool:
     return found
 
 
+def signals_of(scorer: Path) -> tuple[str, ...]:
+    """The signals of a scorer.onnx, without the vectors that it needs to score."""
+    return _signals(onnx_session(scorer).get_modelmeta().custom_metadata_map)
+
+
+def _signals(about: Mapping[str, str]) -> tuple[str, ...]:
+    return signal_names(json.loads(about[LABELS]))
+
+
 class InterestScorer:
     """Scores one user's history, or a query, or both, against items of the catalogue."""
 
@@ -95,7 +104,7 @@ class InterestScorer:
         self._path = scorer
         self._session = onnx_session(scorer, threads=threads)
         about = self._session.get_modelmeta().custom_metadata_map
-        self.signals = signal_names(json.loads(about[LABELS]))
+        self.signals = _signals(about)
         self._kinds = {name: kind for kind, name in enumerate(json.loads(about[TYPES]))}
         self._tower = json.loads(about.get(TOWER, "null"))
         self._rows = DeviceRows(scorer.with_name(GATHER_FILE), vectors, on_gpu=CUDA in self._session.get_providers())

@@ -12,6 +12,7 @@ from litestar.openapi.spec import PathItem
 
 import recsys
 from serving.access import OPEN, declared_needs, gate_of
+from serving.bundle_routes import bundles, promote_bundle, rollback_bundle
 from serving.docs import DocsPage
 from serving.events import NotStoredError
 from serving.exact_openapi import describe_bodies
@@ -54,6 +55,9 @@ def create_app(*services: Service, follower: Follower | None = None) -> Litestar
             delete_item,
             users,
             delete_user,
+            bundles,
+            promote_bundle,
+            rollback_bundle,
             livez,
             readyz,
             metrics,
@@ -109,13 +113,15 @@ async def livez() -> dict[str, str]:
 async def readyz(request: Request[Any, Any, Any]) -> dict[str, str]:
     """The engine is loaded, of every project: send requests here.
 
-    Of a server of one project also its bundle, and `rules` while newer ones are refused.
+    Of a server of one project also its bundle, and `refused` or `rules` while a newer one, or newer rules, are refused.
     """
     services = gate_of(request).services
     engines = [service.ready_engine() for service in services]
     if len(services) > 1:
         return {"status": "ready"}
     ready = {"status": "ready", "bundle": engines[0].bundle_id}
+    if services[0].bundle_refused:
+        ready["refused"] = "the champion or its features cannot be loaded, the log says why; what was before serves on"
     if services[0].rules_refused:
         ready["rules"] = "those of recsys.toml are refused, the log says why; those before them stay in force"
     return ready

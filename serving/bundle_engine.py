@@ -14,7 +14,6 @@ from recsys.bundle import Bundle
 from recsys.bundle_files import SCORER_FILE
 from recsys.catalogue import Catalogue
 from recsys.config import Precision
-from recsys.errors import BundleError
 from recsys.interest import InterestScorer, Vectors
 from recsys.retrieval import DEFAULT_CHANNELS, Channels
 from recsys.state import ItemState, UserState
@@ -22,6 +21,7 @@ from serving.answering import Answering
 from serving.asked import Asked
 from serving.course import Course
 from serving.explaining import Explaining
+from serving.fitting import fitting_names
 from serving.guarded_channels import GuardedChannels
 from serving.item_lists import ItemLists
 from serving.item_types import ItemChange, ItemVersion
@@ -64,13 +64,7 @@ class BundleEngine:
         self.bundle_id = manifest.bundle_id
         history_items = manifest.text["history_items"]
         scorer = InterestScorer(bundle.path / SCORER_FILE, item_vectors(bundle), history_items=history_items)
-        names = features.names(scorer.signals)
-        if tuple(manifest.features) != names:
-            different = sorted(set(manifest.features) ^ set(names)) or "their order"
-            raise BundleError(
-                f"{bundle.path}: the ranker's features are not those of this version, they differ in {different}; "
-                "train again, or promote a bundle of this version"
-            )
+        names = fitting_names(bundle, features, scorer.signals)
         guarded = GuardedChannels(channels)
         self.channels: Final = channels.names
         self.live: Final = Live(

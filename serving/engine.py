@@ -3,8 +3,12 @@
 Reads   bundles/, features/, events.db, recsys.toml
 """
 
+from pathlib import Path
+
 from features.store import BehaviourStore
-from recsys.bundle import champion, open_bundle
+from recsys.bundle import champion, champion_state, open_bundle
+from recsys.champions import previous_champion
+from recsys.errors import BundleError
 from recsys.retrieval import Channels
 from recsys.workspace import Workspace
 from serving.bundle_engine import BundleEngine
@@ -12,20 +16,30 @@ from serving.guarded_channels import tell_other_channels
 from serving.item_table import latest_items
 
 
-def newest(workspace: Workspace) -> tuple[str, str]:
-    """What load_engine would load: the champion, and the filling of the online store.
+def newest(workspace: Workspace) -> tuple[object, str]:
+    """What load_engine would load: the champion as its files are, and the filling of the online store.
 
     Raises BundleError or FeatureStoreError when there is none.
     """
-    return champion(workspace.bundles).name, BehaviourStore.of(workspace).online_filling()
+    champion(workspace.bundles)
+    return champion_state(workspace.bundles), BehaviourStore.of(workspace).online_filling()
 
 
-def load_engine(workspace: Workspace) -> BundleEngine:
-    """The engine of the project's champion, every file of it checked.
+def load_before(workspace: Workspace) -> BundleEngine:
+    """The engine of the champion before this one. Raises BundleError when there was none, else as load_engine."""
+    bundles = workspace.bundles
+    before = previous_champion(bundles, champion(bundles).name)
+    if before is None:
+        raise BundleError(f"{bundles}: no champion is known from before this one")
+    return load_engine(workspace, bundles / before)
+
+
+def load_engine(workspace: Workspace, path: Path | None = None) -> BundleEngine:
+    """The engine of the project's champion, or of another bundle; every file of it checked.
 
     Raises BundleError, FeatureStoreError, ConfigError or ChannelError, which say what to do.
     """
-    bundle = open_bundle(champion(workspace.bundles))
+    bundle = open_bundle(champion(workspace.bundles) if path is None else path)
     store = BehaviourStore.of(workspace)
     config = workspace.config
     channels = Channels.of(config.retrieval)

@@ -186,6 +186,27 @@ USERS_ANSWER: Final[dict[str, Any]] = {
 }
 USER_DELETED: Final[dict[str, Any]] = {"status": "deleted", "user_id": "17850"}
 
+BUNDLES_ANSWER: Final[dict[str, Any]] = {
+    "serving": "online-retail-20111125-37c12139",
+    "refused": None,
+    "bundles": [
+        {
+            "bundle_id": "online-retail-20111125-37c12139",
+            "champion": True,
+            "previous": False,
+            "created_at": "2011-12-09T12:50:00Z",
+            "trained_until": "2011-11-25T00:00:00Z",
+            "metric": "ndcg@10",
+            "value": 0.3887,
+            "problem": None,
+        }
+    ],
+}
+PROMOTED_ANSWER: Final[dict[str, Any]] = {
+    "champion": "online-retail-20111125-37c12139",
+    "previous": "online-retail-20111125-596cb6c2",
+}
+
 PROBLEM: Final[dict[str, Any]] = {
     "title": "Bad Request",
     "status": 400,
@@ -233,6 +254,15 @@ NO_SUCH_ITEM: Final = ResponseSpec(
 NOT_STORED: Final = ResponseSpec(
     Problem,
     description="The event log cannot be written; nothing of the request is stored, send it again",
+    media_type=MEDIA_TYPE,
+    generate_examples=False,
+)
+NO_SUCH_BUNDLE: Final = ResponseSpec(
+    Problem, description="There is no such bundle", media_type=MEDIA_TYPE, generate_examples=False
+)
+NOT_PROMOTED: Final = ResponseSpec(
+    Problem,
+    description="The bundle is not whole, or of another version, or there is none to go back to; the champion stays",
     media_type=MEDIA_TYPE,
     generate_examples=False,
 )

@@ -1,8 +1,10 @@
 """Run the application: listen, load the engines, say so, and drain when told to stop.
 
-The socket is open before the engines are loaded: until then /livez answers 200 and /readyz 503.
+The socket is open before the engines are loaded: until then /livez answers 200 and /readyz 503. One of several
+processes on a socket answers nothing before it has its engines.
 """
 
+import gc
 import signal
 import socket
 import threading
@@ -12,8 +14,8 @@ from typing import Final
 
 import uvicorn
 
-from recsys.errors import RecsysError
 from serving.api import create_app
+from serving.listening import listen, url
 from serving.reload import Reloader
 from serving.service import Service
 from serving.tenants import check_keys
@@ -23,19 +25,25 @@ DRAIN_S: Final = 30
 """How long requests that are under way at SIGTERM may take."""
 
 
-class AddressError(RecsysError):
-    """The server cannot listen where it was told to."""
-
-
-def run(reloaders: Sequence[Reloader], *, host: str, port: int, follower: Follower | None = None) -> None:
+def run(
+    reloaders: Sequence[Reloader],
+    *,
+    host: str,
+    port: int,
+    listener: socket.socket | None = None,
+    follower: Follower | None = None,
+) -> None:
     """Serve one project, or several that their keys tell apart, until SIGTERM or SIGINT; port 0 takes a free one.
 
-    `follower` is told of each request when it is over. Prints one line with the address when ready, and says in it when
-    no key is needed. Call it in the main thread, which gets the signals. Raises AddressError, NoKeysError, or whatever
-    the loading of an engine raised.
+    listener  the socket, of one that has been opened for several processes (serving.supervisor): instead of an address
+    follower  is told of each request when it is over
+
+    Prints one line with the address when ready, and says in it when no key is needed. Call it in the main thread, which
+    gets the signals. Raises AddressError, NoKeysError, or whatever the loading of an engine raised.
     """
     services, stop = [reloader.service for reloader in reloaders], threading.Event()
-    with _listen(host, port) as listener:
+    is_worker = listener is not None
+    with listener or listen(host, port) as listener:
         check_keys(services, listener.getsockname()[0])
         # No access log: it would name the clients. Messages go to the logging of the process.
         settings = uvicorn.Config(
@@ -46,7 +54,7 @@ def run(reloaders: Sequence[Reloader], *, host: str, port: int, follower: Follow
             timeout_graceful_shutdown=DRAIN_S,
         )
         server = uvicorn.Server(settings)
-        address = _url(listener)
+        address = url(listener)
         failures: list[BaseException] = []
 
         def load() -> None:
@@ -63,9 +71,16 @@ def run(reloaders: Sequence[Reloader], *, host: str, port: int, follower: Follow
         # After draining uvicorn raises the signal once more: end then as after any other command that did its work.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _exit)
-        threading.Thread(target=load, name="load-engine", daemon=True).start()
+        # Modules are for good: what collects old engines later need not look at them, which would hold up a request.
+        gc.freeze()
+        if is_worker:
+            # First: who came to it meanwhile would be told to wait, and another worker has an engine.
+            load()
+        else:
+            threading.Thread(target=load, name="load-engine", daemon=True).start()
         try:
-            server.run(sockets=[listener])
+            if not failures:
+                server.run(sockets=[listener])
         finally:
             stop.set()
     if failures:
@@ -82,21 +97,6 @@ def _ready(services: Sequence[Service], bundles: Sequence[str], address: str) ->
     is_open = not services[0].keys
     note = "; open to this machine without a key, see docs/security.md" if is_open else ""
     return f"recsys serves {what} on {address}, the API is described at {address}/docs{note}"
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise AddressError(
-            f"{host}:{port}: {error.strerror}; choose another address with --host and --port, or port 0 for a free one"
-        ) from error
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _exit(number: int, frame: FrameType | None) -> None:

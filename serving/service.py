@@ -10,6 +10,7 @@ from litestar import Request
 from litestar.exceptions import ServiceUnavailableException
 
 from recsys.config import Config
+from serving.bundle_shelf import BundleShelf
 from serving.events import EventLog
 from serving.keys_file import LiveKeys
 from serving.protocol import Engine
@@ -35,6 +36,10 @@ class Service:
     """The folder of its bundles, for how old the one is that serves."""
     rules_refused: bool = False
     """Whether recsys.toml has other rules by now, which cannot be used."""
+    bundle_refused: bool = False
+    """Whether there is a newer bundle, or there are newer features, by now that cannot be loaded."""
+    shelf: BundleShelf | None = None
+    """Its bundles, to be listed and promoted; None: nobody can."""
     _between: "SimpleQueue[Callable[[], None]]" = field(default_factory=SimpleQueue)
 
     def between_requests(self, work: Callable[[], None]) -> None:

@@ -26,6 +26,9 @@ EXPLAINED_DEADLINE_MS: Final = 1000.0
 IMPRESSIONS: Final = "impressions"
 """What is not logged while the event log fails."""
 
+BUNDLE: Final = "bundle"
+"""What is older than it should be while a newer one is refused."""
+
 IN_BODY: Final = "$."
 IN_QUERY: Final = "?"
 """Where the fields of a request are, in the path of an error."""
@@ -102,9 +105,12 @@ class Showing:
 
     def degraded(self, ranked: RankedList) -> list[str]:
         """What the answer does without; that it is shown is not logged while the log cannot be written."""
+        found = list(ranked.degraded)
+        if self.service.bundle_refused:
+            found.append(f"{BUNDLE}: refused")
         if self.user_id is not None and self.service.event_log.failing:
-            return [*ranked.degraded, f"{IMPRESSIONS}: error"]
-        return ranked.degraded
+            found.append(f"{IMPRESSIONS}: error")
+        return found
 
     def log(self, ranked: RankedList, *, route: str, query: str | None = None) -> None:
         """Log what the answer shows, if anything, and to whom, if that was said.

@@ -23,6 +23,8 @@ from tests.serving.test_key_server import address_in, first_line, project, servi
 ROOT = Path(__file__).parents[1]
 DOCUMENT = (ROOT / "docs" / "api.md").read_text("utf-8")
 CALLS = re.findall(r"^curl .*$", DOCUMENT, re.M)
+# Those need bundles: tests/serving/test_bundle_routes.py sends them.
+OF_BUNDLES = re.findall(r"^curl .*$", (ROOT / "docs" / "bundles.md").read_text("utf-8"), re.M)
 (PYTHON,) = re.findall(r"^```python\n(.*?)^```$", DOCUMENT, re.M | re.S)
 
 
@@ -60,7 +62,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 
 
 def test_every_route_has_a_call(routes: list[Route]):
-    called = [called_by(line) for line in CALLS]
+    called = [called_by(line) for line in CALLS + OF_BUNDLES]
     assert [route for route in routes if not any(route.takes(call) for call in called)] == []
 
 

@@ -53,6 +53,7 @@ def test_each_route_needs_the_scope_of_what_it_does(tmp_path):
         }
     expected = {"rank": "rank", "recommend": "rank", "similar": "rank", "metrics": "metrics"}
     expected |= {"events": "ingest", "items": "ingest", "delete_item": "ingest"}
+    expected |= {"bundles": "admin", "promote_bundle": "admin", "rollback_bundle": "admin"}
     assert found.items() >= expected.items()
 
 

@@ -1,3 +1,5 @@
+import gc
+import weakref
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -225,3 +227,116 @@ def test_an_engine_says_how_new_is_what_it_knows(tmp_path, made_scorer):
     found = engine.freshness()
     assert (found.as_of, found.written_at, found.events) == (1e9, 1e9 + 60, 1)
     assert found.latest == pytest.approx(1e9 + 30, abs=1e-5)
+
+
+def test_the_server_knows_whether_it_refuses_something_newer(service, source, reloader):
+    seen = []
+    for newest, fails in (("second", True), ("second", True), ("first", False), ("second", True), ("third", False)):
+        source.newest, source.fails = newest, fails
+        reloader.look()
+        seen.append(service.bundle_refused)
+    assert seen == [True, True, False, True, False]
+    # Neither what serves nor what was refused was loaded again.
+    assert source.loaded == ["first", "second", "third"]
+
+
+def test_nothing_to_load_is_something_refused(service, reloader, monkeypatch):
+    def none() -> str:
+        raise BundleError("bundles/champion: no bundle was promoted yet")
+
+    monkeypatch.setattr(reloader, "_newest", none)
+    reloader.look()
+    assert service.bundle_refused
+
+
+def test_what_other_processes_changed_is_taken_over_once_while_nobody_asks(service, reloader, monkeypatch):
+    found, other = [], ItemChange(1, ItemVersion("z", {"title": "Z"}), np.ones(1, dtype=np.float32))
+
+    def new_items(self: FakeEngine) -> list[ItemChange]:
+        found.append(other)
+        return [] if "z" in self.catalogue else [other]
+
+    monkeypatch.setattr(FakeEngine, "new_items", new_items)
+    for _ in range(3):
+        reloader.follow_items()
+    assert len(found) == 1
+    assert len(service.ready_engine().changes) == 1
+    reloader.follow_items()
+    assert len(found) == 2
+
+
+def watched(reloader: Reloader, monkeypatch: pytest.MonkeyPatch, *, rounds: int) -> list[str]:
+    """What a reloader does in so many rounds."""
+    stop, done = Event(), []
+    monkeypatch.setattr("serving.reload.SIGN_EVERY_S", 0.001)
+    monkeypatch.setattr(reloader, "look", lambda: done.append("look"))
+
+    def follow_items() -> None:
+        done.append("items")
+        if len(done) >= rounds:
+            stop.set()
+        raise OSError("the log is gone")
+
+    monkeypatch.setattr(reloader, "follow_items", follow_items)
+    reloader.watch(stop)
+    return done
+
+
+def test_a_sign_makes_it_look_at_once_and_items_are_followed_meanwhile(service, source, monkeypatch, caplog):
+    signs = iter([1, 1, 2, 2, 3])
+    reloader = Reloader(service, source.load, lambda: source.newest, sign=lambda: next(signs, 3))
+    assert watched(reloader, monkeypatch, rounds=6) == ["items", "look", "items", "look", "items", "items"]
+    # And whatever fails, it goes on.
+    assert "what is new cannot be followed: OSError: the log is gone" in caplog.text
+
+
+def test_an_engine_that_lost_its_place_leaves_the_memory(service, source, monkeypatch):
+    left = []
+
+    def load() -> FakeEngine:
+        engine = source.load()
+        # As parts of an engine do: only the collector ends it.
+        engine.itself = engine
+        left.append(weakref.ref(engine))
+        return engine
+
+    gc.disable()
+    try:
+        reloader = Reloader(service, load, lambda: source.newest)
+        reloader.first()
+        source.newest = "second"
+        reloader.look()
+        assert service.ready_engine().bundle_id == "second"
+        assert left[0]() is not None
+        watched(reloader, monkeypatch, rounds=1)
+        assert left[0]() is None
+    finally:
+        gc.enable()
+
+
+def test_a_server_begins_with_the_champion_before_when_this_one_is_broken_and_follows_when_it_is_mended(
+    service, source, caplog
+):
+    before = FakeEngine()
+    before.bundle_id = "before"
+    source.fails = True
+    reloader = Reloader(service, source.load, lambda: source.newest, load_before=lambda: before)
+    reloader.first()
+    reloader.look()
+    assert (service.ready_engine().bundle_id, service.bundle_refused) == ("before", True)
+    assert "a file is missing; before, the one before, serves" in caplog.text
+    source.newest, source.fails = "first, mended", False
+    reloader.look()
+    assert (service.ready_engine().bundle_id, service.bundle_refused) == ("first, mended", False)
+
+
+def test_without_a_whole_champion_before_the_server_ends_with_what_is_wrong_with_this_one(service, source):
+    def none() -> FakeEngine:
+        raise BundleError("no champion is known from before")
+
+    source.fails = True
+    for load_before in (None, none):
+        reloader = Reloader(service, source.load, lambda: source.newest, load_before=load_before)
+        with pytest.raises(BundleError, match="a file is missing"):
+            reloader.first()
+    assert service.engine is None

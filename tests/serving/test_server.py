@@ -17,8 +17,9 @@ import httpx
 import pytest
 
 from serving.events import EventLog
+from serving.listening import AddressError
 from serving.reload import Reloader
-from serving.server import AddressError, run
+from serving.server import run
 from serving.service import Service
 from tests.serving.fake_engine import CONFIG, FakeEngine
 
@@ -47,7 +48,7 @@ def load_engine(workspace):
     return SlowEngine() if how == "slow" else FakeEngine()
 
 sys.modules["serving.engine"] = types.ModuleType("serving.engine")
-sys.modules["serving.engine"].load_engine = load_engine
+sys.modules["serving.engine"].load_engine = sys.modules["serving.engine"].load_before = load_engine
 sys.modules["serving.engine"].newest = lambda workspace: None
 main()
 """

@@ -1,0 +1,107 @@
+"""The commands `recsys bundles list|show|promote|rollback|diff|prune`: which bundle serves, and which could.
+
+Reads and writes  bundles/; running servers follow within seconds
+"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from recsys.bundle import champion
+from recsys.cli import CONFIG_OPTION
+from recsys.pruning import prune as prune_bundles
+from recsys.workspace import Workspace
+from serving.bundle_shelf import BundleShelf, differences, flat
+
+NOTHING = "–"
+
+
+@click.group()
+def bundles() -> None:
+    """List, compare, promote and roll back the model bundles of a project; see docs/bundles.md."""
+
+
+@bundles.command("list")
+@CONFIG_OPTION
+def list_command(config_path: Path) -> None:
+    """Print every bundle, the newest first: * is the champion, - the one that a rollback goes back to."""
+    lines = _shelf(config_path).lines()
+    if not lines:
+        click.echo("no bundles; `recsys train` makes one")
+    for line in lines:
+        mark = "*" if line.champion else "-" if line.previous else " "
+        if line.problem is not None:
+            click.echo(f"{mark} {line.bundle_id}  {line.problem}")
+            continue
+        measured = "not measured" if line.value is None else f"{line.metric} {line.value:.4f}"
+        click.echo(
+            f"{mark} {line.bundle_id}  made {_day(line.created_at)}  data until {_day(line.trained_until)}  {measured}"
+        )
+
+
+@bundles.command()
+@CONFIG_OPTION
+@click.argument("bundle_id", required=False)
+def show(config_path: Path, bundle_id: str | None) -> None:
+    """Print how a bundle was made and how good it is, a fact a line; the champion's unless named."""
+    shelf = _shelf(config_path)
+    manifest = shelf.manifest(champion(shelf.path).name if bundle_id is None else bundle_id)
+    for name, value in flat(msgspec.to_builtins(manifest)).items():
+        click.echo(f"{name}: {_told(value)}")
+
+
+@bundles.command()
+@CONFIG_OPTION
+@click.argument("bundle_id")
+def promote(config_path: Path, bundle_id: str) -> None:
+    """Make a bundle the champion, if every file of it is whole and its features are those of this version."""
+    _shelf(config_path).promote(bundle_id)
+    click.echo(f"{bundle_id} is the champion")
+
+
+@bundles.command()
+@CONFIG_OPTION
+def rollback(config_path: Path) -> None:
+    """Go back to the champion before this one; again, to the one before that."""
+    click.echo(f"{_shelf(config_path).rollback()} is the champion again")
+
+
+@bundles.command()
+@CONFIG_OPTION
+@click.argument("before")
+@click.argument("after")
+def diff(config_path: Path, before: str, after: str) -> None:
+    """Print in what two bundles differ: settings, features, figures."""
+    shelf = _shelf(config_path)
+    for name, (one, other) in differences(shelf.manifest(before), shelf.manifest(after)).items():
+        numbers = all(isinstance(value, int | float) for value in (one, other))
+        change = f" ({other - one:+.4g})" if numbers else ""
+        click.echo(f"{name}: {_told(one)} → {_told(other)}{change}")
+
+
+@bundles.command()
+@CONFIG_OPTION
+@click.option("--keep", type=click.IntRange(min=0), required=True, help="So many of the newest stay.")
+def prune(config_path: Path, keep: int) -> None:
+    """Delete all but the newest bundles; the champion and the one before it always stay."""
+    for name in prune_bundles(_shelf(config_path).path, keep=keep):
+        click.echo(f"{name} is deleted")
+
+
+def _shelf(config_path: Path) -> BundleShelf:
+    return BundleShelf(Workspace.open(config_path))
+
+
+def _day(moment: datetime | None) -> str:
+    return NOTHING if moment is None else f"{moment:%Y-%m-%d %H:%M}Z"
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_told, value))}]"
+    if value is None:
+        return NOTHING
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

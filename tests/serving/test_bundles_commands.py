@@ -1,0 +1,64 @@
+"""`recsys bundles`, as a person calls it."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from recsys.errors import BundleError
+from serving.bundles_commands import bundles
+from tests.serving.shelves import add_bundle, made_project
+
+
+@pytest.fixture
+def call(tmp_path: Path, made_scorer: Path):
+    made_project(tmp_path, made_scorer)
+
+    def run(command: str, *arguments: str) -> list[str]:
+        done = CliRunner().invoke(bundles, [command, "--config", str(tmp_path / "recsys.toml"), *arguments])
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return done.output.splitlines()
+
+    run.folder = tmp_path / "bundles"  # type: ignore[attr-defined]
+    return run
+
+
+def marks(lines: list[str]) -> dict[str, str]:
+    """By bundle."""
+    return {line[2:].split()[0]: line[0] for line in lines}
+
+
+def test_a_promotion_and_the_way_back(call):
+    assert call("promote", "other") == ["other is the champion"]
+    assert marks(call("list")) == {"other": "*", "made": "-"}
+    assert call("rollback") == ["made is the champion again"]
+    assert marks(call("list")) == {"other": " ", "made": "*"}
+
+
+def test_the_list_says_how_good_each_is(call):
+    by_mark = {line[0]: line for line in call("list")}
+    assert by_mark["*"].endswith("data until –  not measured")
+    assert by_mark[" "].endswith("data until –  ndcg@10 0.5000")
+
+
+def test_a_bundle_is_shown_with_all_that_its_manifest_says(call):
+    assert "metrics.all.ndcg@10: 0.5" in call("show", "other")
+    assert "bundle_id: made" in call("show")
+
+
+def test_the_difference_of_two_bundles_has_the_change_of_numbers(call):
+    add_bundle(call.folder / "other", "better", metrics={"all": {"ndcg@10": 0.53}}, dataset="shop")
+    assert call("diff", "other", "better") == ["dataset: made → shop", "metrics.all.ndcg@10: 0.5 → 0.53 (+0.03)"]
+
+
+def test_a_broken_bundle_is_refused(call):
+    (call.folder / "other" / "ranker.txt").write_text("tree!")
+    with pytest.raises(BundleError, match=r"other/ranker\.txt: sha256 is"):
+        call("promote", "other")
+    assert marks(call("list"))["made"] == "*"
+
+
+def test_old_bundles_are_deleted_and_named(call):
+    assert call("prune", "--keep", "0") == ["other is deleted"]
+    assert marks(call("list")) == {"made": "*"}
