@@ -29,13 +29,14 @@ def serve(config_paths: Sequence[Path], host: str | None, port: int | None) -> N
 
     workspaces = [Workspace.open(path) for path in config_paths]
     check_apart(workspaces)
-    from serving.engine import load_engine, newest
+    from serving.engine import filling, load_engine, newest
     from serving.keys_file import KeysFile, LiveKeys
     from serving.open_log import open_log
     from serving.reload import Reloader
     from serving.server import run
     from serving.service import Service
     from serving.surfaces import SurfacesFile
+    from serving.variant_engines import VariantEngines
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     settings = workspaces[0].config.serving
@@ -50,6 +51,7 @@ def serve(config_paths: Sequence[Path], host: str | None, port: int | None) -> N
                 partial(load_engine, workspace),
                 partial(newest, workspace),
                 SurfacesFile(path),
+                VariantEngines(path, partial(load_engine, workspace), partial(filling, workspace)),
             )
             for path, workspace in zip(config_paths, workspaces, strict=True)
         ]

@@ -20,12 +20,17 @@ def newest(workspace: Workspace) -> tuple[str, str]:
     return champion(workspace.bundles).name, BehaviourStore.of(workspace).online_filling()
 
 
-def load_engine(workspace: Workspace) -> BundleEngine:
-    """The engine of the project's champion, every file of it checked.
+def filling(workspace: Workspace) -> str:
+    """What tells one filling of the online store from the next. Raises FeatureStoreError when there is none."""
+    return BehaviourStore.of(workspace).online_filling()
+
+
+def load_engine(workspace: Workspace, bundle_id: str | None = None) -> BundleEngine:
+    """The engine of the project's champion, or of another bundle, every file of it checked.
 
     Raises BundleError, FeatureStoreError, ConfigError or ChannelError, which say what to do.
     """
-    bundle = open_bundle(champion(workspace.bundles))
+    bundle = open_bundle(champion(workspace.bundles) if bundle_id is None else workspace.bundles / bundle_id)
     store = BehaviourStore.of(workspace)
     config = workspace.config
     channels = Channels.of(config.retrieval)

@@ -45,7 +45,7 @@ async def items(
     and recommend it; a "refused" item is not stored and says why. If every item is refused the answer is 400.
     """
     service = service_of(request)
-    engine = service.ready_engine()
+    engines = service.engines()
     checked = [_check(item, at) for at, item in data.items()]
     accepted = [item for item in checked if isinstance(item, ItemVersion)]
     results = [
@@ -57,9 +57,10 @@ async def items(
     if not accepted:
         raise invalid(results[0].path or "$", f"{results[0].reason}; no item was stored", results=results)
     # In a thread: encoding many takes seconds, and ONNX Runtime lets others run meanwhile.
-    vectors = await asyncio.to_thread(engine.encode_items, accepted)
+    encoded = [await asyncio.to_thread(engine.encode_items, accepted) for engine in engines]
     sequences = await asyncio.wrap_future(service.event_log.submit_items(accepted))
-    engine.apply_items(list(map(ItemChange, sequences, accepted, vectors)))
+    for engine, vectors in zip(engines, encoded, strict=True):
+        engine.apply_items(list(map(ItemChange, sequences, accepted, vectors)))
     return ItemsAnswer(results)
 
 
@@ -80,7 +81,8 @@ async def delete_item(item_id: FromPath[str], request: Request[Any, Any, Any]) -
         raise NotFoundException("the catalogue has no such item; nothing was deleted")
     gone = ItemVersion(item_id, None)
     (sequence,) = await asyncio.wrap_future(service.event_log.submit_items([gone]))
-    engine.apply_items([ItemChange(sequence, gone, None)])
+    for engine in service.engines():
+        engine.apply_items([ItemChange(sequence, gone, None)])
     return ItemResult("deleted", item_id)
 
 

@@ -16,6 +16,7 @@ from serving.protocol import Engine
 from serving.rules import Surfaces
 from serving.service import Service
 from serving.surfaces import SurfacesFile
+from serving.variant_engines import VariantEngines
 
 logger: Final = logging.getLogger(__name__)
 
@@ -29,12 +30,14 @@ class Reloader:
         load: Callable[[], Engine],
         newest: Callable[[], object],
         rules: SurfacesFile | None = None,
+        variants: VariantEngines | None = None,
     ) -> None:
         """newest  what `load` would load; quick, and equal as long as that is the same
         rules   the surfaces of the project; None: there are none, ever
+        variants  the engines of its experiments; None: there are none, ever
         """
         self.service = service
-        self._load, self._newest, self._rules = load, newest, rules
+        self._load, self._newest, self._rules, self._variants = load, newest, rules, variants
         self._engine: Engine | None = None
         """The latest one, which may not have begun to serve."""
         self._surfaces: Surfaces = {}
@@ -54,6 +57,7 @@ class Reloader:
 
     def watch(self, stop: Event) -> None:
         """Look for something new every features.refresh_seconds, until told to stop."""
+        self._look_at_variants()
         while not stop.wait(self.service.config.features.refresh_seconds):
             self.look()
 
@@ -71,6 +75,7 @@ class Reloader:
         engine = self.service.engine
         if engine is not None and (changes := engine.new_items()):
             self.service.between_requests(partial(engine.apply_items, changes))
+        self._look_at_variants()
 
     def _reload(self, newest: object) -> None:
         try:
@@ -93,6 +98,11 @@ class Reloader:
         if self._rules is not None and self.service.rules_refused:
             # It may have the columns that the one before lacked.
             self._follow_rules(self._rules)
+
+    def _look_at_variants(self) -> None:
+        """Not before the champion answers: nobody waits for an experiment to begin."""
+        if self._variants is not None and self._engine is not None:
+            self._variants.look(self.service, self._engine, self._surfaces)
 
     def _follow_rules(self, file: SurfacesFile) -> None:
         engine = self._engine
