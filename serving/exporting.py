@@ -28,7 +28,7 @@ from recsys.workspace import Workspace
 from serving.event_tables import connect
 from serving.export_folder import STATE, ExportFolder, Places, open_folder
 from serving.exported_rows import MOMENT_OF, logged_rows
-from serving.numbering import NUMBERED, last_sequence, log_id
+from serving.numbering import last_sequence, log_id
 from serving.open_log import KEY, open_stream
 from serving.retention import forget
 
@@ -41,7 +41,7 @@ LOG_ID_LENGTH: Final = 8
 class Exported:
     """How many rows of each table were written, into how many files, and how many old ones were deleted."""
 
-    rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(NUMBERED, 0))
+    rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MOMENT_OF, 0))
     files: int = 0
     forgotten: int = 0
 
@@ -91,7 +91,7 @@ def _trim(workspace: Workspace, before: datetime) -> None:
 def _export(log: sqlite3.Connection, folder: ExportFolder, path: Path, place: Path, found: Exported) -> Places:
     """Write and count what is new; returns how far the log is exported."""
     name = log_id(log)
-    places = {table: folder.exported(name).get(table, 0) for table in NUMBERED}
+    places = {table: folder.exported(name).get(table, 0) for table in MOMENT_OF}
     for table, after in places.items():
         until = last_sequence(log, table)
         if until < after:

@@ -8,15 +8,15 @@ from pathlib import Path
 import click
 import msgspec
 import pytest
-from litestar import Litestar
 
 from recsys.cli import recsys
-from serving.feedback import events
+from serving.api import create_app
+from serving.events import EventLog
 from serving.item_types import Item
-from serving.items import delete_item, items
-from serving.listing import similar_by_body
-from serving.ranking import rank, recommend
-from serving.types import Interaction, RankRequest, RecommendRequest, SimilarRequest
+from serving.service import Service
+from serving.types import ExplainRequest, Interaction, RankRequest, RecommendRequest, SimilarRequest
+from serving.user_types import User
+from tests.serving.fake_engine import CONFIG
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -82,18 +82,23 @@ def test_every_file_that_is_linked_or_named_exists(name: str):
         assert (ROOT / path).exists(), path
 
 
-def test_every_route_that_is_called_exists_and_takes_what_is_sent():
+def test_every_route_that_is_called_exists_and_takes_what_is_sent(tmp_path):
     bodies = {
         "/v1/recommend": RecommendRequest,
         "/v1/rank": RankRequest,
+        "/v1/explain": ExplainRequest,
         "/v1/similar": SimilarRequest,
         "/v1/events": Interaction,
         "/v1/items": Item,
+        "/v1/users": User,
     }
-    routes = {route.path for route in Litestar([rank, recommend, similar_by_body, events, items, delete_item]).routes}
+    with EventLog.open(tmp_path / "events.db") as log:
+        routes = {route.path for route in create_app(Service(log, CONFIG)).routes}
     called = re.findall(r"curl -s localhost:8000(\S+) --json '([^']*)'", README)
     assert {path for path, _ in called} == set(bodies) <= routes
     for path, body in called:
         msgspec.json.decode(body, type=bodies[path])
     assert "/v1/items/{item_id:path}" in routes
     assert "curl -s localhost:8000/v1/items/new-1 -X DELETE" in README
+    assert 'curl -s "localhost:8000/v1/trending?limit=5"' in README
+    assert "/v1/trending" in routes

@@ -229,7 +229,7 @@ def test_rules_that_cannot_be_used_are_told_once_and_those_before_them_stay(clie
     caplog.clear()
 
     def metric() -> str:
-        return client.get("/metrics").text.split("\nrecsys_rules_refused ")[1].strip()
+        return client.get("/metrics").text.split("\nrecsys_rules_refused ")[1].split()[0]
 
     broken = "[surfaces.home]\nfilter = 'prise < 5'\n"
     follow(broken)
