@@ -36,8 +36,10 @@ def test_of_400_experiments_without_an_effect_looked_at_50_times_at_most_5_perce
     width = {"usual": 1.959964}
     usual = 0
     for looks in simulated(0.1, 0.1):
-        ratios = [abs(each.value) / (each.high - each.value) * radius(int(n), planned=10_000)
-                  for each, n in zip(looks, LOOKS, strict=False)]
+        ratios = [
+            abs(each.value) / (each.high - each.value) * radius(int(n), planned=10_000)
+            for each, n in zip(looks, LOOKS, strict=False)
+        ]
         usual += max(ratios) > width["usual"]
     assert usual > 0.2 * RUNS
 
