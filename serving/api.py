@@ -18,6 +18,7 @@ from serving.feedback import events
 from serving.gate import Gate
 from serving.items import delete_item, items
 from serving.listing import similar, similar_by_body, trending
+from serving.metarank import metarank_feedback, metarank_rank
 from serving.metrics import metrics
 from serving.openapi import NOT_READY
 from serving.problems import answer_failure, answer_http_error, answer_not_stored
@@ -49,6 +50,8 @@ def create_app(*services: Service) -> Litestar:
             delete_item,
             users,
             delete_user,
+            metarank_rank,
+            metarank_feedback,
             livez,
             readyz,
             metrics,

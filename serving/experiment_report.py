@@ -167,7 +167,7 @@ def _metrics(
             _metric(f"{kind}_per_user", _joined(ones, counts), variants, planned),
         ]
         values = of_kind.agg(pl.col(VALUE).sum().alias(_TOTAL))
-        if values[_TOTAL].any():
+        if (values[_TOTAL] != 0).any():
             found.append(_metric(f"{kind}_value_per_user", _joined(ones, values), variants, planned))
     labels = [kind for kind, settings in types.items() if settings.label]
     answered = events.filter(pl.col(EVENT_TYPE).is_in(labels)).select(REQUEST_ID).drop_nulls().unique()
