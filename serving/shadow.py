@@ -1,10 +1,12 @@
 """Ask engines what users ask of another one, off the path of the answers, and log their lists.
 
-One thread has all engines of shadows, and nobody else touches them. What it cannot take at once is dropped: a list of a
-shadow that is missing costs nothing, and one that an answer waits for costs what it is there to find out.
+One thread has all engines of shadows, and nobody else touches them. It begins in a quiet moment, and what it cannot
+take is dropped: a list of a shadow that is missing costs nothing, and one that an answer waits for costs what it is
+there to find out.
 """
 
 import logging
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -20,6 +22,12 @@ from serving.types import RankedList, ShadowList
 MOST_WAITING: Final = 8
 """Requests; the latest is dropped when so many wait."""
 
+QUIET_S: Final = 0.01
+"""Since the last request began, before a shadow is asked. Requests follow each other in bursts, as those of a page."""
+
+SWITCH_S: Final = 0.0005
+"""So long an answer waits for the interpreter while a shadow has it; Python itself says ten times as much."""
+
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -32,12 +40,17 @@ class Shadows:
         self._lock = Lock()
         self._thread: Thread | None = None
         self._waiting = 0
+        self._busy_at = -QUIET_S
         self.dropped = 0
         """Requests that no shadow was asked."""
 
     def between_requests(self, work: Callable[[], None]) -> None:
         """Have this done where shadows are asked, before the requests to come: what changes their engines."""
         self._put(work)
+
+    def is_busy(self) -> None:
+        """A request begins."""
+        self._busy_at = time.perf_counter()
 
     def ask(self, engine: Engine, question: Callable[[Engine], RankedList], about: ShadowList) -> bool:
         """Have the engine asked and its list logged; `about`: all but the list. Returns whether there was room."""
@@ -50,6 +63,8 @@ class Shadows:
         return True
 
     def _answer(self, engine: Engine, question: Callable[[Engine], RankedList], about: ShadowList) -> None:
+        while (wait := self._busy_at + QUIET_S - time.perf_counter()) > 0:
+            time.sleep(wait)
         started = time.perf_counter()
         try:
             ranked = question(engine)
@@ -65,6 +80,7 @@ class Shadows:
         self._work.put(work)
         with self._lock:
             if self._thread is None:
+                sys.setswitchinterval(SWITCH_S)
                 self._thread = Thread(target=self._run, name="shadow", daemon=True)
                 self._thread.start()
 

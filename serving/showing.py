@@ -53,6 +53,7 @@ class Showing:
         self._parts = self.service.experiments.parts(self.user_id, self.order.surface or DEFAULT_SURFACE)
         self._shown: Part | None = next((part for part in self._parts if part.variant is not None), None)
         self._teams: list[str] | None = None
+        self.service.shadows.is_busy()
         self._champion = champion
         is_mixed = self._shown is not None and self._shown.teams is not None
         self.engine = champion if self._shown is None or is_mixed else self._engine_of(self._shown, self._shown.variant)

@@ -224,6 +224,17 @@ def test_no_answer_waits_for_a_shadow_that_hangs_and_what_it_cannot_take_is_drop
     assert eventually(lambda: len(shadow.asked) == MOST_WAITING + 1)
 
 
+def test_a_shadow_is_not_asked_while_requests_follow_each_other(client, service):
+    shadow = BackwardsEngine()
+    run(service, shadow, variants={"dark": SHADOW})
+    rank(client, "u")
+    until = time.perf_counter() + 0.2
+    while time.perf_counter() < until:
+        service.shadows.is_busy()
+    assert shadow.asked == []
+    assert eventually(lambda: len(shadow.asked) == 1)
+
+
 def test_a_shadow_that_fails_is_asked_again_and_nobody_notices(client, service, caplog):
     shadow = BackwardsEngine()
     shadow.rank = lambda asked, candidates: 1 / 0  # type: ignore[method-assign]
