@@ -48,7 +48,7 @@ def assemble(
     with np.errstate(divide="ignore", invalid="ignore"):
         blocks: list[NDArray[np.floating]] = [family.values(request) for family in FAMILIES]
     if text is not None:
-        of_topics = text.topics.features(user, items.now, request.cooccurrence[0], candidates)
+        of_topics = text.topics.features(user, items.now, request.cooccurrence[0], from_history.successors, candidates)
         blocks += [text.signals, np.stack(of_topics, axis=1)]
     matrix = np.empty((len(candidates), sum(block.shape[-1] for block in blocks)), dtype=np.float32)
     at = 0

@@ -73,7 +73,7 @@ OF_FEATURE: Final[Mapping[str, Reason]] = {
         (PRICE, ("item_value_mean", "item_price", "price_fit", "value_fit", "value_z")),
         (REPEAT, ("session_times_chosen",)),
         (TOGETHER, ("cooccurrence_sum", "cooccurrence_max", "cooccurrence_last_occasion", "cooccurrence_rank")),
-        (TOGETHER, ("regression_score", "successor_score", "topic_cooccurrence")),
+        (TOGETHER, ("regression_score", "successor_score", "topic_cooccurrence", "topic_successors")),
         (QUERY, ("text_query",)),
         (POPULAR, ("text_popular_z",)),
         (LIKE_ITEMS, ("topic_users_28d", "topic_trend", "users_against_topic")),

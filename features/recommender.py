@@ -179,7 +179,7 @@ class Recommender:
         """The candidates, their signals, and what was computed on the way."""
         if isinstance(signals, Unscored):
             return self._retrieve_near(user, exclude, signals.query)
-        query = Query(user, self.items, signals, exclude)
+        query = Query(user, self.items, signals, exclude, alike=self._alike)
         found = retrieve(query, limit=self.limit, channels=self.channels)
         return found, None if signals is None else signals[found.positions], query.from_history
 
@@ -196,16 +196,21 @@ class Recommender:
             scored = self.text.nearest.near(interest, limit=NEAR * self.limit, exclude=exclude)
         signals = self._signals_of(user, scored, asked)
         by_text, others = self.channels.by_text()
-        query = Query(user, self.items, signals, exclude, scored)
+        query = Query(user, self.items, signals, exclude, scored, self._alike)
         lists = lists_of(query, limit=self.limit, channels=others)
         brought = np.setdiff1d(np.concatenate([scored[:0], *lists.values()]), scored)
         scored = np.concatenate([scored, brought])
         signals = np.concatenate([signals, self._signals_of(user, brought, asked)])
-        lists |= lists_of(Query(user, self.items, signals, exclude, scored), limit=self.limit, channels=by_text)
+        of_text = Query(user, self.items, signals, exclude, scored, self._alike)
+        lists |= lists_of(of_text, limit=self.limit, channels=by_text)
         found = merge({name: lists[name] for name in self.channels.names}, limit=self.limit)
         order = np.argsort(scored)
         rows = order[np.searchsorted(scored, found.positions, sorter=order)]
         return found, signals[rows], query.from_history
+
+    @property
+    def _alike(self) -> TextNeighbours | None:
+        return None if self.text is None else self.text.topics.neighbours
 
     def _signals_of(self, user: UserState, candidates: Positions, query: Vectors | None) -> Vectors:
         found = self.signals(user, candidates, query)

@@ -4,6 +4,10 @@ Where features.regression asks what goes together in one history, here time runs
 start of each past window, decayed by age, and Y what they chose in it, the weights are W = (Xᵀ D X + λ I)⁻¹ Xᵀ D Y, a
 ridge regression of all items at once. D counts a window less the longer ago it was, and a user less the longer the
 history. An item may foretell itself: it is chosen again.
+
+Two regressions, one after the other: the first counts all windows much alike and learns what always follows what; the
+second counts the latest most and learns, of what the first leaves unexplained, what holds now: ΔW = (Xᵀ D X + λ I)⁻¹
+Xᵀ D (Y − X W), as in gradient boosting (Friedman, "Greedy function approximation: a gradient boosting machine", 2001).
 """
 
 from datetime import datetime, timedelta
@@ -12,6 +16,7 @@ import numpy as np
 import polars as pl
 import scipy.linalg
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from features.chosen import chosen_matrix
 from features.regression import largest, most_chosen
@@ -21,14 +26,14 @@ from recsys.schema import TIMESTAMP, USER_ID
 
 WINDOWS = 12
 WINDOW_DAYS = 14
-WINDOW_DECAY = 0.95
-"""What a window counts against the one after it."""
+WINDOW_DECAYS = (0.95, 0.5)
+"""What a window counts against the one after it, in each regression."""
 
 LENGTH_DAMPING = 0.5
 """A user with h items in the history counts h to the minus so much."""
 
 PENALTY = 100.0
-"""λ."""
+"""λ, of each."""
 
 
 def successors(interactions: pl.DataFrame, catalogue: Catalogue, as_of: datetime) -> sp.csr_array:
@@ -36,24 +41,37 @@ def successors(interactions: pl.DataFrame, catalogue: Catalogue, as_of: datetime
     size = len(catalogue)
     ends = [as_of - timedelta(days=WINDOW_DAYS * back) for back in range(WINDOWS)]
     windows = [_window(interactions, catalogue, end) for end in ends]
-    found = [(*window, WINDOW_DECAY**back) for back, window in enumerate(windows) if window is not None]
+    found = [(*window, back) for back, window in enumerate(windows) if window is not None]
     if not found:
         return sp.csr_array((size, size), dtype=np.float32)
     had, chosen = (sp.vstack([window[which] for window in found], format="csr") for which in (0, 1))
-    decay = np.concatenate([np.full(window[0].shape[0], window[2]) for window in found])
-    counts = decay * np.maximum(np.diff(had.indptr), 1) ** -LENGTH_DAMPING
+    ago = np.concatenate([np.full(window[0].shape[0], window[2]) for window in found])
+    of_length = np.maximum(np.diff(had.indptr), 1) ** -LENGTH_DAMPING
     # What is new was chosen, but is in no history yet.
     rows, columns = (most_chosen(np.asarray(matrix.sum(axis=0)).ravel()) for matrix in (had, chosen))
     if len(rows) == 0 or len(columns) == 0:
         return sp.csr_array((size, size), dtype=np.float32)
     had, chosen = had[:, rows], chosen[:, columns]
+    weights = np.zeros((len(rows), len(columns)))
+    for decay in WINDOW_DECAYS:
+        weights += _unexplained(had, chosen, decay**ago * of_length, weights)
+    kept = sp.coo_array(largest(weights))
+    return sp.csr_array((kept.data.astype(np.float32), (rows[kept.row], columns[kept.col])), shape=(size, size))
+
+
+def _unexplained(
+    had: sp.csr_array, chosen: sp.csr_array, counts: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What a regression adds to the weights, float64 (n_had, n_chosen); `counts` (n_histories,) of each history."""
     weighted = sp.csr_array(had.multiply(counts[:, None])).T
     # In double precision: another order of the items then changes no bit of the weights, which are kept in single.
     gram, cross = ((weighted @ matrix).toarray() for matrix in (had, chosen))
+    # Xᵀ D (Y − X W) without Y − X W, which has a row for every history of every window.
+    cross -= gram @ weights
     gram[np.diag_indices_from(gram)] += PENALTY
     factor = scipy.linalg.cho_factor(gram, overwrite_a=True, check_finite=False)
-    kept = sp.coo_array(largest(scipy.linalg.cho_solve(factor, cross, overwrite_b=True, check_finite=False)))
-    return sp.csr_array((kept.data.astype(np.float32), (rows[kept.row], columns[kept.col])), shape=(size, size))
+    found: NDArray[np.float64] = scipy.linalg.cho_solve(factor, cross, overwrite_b=True, check_finite=False)
+    return found
 
 
 def _window(

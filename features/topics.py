@@ -18,6 +18,7 @@ TOPIC_FEATURES: Final = (
     "topic_chosen_28d",  # share of the like items that the user chose in the last 28 days
     "topic_recency",  # of the like items, mean: 1 = chosen now, 1/e = a month ago, 0 = never
     "topic_last_occasion",  # share of the like items that the user chose on the latest occasion
+    "topic_successors",  # what the history says of the like items' being chosen next, mean
 )
 PRIOR_USERS: Final = 0.1
 RECENT_DAYS: Final = 28
@@ -35,11 +36,14 @@ class Topics:
     def of(cls, neighbours: TextNeighbours, items: ItemState) -> "Topics":
         return cls(neighbours, topic_columns(neighbours, users_of(items)))
 
-    def features(self, user: UserState, now: float, cooccurrence: Floats, candidates: Positions) -> list[Floats]:
+    def features(
+        self, user: UserState, now: float, cooccurrence: Floats, successors: Floats, candidates: Positions
+    ) -> list[Floats]:
         """TOPIC_FEATURES of the candidates.
 
         now           seconds since the epoch
         cooccurrence  of every item with the history, float64 (n_items,)
+        successors    what the history says of every item's being chosen next, likewise
         """
         age_days = (now - user.last_at) / SECONDS_A_DAY
         chosen = np.zeros((len(cooccurrence), 5))
@@ -53,7 +57,7 @@ class Topics:
             ],
             axis=1,
         )
-        of_user = self.neighbours.smoothed(np.column_stack([cooccurrence, chosen]), candidates)
+        of_user = self.neighbours.smoothed(np.column_stack([cooccurrence, chosen, successors]), candidates)
         return [*self.columns[candidates].T, *of_user.T]
 
 

@@ -251,6 +251,13 @@ class Serving(Stage, frozen=True):
     it."""
     logged_features_share: Share = 0.01
     """Share of the requests whose features are logged, for `recsys audit parity`."""
+    log_format: Literal["text", "json"] = "text"
+    """How the server's log is written on standard error: lines for people, or JSON lines. Nothing in it is about a
+    person. With several projects in one server, this and the next two are those of the first."""
+    log_requests: bool = False
+    """Whether each request gets a line: route, status, time, request_id, what was left out."""
+    traces: bool = False
+    """Whether spans go to an OpenTelemetry collector, with the extra recsys[otel]: docs/operations.md."""
 
 
 class Log(Stage, frozen=True):

@@ -27,16 +27,20 @@ from serving.security_headers import add_security_headers, cors
 from serving.security_openapi import COMPONENTS, describe_access
 from serving.service import Service
 from serving.users import delete_user, users
+from serving.watch import Follower, Watch
+from serving.watching import note_answer
 
 _OPENAPI_MEDIA_TYPE: Final = "application/vnd.oai.openapi+json"
 
 
-def create_app(*services: Service) -> Litestar:
+def create_app(*services: Service, follower: Follower | None = None) -> Litestar:
     """The application of one project or more, told apart by their keys; the caller closes the event logs after it.
+
+    follower  is told of each request when it is over
 
     Raises UndeclaredRouteError when a route does not say who may ask for it.
     """
-    first = services[0]
+    first, watch = services[0], Watch(services, follower)
     app = Litestar(
         [
             rank,
@@ -75,12 +79,14 @@ def create_app(*services: Service) -> Litestar:
         # The guard of each route has the limit of the key.
         request_max_body_size=None,
         before_send=[add_security_headers],
+        middleware=[watch],
+        after_request=note_answer,
         cors_config=cors(first.config.security.cors_origins),
         # Both would otherwise follow the environment: a traceback in an answer, and bodies in a log.
         debug=False,
         logging_config=None,
     )
-    app.state.gate = Gate(services)
+    app.state.gate, app.state.watch = Gate(services), watch
     describe_access(app, declared_needs(app))
     _name_path(app, similar.operation_id, "/v1/items/{item_id}/similar")
     return app

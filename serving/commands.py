@@ -1,6 +1,5 @@
 """The command `recsys serve`."""
 
-import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -31,22 +30,25 @@ def serve(config_paths: Sequence[Path], host: str | None, port: int | None) -> N
     check_apart(workspaces)
     from serving.engine import filling, load_engine, newest
     from serving.keys_file import KeysFile, LiveKeys
+    from serving.messages import log_to_stderr
     from serving.open_log import open_log
     from serving.reload import Reloader
     from serving.server import run
     from serving.service import Service
     from serving.surfaces import SurfacesFile
+    from serving.tracing import tracer_to_collector
     from serving.variant_engines import VariantEngines
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     settings = workspaces[0].config.serving
-    with ExitStack() as logs:
+    log_to_stderr(settings.log_format)
+    with ExitStack() as closing:
         reloaders = [
             Reloader(
                 Service(
-                    logs.enter_context(open_log(workspace)),
+                    closing.enter_context(open_log(workspace)),
                     workspace.config,
                     keys=LiveKeys(KeysFile(workspace.keys)),
+                    bundles=workspace.bundles,
                 ),
                 partial(load_engine, workspace),
                 partial(newest, workspace),
@@ -55,8 +57,12 @@ def serve(config_paths: Sequence[Path], host: str | None, port: int | None) -> N
             )
             for path, workspace in zip(config_paths, workspaces, strict=True)
         ]
+        tracer = tracer_to_collector(workspaces[0].config.name) if settings.traces else None
+        if tracer is not None:
+            closing.callback(tracer.close)
         run(
             reloaders,
             host=settings.host if host is None else host,
             port=settings.port if port is None else port,
+            follower=tracer,
         )

@@ -2,26 +2,38 @@
 
 import time
 from collections.abc import Iterator
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from litestar import Request, Response, get
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from recsys.bundle import MANIFEST
 from serving.access import needs
 from serving.events import EventLog
 from serving.service import Service, service_of
+from serving.watch import Watch
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @get("/metrics", operation_id="metrics", guards=[needs("metrics")], media_type=MEDIA_TYPE)
 async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """How stale is what the answers are made of, and whether the event log takes what is sent; for Prometheus."""
-    registry = CollectorRegistry()
-    registry.register(EngineState(service_of(request)))
-    registry.register(EventLogState(service_of(request).event_log))
+    """How requests were answered, how stale is what the answers are made of, and whether the event log takes what is
+    sent; for Prometheus."""
+    service, registry = service_of(request), CollectorRegistry()
+    for state in (
+        EngineState(service),
+        service.traffic,
+        EventLogState(service.event_log),
+        ProcessState(request.app.state.watch),
+    ):
+        registry.register(state)
     return Response(generate_latest(registry), media_type=MEDIA_TYPE)
 
 
@@ -45,11 +57,47 @@ class EngineState(Collector):
             ("events_followed", "Place in the event log up to which answers know the events", known.events),
         ):
             yield GaugeMetricFamily(f"recsys_{name}", help_text, value)
+        created_at = self._bundle_created_at(engine.bundle_id)
+        if created_at is not None:
+            yield GaugeMetricFamily(
+                "recsys_bundle_age_seconds", "Since the bundle that serves was made", now - created_at.timestamp()
+            )
         yield GaugeMetricFamily(
             "recsys_rules_refused",
             "1 while recsys.toml has rules that cannot be used; those before them stay in force",
             float(self._service.rules_refused),
         )
+
+    def _bundle_created_at(self, bundle_id: str) -> datetime | None:
+        """None of one that was removed from the disk, on which it serves on."""
+        if self._service.bundles is None:
+            return None
+        try:
+            return _created_at(self._service.bundles / bundle_id / MANIFEST)
+        except FileNotFoundError:
+            return None
+
+
+class ProcessState(Collector):
+    """What all projects of the server share."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "recsys_requests_in_flight", "Requests that this process has begun to answer", float(self._watch.in_flight)
+        )
+
+
+class _Manifest(msgspec.Struct):
+    created_at: datetime
+
+
+@lru_cache(maxsize=8)
+def _created_at(manifest: Path) -> datetime:
+    """Kept: a bundle never changes."""
+    return msgspec.json.decode(manifest.read_bytes(), type=_Manifest).created_at
 
 
 class EventLogState(Collector):

@@ -17,6 +17,7 @@ from serving.api import create_app
 from serving.reload import Reloader
 from serving.service import Service
 from serving.tenants import check_keys
+from serving.watch import Follower
 
 DRAIN_S: Final = 30
 """How long requests that are under way at SIGTERM may take."""
@@ -26,18 +27,19 @@ class AddressError(RecsysError):
     """The server cannot listen where it was told to."""
 
 
-def run(reloaders: Sequence[Reloader], *, host: str, port: int) -> None:
+def run(reloaders: Sequence[Reloader], *, host: str, port: int, follower: Follower | None = None) -> None:
     """Serve one project, or several that their keys tell apart, until SIGTERM or SIGINT; port 0 takes a free one.
 
-    Prints one line with the address when ready, and says in it when no key is needed. Call it in the main thread, which
-    gets the signals. Raises AddressError, NoKeysError, or whatever the loading of an engine raised.
+    `follower` is told of each request when it is over. Prints one line with the address when ready, and says in it when
+    no key is needed. Call it in the main thread, which gets the signals. Raises AddressError, NoKeysError, or whatever
+    the loading of an engine raised.
     """
     services, stop = [reloader.service for reloader in reloaders], threading.Event()
     with _listen(host, port) as listener:
         check_keys(services, listener.getsockname()[0])
         # No access log: it would name the clients. Messages go to the logging of the process.
         settings = uvicorn.Config(
-            create_app(*services),
+            create_app(*services, follower=follower),
             access_log=False,
             log_config=None,
             server_header=False,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final, NamedTuple
 
@@ -14,6 +15,7 @@ from serving.keys_file import LiveKeys
 from serving.protocol import Engine
 from serving.rules import Surfaces
 from serving.shadow import Shadows
+from serving.traffic import Traffic
 from serving.variants import Experiments
 
 
@@ -29,6 +31,10 @@ class Service:
     """Those that open this project; None: whoever reaches the application may do everything."""
     surfaces: Surfaces = field(default_factory=dict)
     """Those whose rules the engine follows."""
+    traffic: Traffic = field(default_factory=Traffic)
+    """How its requests were answered."""
+    bundles: Path | None = None
+    """The folder of its bundles, for how old the one is that serves."""
     rules_refused: bool = False
     """Whether recsys.toml has other rules by now, which cannot be used."""
     experiments: Experiments = field(default_factory=Experiments)

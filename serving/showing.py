@@ -1,7 +1,6 @@
 """From a request to what the engine is asked, and from what it found to what is shown and logged."""
 
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from typing import Any, Final
 from litestar import Request
 
 from recsys.rules.expression import ExpressionError
+from serving import watching
 from serving.asked import Asked
 from serving.course import Course
 from serving.interleaved import Question, mixed
@@ -61,7 +61,7 @@ class Showing:
             self._shown = None
         self.bundle = self.engine.bundle_id
         self.maximum = caller.max_candidates
-        self.request_id = uuid.uuid4().hex
+        self.request_id = watching.request_id()
 
     def asked(
         self,

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final, Literal, TypeVar
 
 from recsys.errors import ChannelError, RecsysError
+from serving import watching
 from serving.timings import Timings
 from serving.workers import Job, Workers
 
@@ -84,6 +85,13 @@ class Stage:
 
         Raises LeftOut when it was not begun, was not ready in time, or failed.
         """
+        began = time.perf_counter()
+        try:
+            return self._run(work, size, within)
+        finally:
+            watching.took(self.name, began, time.perf_counter() - began)
+
+    def _run(self, work: Callable[[], T], size: int, within: float | None) -> T:
         started = self._clock()
         is_probe = self._is_probe(size, within, started)
         if within is None or (not is_probe and self._is_sure(size, within)):

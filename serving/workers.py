@@ -8,6 +8,8 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Any
@@ -49,7 +51,8 @@ class Workers:
             jobs = Jobs()
             Thread(target=_work, args=(jobs, self._idle), name=f"stage-{self._name}", daemon=True).start()
             weakref.finalize(self, jobs.put, None)
-        job = Job(work)
+        # In the context of who asked: to which request it belongs.
+        job = Job(partial(copy_context().run, work))
         jobs.put(job)
         return job
 

@@ -80,7 +80,7 @@ def test_what_serves_is_installed_without_a_training_framework():
 
 @pytest.mark.parametrize(
     ("package", "extras"),
-    [("recsys", []), ("features", ["redis"]), ("serving", ["redis"]), ("training", ["train", *OPTIONAL])],
+    [("recsys", []), ("features", ["redis"]), ("serving", ["otel", "redis"]), ("training", ["train", *OPTIONAL])],
 )
 def test_every_package_that_is_imported_is_a_direct_dependency(package: str, extras: list[str]):
     allowed = {canonicalize_name(requirement.name) for requirement in direct(extras)}

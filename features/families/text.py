@@ -30,4 +30,5 @@ TOPIC_MEANINGS: Final = (
     Feature("topic_chosen_28d", "like items that the user chose", "share", "28 days", LIKE),
     Feature("topic_recency", "of the like items: 1 = chosen now, 1/e = a month ago", "0 to 1", NOW, LIKE),
     Feature("topic_last_occasion", "like items that were chosen on the latest occasion", "share", NOW, LIKE),
+    Feature("topic_successors", "what the history says of the like items' being chosen next", "interest", "ever", LIKE),
 )

@@ -17,6 +17,7 @@ from recsys.retrieval.query import Query
 from recsys.retrieval.regression import regression
 from recsys.retrieval.repeat import repeat
 from recsys.retrieval.successors import successors
+from recsys.retrieval.successors_by_text import successors_by_text
 from recsys.retrieval.trending import trending
 from recsys.state import Floats
 
@@ -26,6 +27,7 @@ CHANNELS: Final[dict[str, Channel]] = {
     "repeat": repeat,
     "interest_popular": interest_popular,
     "successors": successors,
+    "successors_by_text": successors_by_text,
     "regression": regression,
     "cooccurrence": cooccurrence,
     "interest": interest,
@@ -34,7 +36,7 @@ CHANNELS: Final[dict[str, Channel]] = {
 }
 """Those that every project uses, unless it switches them off."""
 
-BY_TEXT: Final = ("interest_popular", "interest")
+BY_TEXT: Final = ("interest_popular", "successors_by_text", "interest")
 """Of CHANNELS those that go by text: in a catalogue too large to score whole they order what an index and the others
 bring."""
 

@@ -8,6 +8,7 @@ import numpy as np
 from recsys.interest import SIGNALS, Vectors
 from recsys.retrieval.from_history import FromHistory
 from recsys.state import Floats, ItemState, Mask, Positions, UserState
+from recsys.text_neighbours import TextNeighbours
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Query:
     exclude  bool (n_items,): items that may not be retrieved
     scored   int64 (n,), the items whose `signals`, then (n, n_signals), are known in a catalogue that is too large to
              score whole; None: all of them
+    alike    which items are alike by their texts; None when there is no text model
     """
 
     user: UserState
@@ -26,6 +28,7 @@ class Query:
     signals: Vectors | None
     exclude: Mask
     scored: Positions | None = None
+    alike: TextNeighbours | None = None
 
     @property
     def interest(self) -> Floats | None:

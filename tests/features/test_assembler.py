@@ -5,6 +5,7 @@ from features.assembler import OfText, assemble
 from features.standing import STANDING_FEATURES
 from features.topics import TOPIC_FEATURES, Topics
 from recsys.interest import SIGNALS
+from recsys.retrieval.from_history import HALF_LIFE_DAYS
 from recsys.text_neighbours import EVERYTHING, TextNeighbours
 from tests.features.families.cases import CUP, FEATURES, ITEMS, JAM, NEW, NOBODY, TEA, USER, row_of
 
@@ -16,6 +17,7 @@ BEHAVIOUR = len(FEATURES.behaviour)
 
 def test_what_a_text_model_adds_stands_behind_behaviour():
     signals = np.array([[0.875, 0.9375, 0.0625, 0.5, 3.0, 1.25, -0.75]], dtype=np.float32)
+    tea, cup = 0.5 ** (31 / HALF_LIFE_DAYS), 0.5 ** (8 / HALF_LIFE_DAYS)
     (row,) = assemble(FEATURES, USER, ITEMS, np.array([TEA]), OfText(signals, TOPICS))
     np.testing.assert_array_equal(row[:BEHAVIOUR], list(row_of(TEA).values()))
     assert dict(zip(FEATURES.names(SIGNALS)[BEHAVIOUR:], row[BEHAVIOUR:].tolist(), strict=True)) == {
@@ -37,6 +39,8 @@ def test_what_a_text_model_adds_stands_behind_behaviour():
         "topic_chosen_28d": pytest.approx(EVERYTHING * 0.25 / (1 + EVERYTHING)),
         "topic_recency": pytest.approx(EVERYTHING * (np.exp(-8 / 30) + np.exp(-31 / 30)) / 4 / (1 + EVERYTHING)),
         "topic_last_occasion": pytest.approx(EVERYTHING * 0.25 / (1 + EVERYTHING)),
+        # What is left of tea foretells tea at 5 and jam at 3, what is left of the cup itself at 2 and jam at -1.
+        "topic_successors": pytest.approx((3 * tea - cup + EVERYTHING * (8 * tea + cup) / 4) / (1 + EVERYTHING)),
     }
 
 

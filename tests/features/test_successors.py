@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from features.regression import HALF_LIFE_DAYS
-from features.successors import PENALTY, WINDOW_DAYS, WINDOW_DECAY, WINDOWS, successors
+from features.successors import PENALTY, WINDOW_DAYS, WINDOW_DECAYS, WINDOWS, successors
 from tests.features.log import catalogue_of, day, log
 
 NOW = 400
@@ -16,8 +16,16 @@ def random_log() -> list[tuple[str, str, int]]:
     return sorted(rows, key=lambda row: row[2])
 
 
-def test_what_was_chosen_in_each_window_is_regressed_on_what_was_had_before_it():
-    rows = random_log()
+def test_what_was_chosen_in_each_window_is_regressed_on_what_was_had_before_it_and_what_is_left_once_more():
+    weights = np.zeros((len(ITEMS), len(ITEMS)))
+    for decay in WINDOW_DECAYS:
+        weights += regressed(random_log(), decay, weights)
+    found = successors(log(*random_log()), catalogue_of(ITEMS), AS_OF).toarray()
+    assert found == pytest.approx(weights, rel=1e-4, abs=1e-9)
+
+
+def regressed(rows, decay, weights):
+    """A window at a time, and in it a user at a time."""
     gram, cross = PENALTY * np.eye(len(ITEMS)), np.zeros((len(ITEMS), len(ITEMS)))
     for back in range(WINDOWS):
         start = NOW - WINDOW_DAYS * (back + 1)
@@ -29,11 +37,20 @@ def test_what_was_chosen_in_each_window_is_regressed_on_what_was_had_before_it()
                 elif at < start + WINDOW_DAYS:
                     chosen[item] = 1
             if had.any() and chosen.any():
-                counts = WINDOW_DECAY**back / np.sqrt(np.count_nonzero(had))
+                counts = decay**back / np.sqrt(np.count_nonzero(had))
                 gram += counts * np.outer(had, had)
-                cross += counts * np.outer(had, chosen)
-    found = successors(log(*rows), catalogue_of(ITEMS), AS_OF).toarray()
-    assert found == pytest.approx(np.linalg.solve(gram, cross), rel=1e-4, abs=1e-9)
+                cross += counts * np.outer(had, chosen - had @ weights)
+    return np.linalg.solve(gram, cross)
+
+
+def test_what_follows_lately_counts_more_than_what_did_long_ago():
+    def foretold(old: int, new: int) -> np.ndarray:
+        rows = [(f"old-{user}", item, at) for user in range(old) for item, at in (("a", 200), ("b", 260))]
+        rows += [(f"new-{user}", item, at) for user in range(new) for item, at in (("a", 300), ("c", 395))]
+        return successors(log(*rows), catalogue_of("abc"), AS_OF).toarray()[0]
+
+    _, long_ago, lately = foretold(9, 9)
+    assert lately > 2 * long_ago > 0
 
 
 def test_an_item_that_follows_another_is_foretold_by_it_and_not_the_other_way_round():

@@ -39,11 +39,18 @@ def test_the_columns_of_some_rows_are_those_rows_of_all():
 
 def test_features_of_candidates_are_their_columns_and_what_goes_with_the_history_through_like_items():
     topics = Topics.of(LIKE, ITEMS)
-    found = topics.features(USER, ITEMS.now, np.array([0.0, 3.0, 0.0, 1.0]), np.array([3, 0, 1]))
+    found = topics.features(
+        USER, ITEMS.now, np.array([0.0, 3.0, 0.0, 1.0]), np.array([0.0, 6.0, 0.0, -2.0]), np.array([3, 0, 1])
+    )
     assert len(found) == len(TOPIC_FEATURES)
     np.testing.assert_array_equal(np.stack(found[:3], axis=1), topics.columns[[3, 0, 1]])
     none, both = EVERYTHING * 1 / (1 + EVERYTHING), (3 + EVERYTHING * 1) / (1.5 + EVERYTHING)
     assert found[3].tolist() == pytest.approx([none, both, none])
+    # Twice as much of the second item, and as much less of the last, which is like none of them.
+    successors = (np.array([0.0, 6.0, 0.0]) + EVERYTHING * 1) / np.array(
+        [1 + EVERYTHING, 1.5 + EVERYTHING, 1 + EVERYTHING]
+    )
+    assert found[TOPIC_FEATURES.index("topic_successors")].tolist() == pytest.approx(successors)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +64,7 @@ def test_features_of_candidates_are_their_columns_and_what_goes_with_the_history
     ],
 )
 def test_features_of_candidates_tell_how_often_and_when_the_user_chose_the_like_items(name, of_items):
-    found = Topics.of(LIKE, ITEMS).features(USER, ITEMS.now, np.zeros(4), np.array([0, 1, 2]))
+    found = Topics.of(LIKE, ITEMS).features(USER, ITEMS.now, np.zeros(4), np.zeros(4), np.array([0, 1, 2]))
     everything = EVERYTHING * np.mean(of_items)
     like = [of_items[1] + 0.5 * of_items[2], of_items[0], of_items[0]]
     assert found[TOPIC_FEATURES.index(name)].tolist() == pytest.approx(
@@ -66,5 +73,5 @@ def test_features_of_candidates_tell_how_often_and_when_the_user_chose_the_like_
 
 
 def test_nobody_chose_nothing():
-    found = Topics.of(LIKE, ITEMS).features(user_of({}), ITEMS.now, np.zeros(4), np.array([0, 1]))
+    found = Topics.of(LIKE, ITEMS).features(user_of({}), ITEMS.now, np.zeros(4), np.zeros(4), np.array([0, 1]))
     assert not np.any(found[3:])

@@ -12,6 +12,7 @@ from recsys.retrieval.popular import popular
 from recsys.retrieval.regression import regression
 from recsys.retrieval.repeat import repeat
 from recsys.retrieval.successors import successors
+from recsys.retrieval.successors_by_text import successors_by_text
 from tests.recsys.retrieval.states import UNKNOWN, items, query, user
 
 NEVER = -np.inf
@@ -22,6 +23,7 @@ def test_each_channel_stands_under_its_name_in_the_order_in_which_equal_ranks_ar
         ("repeat", repeat),
         ("interest_popular", interest_popular),
         ("successors", successors),
+        ("successors_by_text", successors_by_text),
         ("regression", regression),
         ("cooccurrence", cooccurrence),
         ("interest", interest),

@@ -1,9 +1,10 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.retrieval import CHANNELS, Channels, Query, retrieve
-from recsys.retrieval.merge import best
+from recsys.retrieval.merge import ITEMS_A_SURE_ONE, LONGER, best
 from tests.recsys.retrieval.states import UNKNOWN, items, query, user
 
 
@@ -24,9 +25,9 @@ def from_lists(**lists: list[int]) -> Channels:
 REQUEST = query(user(), items([0.0] * 8))
 
 
-def test_an_item_has_one_over_60_and_its_rank_of_every_channel_that_brought_it():
+def test_an_item_has_one_over_120_and_its_rank_of_every_channel_that_brought_it():
     channels = from_lists(one=[5, 0, 1, 2], other=[3, 1, 2, 0])
-    # 1: 1/62 + 1/61. 0: 1/61 + 1/63. 2: 1/63 + 1/62. 5 and 3: 1/60.
+    # 1: 1/122 + 1/121. 0: 1/121 + 1/123. 2: 1/123 + 1/122. 5 and 3: 1/120.
     assert retrieve(REQUEST, limit=8, channels=channels).positions.tolist() == [1, 0, 2, 5, 3]
 
 
@@ -62,11 +63,13 @@ def test_provenance_names_every_channel_that_brought_an_item():
     assert found.channels == ("one", "other", "third")
 
 
-def test_a_channel_brings_only_its_first_items_up_to_the_limit():
-    channels = from_lists(one=[5, 0, 3], other=[3, 5, 0])
+def test_a_channel_brings_twice_as_many_as_are_kept():
+    channels = from_lists(one=[5, 0, 3], other=[4, 1, 3], third=[2, 6, 3])
+    # One candidate: `3`, which all have third, would be the best with 3/122, and is in none of the lists of two.
+    assert retrieve(REQUEST, limit=1, channels=channels).positions.tolist() == [5]
     found = retrieve(REQUEST, limit=2, channels=channels)
-    assert found.positions.tolist() == [5, 3]
-    assert [found.provenance(at) for at in range(2)] == [("one", "other"), ("other",)]
+    assert found.positions.tolist() == [3, 5]
+    assert [found.provenance(at) for at in range(2)] == [("one", "other", "third"), ("one",)]
 
 
 def test_excluded_items_are_left_out_and_those_behind_them_move_up():
@@ -80,7 +83,7 @@ def test_of_a_channel_no_more_than_its_budget_are_among_the_candidates():
     free = from_lists(one=[5, 0, 3, 1], other=[3, 5, 0])
     bound = Channels(free.named, budgets={"one": 2})
     found = retrieve(REQUEST, limit=8, channels=bound)
-    # 5: 1/60 + 1/61. 0: 1/61 + 1/62. 3: 1/60, for `one` has it third; and 1 was brought by `one` alone.
+    # 5: 1/120 + 1/121. 0: 1/121 + 1/122. 3: 1/120, for `one` has it third; and 1 was brought by `one` alone.
     assert found.positions.tolist() == [5, 0, 3]
     assert [found.provenance(at) for at in range(3)] == [("one", "other"), ("one", "other"), ("other",)]
     assert retrieve(REQUEST, limit=1, channels=bound).positions.tolist() == [5]
@@ -144,18 +147,28 @@ def random_request() -> Query:
     return query(user([3, 11, 25], [2, 1, 4]), shop, interest=random.random(n).round(2), exclude=[5, 11])
 
 
-def test_the_channels_of_every_project_are_merged_as_before_they_had_budgets():
-    # What the version before gave.
-    positions = {8: [25, 17, 7, 16, 2, 1, 8, 3], 20: [25, 17, 7, 0, 3, 14, 1, 4, 16, 2, 21, 8, 29, 12, 9, 6, 22, 19]}
-    positions[20] += [28, 24]
-    brought = {
-        8: ["10011011", "00011011", "01000111", "01010100"],
-        20: ["11011011", "01011111", "01001111", "01010111"],
-    }
-    for limit in (8, 20):
-        found = retrieve(random_request(), limit=limit)
-        assert found.positions.tolist() == positions[limit]
-        assert ["".join(map(str, row.astype(int))) for row in found.brought[:4]] == brought[limit]
+@pytest.mark.parametrize("limit", [1, 4, 8, 20, 30])
+def test_the_channels_of_every_project_are_merged_by_the_ranks_that_they_give(limit):
+    request, fused, first = random_request(), {}, {}
+    for place, channel in enumerate(CHANNELS.values()):
+        scores = channel(request)
+        asked = [item for item in range(30) if item not in (5, 11) and scores[item] > -np.inf]
+        for rank, item in enumerate(sorted(asked, key=lambda item: (-scores[item], item))[: LONGER * limit]):
+            fused[item] = fused.get(item, 0) + 1 / (120 + rank)
+            first[item] = min(first.get(item, (np.inf, 0)), (rank, place))
+    order = sorted(fused, key=lambda item: (-round(fused[item], 12), first_channel(item, request, limit)))
+    sure = [item for item in order if first[item][0] < limit // ITEMS_A_SURE_ONE]
+    kept = {*sure[:limit], *[item for item in order if item not in sure][: max(0, limit - len(sure))]}
+    assert retrieve(request, limit=limit).positions.tolist() == [item for item in order if item in kept]
+
+
+def first_channel(item: int, request: Query, limit: int) -> tuple[int, int]:
+    """The first of the channels that give the item the best of its ranks; then its position."""
+    ranks = []
+    for channel in CHANNELS.values():
+        found = best(np.where(request.exclude, -np.inf, channel(request)), LONGER * limit).tolist()
+        ranks.append(found.index(item) if item in found else np.inf)
+    return int(np.argmin(ranks)), item
 
 
 scores = st.lists(st.sampled_from([-np.inf, -1.0, 0.0, 0.5, 1.0, 2.0]) | st.floats(-9, 9), max_size=40)

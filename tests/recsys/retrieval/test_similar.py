@@ -38,7 +38,7 @@ def test_by_behaviour_items_have_what_speaks_for_them():
 
 def test_what_several_agree_on_comes_first_and_says_by_what():
     found = retrieve_similar(asked(0, neighbours=weights(i2=1), regression=weights(i2=1, i4=3)), limit=5)
-    # 2: 1/61 + 1/60 + 1/61. 1: 1/60 by text. 4: 1/60 by the regression.
+    # 2: 1/121 + 1/120 + 1/121. 1: 1/120 by text. 4: 1/120 by the regression.
     assert found.positions.tolist() == [2, 1, 4]
     by = [found.provenance(at) for at in range(3)]
     assert by == [("text", "cooccurrence", "regression"), ("text",), ("regression",)]

@@ -1,0 +1,1 @@
+"""`recsys doctor`: looks at a deployment and says what to mend."""
