@@ -130,7 +130,7 @@ def compare(outcomes: pl.DataFrame) -> Comparison:
     decided = prefer_first + prefer_second
     if not decided:
         return Comparison(clicked.height, 0, 0, 0.5, 0.0, 1.0, 1.0)
-    # Here, for it takes half a second and 30 MB, and a server only mixes lists.
+    # Here, for it takes half a second, and a server only mixes lists.
     import scipy.stats
 
     test = scipy.stats.binomtest(prefer_first, decided)
