@@ -172,6 +172,12 @@ def test_interleaved_pages_do_not_repeat_an_item(client, service):
         assert [item["rank"] for item in second["items"]] == [3, 4]
 
 
+def test_an_interleaved_list_leaves_out_the_offset_of_the_mixture(client, service):
+    run(service, BackwardsEngine(), variants={"control": HALF, "new": OTHER_HALF}, method="interleave")
+    body = client.post("/v1/recommend", json={"user_id": "u", "offset": 2, "limit": 2}).json()
+    assert {item["item_id"] for item in body["items"]} == {"b", "e"}
+
+
 def test_each_of_two_mixed_engines_has_its_share_of_the_time(client, service):
     other = BackwardsEngine()
     run(service, other, variants={"control": HALF, "new": OTHER_HALF}, method="interleave")
