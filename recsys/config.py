@@ -26,6 +26,8 @@ Format = Literal["files", "online_retail", "mind", "movielens", "amazon_reviews"
 WITHOUT_USERS = ("files", "mind", "amazon_reviews")
 """Formats that have no users but those that [source] names."""
 Precision = Literal["auto", "fp32", "fp16", "int8"]
+DEFAULT_SURFACE: Final = "default"
+"""That of a request which names none."""
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?")
 Cutoffs = tuple[Positive, ...]
 SomeCutoffs = Annotated[Cutoffs, Meta(min_length=1)]
@@ -352,11 +354,7 @@ class Pin(Stage, frozen=True, kw_only=True):
     @property
     def span(self) -> tuple[float, float]:
         """Seconds since the epoch, without bounds where none are named."""
-        starts, ends = (
-            None if at is None else (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-            for at in (self.starts, self.ends)
-        )
-        return -inf if starts is None else starts, inf if ends is None else ends
+        return _span(self.starts, self.ends)
 
 
 class Diversity(Stage, frozen=True, kw_only=True):
@@ -482,6 +480,66 @@ class Retrain(Stage, frozen=True, kw_only=True):
     """Most threads; not set: one for each core."""
 
 
+class Variant(Stage, frozen=True, kw_only=True):
+    """What some users of an experiment get."""
+
+    bundle: str = "champion"
+    """A bundle by its id, or champion: whichever serves."""
+    share: Share = 0.0
+    """Of all users."""
+    shadow: bool = False
+    """Nobody is shown its lists: it is asked what users of the experiment ask, beside the answer, and its lists are
+    logged."""
+
+
+class Experiment(Stage, frozen=True, kw_only=True):
+    """Bundles are compared on the users of a server, each of whom always gets the same one. A server follows a change
+    of this section without a restart. See docs/experiments.md."""
+
+    variants: Annotated[dict[str, Variant], Meta(min_length=1)]
+    """By name, as in variants.control = { share = 0.5 }. The others are compared with the first."""
+    method: Literal["split", "interleave"] = "split"
+    """split: a list is that of the variant of its user; interleave: the two variants take turns in each list."""
+    salt: str | None = None
+    """What decides, with the user_id, who gets which variant; the name of the experiment if absent."""
+    surfaces: list[str] = []
+    """Where it takes place, as requests name it; everywhere if empty."""
+    enabled: bool = True
+    """Whether it takes place at all."""
+    starts: datetime | None = None
+    """From when on, by the clock of the server; without a zone it is UTC."""
+    ends: datetime | None = None
+    """Until when."""
+    window_days: PositiveFloat = 1.0
+    """What a user does counts for so long after the first list of the experiment; a user counts once that is over."""
+    planned_users: Positive = 10_000
+    """With so many users the intervals of the report are meant to be narrow; name it before you look."""
+
+    def __post_init__(self) -> None:
+        shown = self.shown
+        if (total := sum(variant.share for variant in shown.values())) > 1 + 1e-9:
+            raise ValueError(f"the shares of the variants sum to {total:g}; expected at most 1")
+        for name, variant in self.variants.items():
+            if variant.shadow == (variant.share > 0):
+                what = "a share, but nobody is shown a shadow" if variant.shadow else "no share of the users"
+                raise ValueError(f"the variant {name!r} has {what}; set its share, or shadow = true, not both")
+        if self.method == "interleave" and len(shown) != 2:
+            raise ValueError(f"interleave mixes the lists of two variants; found {sorted(shown)}")
+        starts, ends = self.span
+        if starts >= ends:
+            raise ValueError(f"the experiment ends at {self.ends}, not after it starts at {self.starts}")
+
+    @property
+    def shown(self) -> dict[str, Variant]:
+        """The variants that users get, in the order of the file."""
+        return {name: variant for name, variant in self.variants.items() if not variant.shadow}
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Seconds since the epoch, without bounds where none are named."""
+        return _span(self.starts, self.ends)
+
+
 class Config(Stage, frozen=True):
     """The whole of recsys.toml."""
 
@@ -505,11 +563,19 @@ class Config(Stage, frozen=True):
     retrain: Retrain = field(default_factory=Retrain)
     security: Security = field(default_factory=Security)
     surfaces: dict[str, Surface] = {}
+    experiments: dict[str, Experiment] = {}
 
     @property
     def label_types(self) -> tuple[str, ...]:
         """The interaction types that the engine learns to predict, in the order of the file."""
         return tuple(name for name, kind in self.interaction_types.items() if kind.label)
+
+
+def _span(starts: datetime | None, ends: datetime | None) -> tuple[float, float]:
+    first, last = (
+        None if at is None else (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() for at in (starts, ends)
+    )
+    return -inf if first is None else first, inf if last is None else last
 
 
 def load_config(path: Path) -> Config:
@@ -555,6 +621,12 @@ def load_config(path: Path) -> Config:
             raise ConfigError(
                 f"{path}: [surfaces.{name}] exclude_bought names the types {sorted(strange)}; "
                 f"expected some of {sorted(config.interaction_types)}"
+            )
+    for name, experiment in config.experiments.items():
+        known = {*config.surfaces, DEFAULT_SURFACE}
+        if config.surfaces and (strange := set(experiment.surfaces) - known):
+            raise ConfigError(
+                f"{path}: [experiments.{name}] surfaces names {sorted(strange)}; expected some of {sorted(known)}"
             )
     if config.split.test_start is not None and config.split.test_start.tzinfo is None:
         start = config.split.test_start.replace(tzinfo=UTC)

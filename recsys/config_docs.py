@@ -37,7 +37,8 @@ HEAD: Final = """# recsys.toml
 Every key, from the classes in `recsys/config.py` by `python -m recsys.config_docs > docs/configuration.md`. A key
 without a default must be given; a key that is not listed here is refused, with its place in the file. `recsys init`
 writes a first recsys.toml. In `[interaction_types.NAME]` the NAME is an event type of your logs, in `[columns.TABLE]`
-the TABLE is one of items, interactions, impressions, users; in `[surfaces.NAME]` the NAME is one that requests send.
+the TABLE is one of items, interactions, impressions, users; in `[surfaces.NAME]` the NAME is one that requests send,
+and in `[experiments.NAME]` the one that answers bear.
 """
 
 

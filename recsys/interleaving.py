@@ -15,7 +15,6 @@ from hashlib import blake2b
 from typing import Final
 
 import polars as pl
-import scipy.stats
 
 from recsys.errors import DataError
 from recsys.schema import USER_ID
@@ -131,6 +130,9 @@ def compare(outcomes: pl.DataFrame) -> Comparison:
     decided = prefer_first + prefer_second
     if not decided:
         return Comparison(clicked.height, 0, 0, 0.5, 0.0, 1.0, 1.0)
+    # Here, for it takes half a second, and a server only mixes lists.
+    import scipy.stats
+
     test = scipy.stats.binomtest(prefer_first, decided)
     low, high = test.proportion_ci(CONFIDENCE)
     share = prefer_first / decided

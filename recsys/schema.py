@@ -29,6 +29,13 @@ PROPENSITIES: Final = "propensities"
 """Of an impression, for each item how probable it was that it stands at its place, given the request and nothing else:
 the sum over all lists that have it there. In (0, 1]; over all items that could stand at a place it sums to 1."""
 
+EXPERIMENT: Final = "experiment"
+VARIANT: Final = "variant"
+"""Of an impression: the experiment that it is a part of, and whose list it is; none where two variants are mixed."""
+
+TEAMS: Final = "teams"
+"""Of an impression that mixes the lists of two variants: for each item the one that put it there."""
+
 SURFACE: Final = "surface"
 """Of an impression: where it was shown."""
 

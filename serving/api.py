@@ -20,6 +20,7 @@ from serving.feedback import events
 from serving.gate import Gate
 from serving.items import delete_item, items
 from serving.listing import similar, similar_by_body, trending
+from serving.metarank import metarank_feedback, metarank_rank
 from serving.metrics import metrics
 from serving.openapi import NOT_READY
 from serving.problems import answer_failure, answer_http_error, answer_not_stored
@@ -58,6 +59,8 @@ def create_app(*services: Service, follower: Follower | None = None) -> Litestar
             bundles,
             promote_bundle,
             rollback_bundle,
+            metarank_rank,
+            metarank_feedback,
             livez,
             readyz,
             metrics,

@@ -44,7 +44,7 @@ def serve(
     check_apart(workspaces)
     from recsys.bundle import champion_state
     from serving.bundle_shelf import BundleShelf
-    from serving.engine import load_before, load_engine, newest
+    from serving.engine import filling, load_before, load_engine, newest
     from serving.keys_file import KeysFile, LiveKeys
     from serving.open_log import open_log
     from serving.reload import Reloader
@@ -53,6 +53,7 @@ def serve(
     from serving.supervised import worker_socket
     from serving.surfaces import SurfacesFile
     from serving.tracing import tracer_to_collector
+    from serving.variant_engines import VariantEngines
 
     with ExitStack() as closing:
         reloaders = [
@@ -69,6 +70,7 @@ def serve(
                 SurfacesFile(path),
                 partial(champion_state, workspace.bundles),
                 partial(load_before, workspace),
+                VariantEngines(path, partial(load_engine, workspace), partial(filling, workspace)),
             )
             for path, workspace in zip(config_paths, workspaces, strict=True)
         ]

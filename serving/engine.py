@@ -3,8 +3,6 @@
 Reads   bundles/, features/, events.db, recsys.toml
 """
 
-from pathlib import Path
-
 from features.store import BehaviourStore
 from recsys.bundle import champion, champion_state, open_bundle
 from recsys.champions import previous_champion
@@ -25,21 +23,26 @@ def newest(workspace: Workspace) -> tuple[object, str]:
     return champion_state(workspace.bundles), BehaviourStore.of(workspace).online_filling()
 
 
+def filling(workspace: Workspace) -> str:
+    """What tells one filling of the online store from the next. Raises FeatureStoreError when there is none."""
+    return BehaviourStore.of(workspace).online_filling()
+
+
 def load_before(workspace: Workspace) -> BundleEngine:
     """The engine of the champion before this one. Raises BundleError when there was none, else as load_engine."""
     bundles = workspace.bundles
     before = previous_champion(bundles, champion(bundles).name)
     if before is None:
         raise BundleError(f"{bundles}: no champion is known from before this one")
-    return load_engine(workspace, bundles / before)
+    return load_engine(workspace, before)
 
 
-def load_engine(workspace: Workspace, path: Path | None = None) -> BundleEngine:
-    """The engine of the project's champion, or of another bundle; every file of it checked.
+def load_engine(workspace: Workspace, bundle_id: str | None = None) -> BundleEngine:
+    """The engine of the project's champion, or of another bundle, every file of it checked.
 
     Raises BundleError, FeatureStoreError, ConfigError or ChannelError, which say what to do.
     """
-    bundle = open_bundle(champion(workspace.bundles) if path is None else path)
+    bundle = open_bundle(champion(workspace.bundles) if bundle_id is None else workspace.bundles / bundle_id)
     store = BehaviourStore.of(workspace)
     config = workspace.config
     channels = Channels.of(config.retrieval)

@@ -3,6 +3,9 @@
 interactions  one row an event, in the order of arrival; an event_id occurs once
 impressions   one row an answer; items is a JSON array in the order shown, and propensities one of the probability with
               which each stood at its place, whatever the others did; NULL when no place was given by chance
+              experiment and variant say what it is a part of, NULL outside of experiments; where two variants are mixed
+              teams is a JSON array of the one that put each item there, and variant is NULL
+shadows       by request_id, what the shadows of an experiment would have shown (serving.shadow_table)
 features      of some answers, by request_id, the features of all their candidates (serving.feature_table)
 items         one row a version of an item (serving.item_table)
 users         one row a version of the attributes of a user (serving.user_table)
@@ -21,10 +24,24 @@ from pathlib import Path
 from typing import Final
 
 from recsys.errors import DataError
-from recsys.schema import EVENT_ID, EVENT_TYPE, ITEM_ID, PROPENSITIES, QUERY, REQUEST_ID, TIMESTAMP, USER_ID, VALUE
+from recsys.schema import (
+    EVENT_ID,
+    EVENT_TYPE,
+    EXPERIMENT,
+    ITEM_ID,
+    PROPENSITIES,
+    QUERY,
+    REQUEST_ID,
+    TEAMS,
+    TIMESTAMP,
+    USER_ID,
+    VALUE,
+    VARIANT,
+)
 from serving.feature_table import ADD_IMPRESSIONS, FEATURES_TABLE
 from serving.item_table import ITEMS_INDEX, ITEMS_TABLE
 from serving.numbering import NUMBERING_TABLE, continue_after
+from serving.shadow_table import SHADOWS_INDEX, SHADOWS_TABLE
 from serving.stream_table import STREAM_TABLE, begin_stream
 from serving.user_table import USERS_INDEX, USERS_TABLE
 
@@ -43,10 +60,12 @@ _TABLES: Final = (
     f"""CREATE TABLE IF NOT EXISTS impressions (
         sequence INTEGER PRIMARY KEY, {REQUEST_ID} TEXT NOT NULL UNIQUE, {USER_ID} TEXT NOT NULL,
         {TIMESTAMP} INTEGER NOT NULL, items TEXT NOT NULL, surface TEXT NOT NULL, bundle TEXT NOT NULL,
-        {QUERY} TEXT, {PROPENSITIES} TEXT) STRICT""",
+        {QUERY} TEXT, {PROPENSITIES} TEXT, {EXPERIMENT} TEXT, {VARIANT} TEXT, {TEAMS} TEXT) STRICT""",
     # For a server that starts, and looks for what was shown since its snapshot.
     f"CREATE INDEX IF NOT EXISTS impressions_by_time ON impressions ({TIMESTAMP})",
     FEATURES_TABLE,
+    SHADOWS_TABLE,
+    SHADOWS_INDEX,
     ITEMS_TABLE,
     ITEMS_INDEX,
     USERS_TABLE,
@@ -55,14 +74,19 @@ _TABLES: Final = (
     STREAM_TABLE,
 )
 _ADD_PROPENSITIES: Final = f"ALTER TABLE impressions ADD COLUMN {PROPENSITIES} TEXT"
+_ADD_EXPERIMENTS: Final = tuple(
+    f"ALTER TABLE impressions ADD COLUMN {column} TEXT" for column in (EXPERIMENT, VARIANT, TEAMS)
+)
 _FROM_FORMAT: Final = {
     1: (
         *(f"ALTER TABLE {table} ADD COLUMN {QUERY} TEXT" for table in ("interactions", "impressions")),
         _ADD_PROPENSITIES,
+        *_ADD_EXPERIMENTS,
     ),
-    2: (_ADD_PROPENSITIES,),
-    3: (ADD_IMPRESSIONS, _ADD_PROPENSITIES),
-    4: (_ADD_PROPENSITIES,),
+    2: (_ADD_PROPENSITIES, *_ADD_EXPERIMENTS),
+    3: (ADD_IMPRESSIONS, _ADD_PROPENSITIES, *_ADD_EXPERIMENTS),
+    4: (_ADD_PROPENSITIES, *_ADD_EXPERIMENTS),
+    5: _ADD_EXPERIMENTS,
 }
 
 

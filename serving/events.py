@@ -20,7 +20,7 @@ from recsys.errors import RecsysError
 from serving.item_types import ItemVersion
 from serving.log_rows import Acknowledged
 from serving.log_store import Entries, LogStore, SqliteStore, StoreUnavailableError, Written
-from serving.types import Impression, Interaction, ServedFeatures
+from serving.types import Impression, Interaction, ServedFeatures, ShadowList
 from serving.user_types import UserVersion
 
 MAX_JOBS_PER_COMMIT: Final = 256
@@ -92,6 +92,12 @@ class EventLog:
         if self._jobs.qsize() >= MAX_WAITING_JOBS or not self._enter(job):
             self._count_dropped(1)
             _LOG.warning("the event log is closed or cannot keep up: an impression was dropped")
+
+    def show_shadow(self, shadow: ShadowList) -> None:
+        """Log what nobody saw; it is the first to be dropped."""
+        job = _Job(Entries(shadow=shadow), lambda written: None, Future())
+        if self._jobs.qsize() < MAX_WAITING_JOBS // 2:
+            self._enter(job)
 
     @property
     def waiting(self) -> int:

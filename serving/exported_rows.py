@@ -2,7 +2,8 @@
 
 interactions  timestamp is never later than received_at, when the event arrived
 impressions   what stood first is first in `items`, and in `propensities`; where the features were logged, `candidates`
-              are the items of the rows of `features`, whose columns are those of the bundle's manifest
+              are the items of the rows of `features`, whose columns are those of the bundle's manifest; experiment,
+              variant and teams as in the log
 items         a row a version, with its attributes as further columns; versions that delete an item are left out
 
 Reads  events.db (tables: serving.event_tables)
@@ -20,17 +21,20 @@ from recsys.parsing import read
 from recsys.schema import (
     EVENT_ID,
     EVENT_TYPE,
+    EXPERIMENT,
     ITEM_ID,
     ITEMS,
     PROPENSITIES,
     QUERY,
     REQUEST_ID,
     SURFACE,
+    TEAMS,
     TIMESTAMP,
     UPDATED_AT,
     USER_ID,
     UTC_MICROSECONDS,
     VALUE,
+    VARIANT,
     columns_of,
 )
 from recsys.sources.jsonlines import column_of
@@ -52,21 +56,32 @@ _INTERACTIONS: Final = f"""
     FROM interactions WHERE sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?"""
 _IMPRESSIONS: Final = f"""
     SELECT sequence, {REQUEST_ID}, {USER_ID}, {TIMESTAMP}, impressions.items, {PROPENSITIES}, {SURFACE}, bundle,
-        {QUERY}, candidates, matrix
+        {QUERY}, {EXPERIMENT}, {VARIANT}, {TEAMS}, candidates, matrix
     FROM impressions LEFT JOIN features USING ({REQUEST_ID})
     WHERE sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?"""
 _ITEMS: Final = f"""
     SELECT sequence, {ITEM_ID}, columns, {UPDATED_AT} FROM items
     WHERE sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?"""
 
+EXPERIMENT_COLUMNS: Final[dict[str, pl.DataType]] = {
+    EXPERIMENT: pl.String(),
+    VARIANT: pl.String(),
+    TEAMS: pl.List(pl.String()),
+}
+"""Of impressions; files that were exported before there were experiments lack them."""
+
 _INTERACTION_SCHEMA: Final = {
     name: columns_of("interactions")[name]
     for name in (EVENT_ID, USER_ID, ITEM_ID, EVENT_TYPE, TIMESTAMP, REQUEST_ID, VALUE, QUERY)
 } | {RECEIVED_AT: UTC_MICROSECONDS}
-_IMPRESSION_SCHEMA: Final = {
-    name: columns_of("impressions")[name]
-    for name in (REQUEST_ID, USER_ID, TIMESTAMP, ITEMS, PROPENSITIES, SURFACE, "bundle", QUERY)
-} | {CANDIDATES: pl.List(pl.String), FEATURES: pl.List(pl.List(pl.Float32))}
+_IMPRESSION_SCHEMA: Final = (
+    {
+        name: columns_of("impressions")[name]
+        for name in (REQUEST_ID, USER_ID, TIMESTAMP, ITEMS, PROPENSITIES, SURFACE, "bundle", QUERY)
+    }
+    | EXPERIMENT_COLUMNS
+    | {CANDIDATES: pl.List(pl.String), FEATURES: pl.List(pl.List(pl.Float32))}
+)
 
 Row = tuple[Any, ...]
 
@@ -96,13 +111,15 @@ def _interactions(found: list[Row]) -> pl.DataFrame:
 
 def _impressions(found: list[Row]) -> pl.DataFrame:
     rows = []
-    for _, request_id, user, at, items, propensities, surface, bundle, query, candidates, matrix in found:
+    for _, request_id, user, at, items, propensities, surface, bundle, query, *of_experiment in found:
+        name, variant, teams, candidates, matrix = of_experiment
         features = None
+        teams = None if teams is None else msgspec.json.decode(teams)
         if candidates is not None:
             candidates = msgspec.json.decode(candidates)
             features = np.frombuffer(matrix, FLOAT32).reshape(len(candidates), -1).tolist()
         shown = msgspec.json.decode(items), None if propensities is None else msgspec.json.decode(propensities)
-        rows.append((request_id, user, at, *shown, surface, bundle, query, candidates, features))
+        rows.append((request_id, user, at, *shown, surface, bundle, query, name, variant, teams, candidates, features))
     return _frame(rows, _IMPRESSION_SCHEMA)
 
 

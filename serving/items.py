@@ -1,6 +1,7 @@
 """The routes that change items while the server answers: POST /v1/items and DELETE /v1/items/{item_id}."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import unquote
@@ -17,7 +18,7 @@ from serving.feedback import MAX_AHEAD
 from serving.item_types import ItemChange, ItemResult, ItemsAnswer, ItemVersion
 from serving.openapi import NO_SUCH_ITEM, REFUSED, UNAVAILABLE, answered
 from serving.problems import invalid
-from serving.service import service_of
+from serving.service import Service, service_of
 from serving.types import Refusal
 
 # First encoded, then stored, then followed: what is stored can be ranked, and what is ranked is on the disk. Requests
@@ -45,7 +46,7 @@ async def items(
     and recommend it; a "refused" item is not stored and says why. If every item is refused the answer is 400.
     """
     service = service_of(request)
-    engine = service.ready_engine()
+    service.ready_engine()
     checked = [_check(item, at) for at, item in data.items()]
     accepted = [item for item in checked if isinstance(item, ItemVersion)]
     results = [
@@ -56,10 +57,7 @@ async def items(
     ]
     if not accepted:
         raise invalid(results[0].path or "$", f"{results[0].reason}; no item was stored", results=results)
-    # In a thread: encoding many takes seconds, and ONNX Runtime lets others run meanwhile.
-    vectors = await asyncio.to_thread(engine.encode_items, accepted)
-    sequences = await asyncio.wrap_future(service.event_log.submit_items(accepted))
-    engine.apply_items(list(map(ItemChange, sequences, accepted, vectors)))
+    await store_items(service, accepted)
     return ItemsAnswer(results)
 
 
@@ -80,8 +78,19 @@ async def delete_item(item_id: FromPath[str], request: Request[Any, Any, Any]) -
         raise NotFoundException("the catalogue has no such item; nothing was deleted")
     gone = ItemVersion(item_id, None)
     (sequence,) = await asyncio.wrap_future(service.event_log.submit_items([gone]))
-    engine.apply_items([ItemChange(sequence, gone, None)])
+    for engine in service.engines():
+        engine.apply_items([ItemChange(sequence, gone, None)])
     return ItemResult("deleted", item_id)
+
+
+async def store_items(service: Service, items: Sequence[ItemVersion]) -> None:
+    """Once this returns they are on the disk, and every engine follows them. Raises the 503 while there is none."""
+    engines = service.engines()
+    # In a thread: encoding many takes seconds, and ONNX Runtime lets others run meanwhile.
+    encoded = [await asyncio.to_thread(engine.encode_items, items) for engine in engines]
+    sequences = await asyncio.wrap_future(service.event_log.submit_items(items))
+    for engine, vectors in zip(engines, encoded, strict=True):
+        engine.apply_items(list(map(ItemChange, sequences, items, vectors)))
 
 
 def _check(item: ItemVersion | Refusal, at: str) -> ItemVersion | Refusal:

@@ -136,9 +136,10 @@ def _answer(showing: Showing, found: RankedList, *, route: str, first: int) -> L
     showing.log(found, route=route)
     return ListAnswer(
         request_id=showing.request_id,
-        bundle=showing.engine.bundle_id,
+        bundle=showing.bundle,
         took_ms=showing.took_ms(),
         degraded=showing.degraded(found),
+        experiment=showing.experiment,
         items=showing.items(found, first=first),
     )
 

@@ -8,7 +8,20 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from recsys.schema import EVENT_ID, EVENT_TYPE, ITEM_ID, PROPENSITIES, QUERY, REQUEST_ID, TIMESTAMP, USER_ID, VALUE
+from recsys.schema import (
+    EVENT_ID,
+    EVENT_TYPE,
+    EXPERIMENT,
+    ITEM_ID,
+    PROPENSITIES,
+    QUERY,
+    REQUEST_ID,
+    TEAMS,
+    TIMESTAMP,
+    USER_ID,
+    VALUE,
+    VARIANT,
+)
 from serving.moments import microseconds
 from serving.numbering import last_sequence
 from serving.types import Impression, Interaction
@@ -21,8 +34,9 @@ _ADD_INTERACTION: Final = f"""
 _ADDED: Final = "SELECT sequence FROM interactions WHERE sequence > ?"
 _ADD_IMPRESSION: Final = f"""
     INSERT INTO impressions
-        (sequence, {REQUEST_ID}, {USER_ID}, {TIMESTAMP}, items, surface, bundle, {QUERY}, {PROPENSITIES})
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT ({REQUEST_ID}) DO NOTHING"""
+        (sequence, {REQUEST_ID}, {USER_ID}, {TIMESTAMP}, items, surface, bundle, {QUERY}, {PROPENSITIES},
+        {EXPERIMENT}, {VARIANT}, {TEAMS})
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT ({REQUEST_ID}) DO NOTHING"""
 
 
 class Acknowledged(NamedTuple):
@@ -56,6 +70,7 @@ def interaction_row(event: Interaction, received_at: int) -> Row:
 
 def impression_row(shown: Impression) -> Row:
     """A row of impressions."""
+    part = shown.experiment
     return (
         shown.request_id,
         shown.user_id,
@@ -65,6 +80,9 @@ def impression_row(shown: Impression) -> Row:
         shown.bundle,
         shown.query,
         None if shown.propensities is None else msgspec.json.encode(shown.propensities).decode(),
+        None if part is None else part.name,
+        None if part is None else part.variant,
+        None if shown.teams is None else msgspec.json.encode(shown.teams).decode(),
     )
 
 

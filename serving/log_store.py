@@ -12,7 +12,8 @@ from serving.item_table import add_item
 from serving.item_types import ItemVersion
 from serving.log_file import FILE_ERRORS, LogFile
 from serving.log_rows import Acknowledged, add_impression, add_interactions
-from serving.types import Impression, Interaction, ServedFeatures
+from serving.shadow_table import insert_shadow, shadow_row
+from serving.types import Impression, Interaction, ServedFeatures, ShadowList
 from serving.user_table import add_user
 from serving.user_types import UserVersion
 
@@ -30,6 +31,7 @@ class Entries(NamedTuple):
     shown: Impression | None = None
     features: ServedFeatures | None = None
     """Of `shown`."""
+    shadow: ShadowList | None = None
 
 
 class Written(NamedTuple):
@@ -78,6 +80,8 @@ def _add(connection: sqlite3.Connection, entries: Entries, received_at: datetime
         add_impression(connection, entries.shown)
         if entries.features is not None:
             insert_features(connection, feature_row(entries.shown.request_id, entries.features))
+    if entries.shadow is not None:
+        insert_shadow(connection, shadow_row(entries.shadow))
     items = [add_item(connection, item, received_at) for item in entries.items]
     users = [add_user(connection, user, received_at) for user in entries.users]
     return Written(add_interactions(connection, entries.interactions, received_at), items, users)

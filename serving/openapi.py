@@ -207,6 +207,50 @@ PROMOTED_ANSWER: Final[dict[str, Any]] = {
     "previous": "online-retail-20111125-596cb6c2",
 }
 
+METARANK_RANKING: Final[dict[str, Any]] = {
+    "id": "81f46c34-a4bb-469c-8708-f8127cd67d27",
+    "timestamp": "1599391467000",
+    "user": "user1",
+    "session": "session1",
+    "fields": [{"name": "query", "value": "jeans"}, {"name": "source", "value": "search"}],
+    "items": [
+        {"id": "item3", "fields": [{"name": "relevancy", "value": 2.0}]},
+        {"id": "item1", "fields": [{"name": "relevancy", "value": 1.0}]},
+        {"id": "item2", "fields": [{"name": "relevancy", "value": 0.1}]},
+    ],
+}
+METARANK_RANK_ANSWER: Final[dict[str, Any]] = {
+    "took": 5,
+    "items": [
+        {"item": "item2", "score": 2.0},
+        {"item": "item3", "score": 1.0},
+        {"item": "item1", "score": 0.5},
+    ],
+}
+METARANK_INTERACTION: Final[dict[str, Any]] = {
+    "event": "interaction",
+    "id": "0f4c0036-04fb-4409-b2c6-7163a59f6b7d",
+    "ranking": "81f46c34-a4bb-469c-8708-f8127cd67d27",
+    "timestamp": "1599391467000",
+    "user": "user1",
+    "session": "session1",
+    "type": "purchase",
+    "item": "item1",
+    "fields": [{"name": "count", "value": 1}, {"name": "shipping", "value": "DHL"}],
+}
+METARANK_ITEM: Final[dict[str, Any]] = {
+    "event": "item",
+    "id": "81f46c34-a4bb-469c-8708-f8127cd67d27",
+    "timestamp": "1599391467000",
+    "item": "item1",
+    "fields": [
+        {"name": "title", "value": "You favourite cat"},
+        {"name": "color", "value": ["white", "black"]},
+        {"name": "is_cute", "value": True},
+    ],
+}
+METARANK_FEEDBACK_ANSWER: Final[dict[str, Any]] = {"accepted": 1, "status": "ok", "tookMillis": 3, "updated": 0}
+
 PROBLEM: Final[dict[str, Any]] = {
     "title": "Bad Request",
     "status": 400,

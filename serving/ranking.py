@@ -47,14 +47,15 @@ async def rank(
     request: Request[Any, Any, Any],
 ) -> RankAnswer:
     """Order my candidates for a user, as answers to a query if there is one; one that is named twice is ranked once."""
-    showing = Showing(request, data, data.user_id)
+    showing = Showing(request, data, data.user_id, may_mix=True)
     if len(data.candidates) > showing.maximum:
         raise invalid(
             "$.candidates", f"{len(data.candidates)} candidates; expected at most {showing.maximum} in a request"
         )
     asked = showing.asked(limit=data.limit, query=data.query, explain=data.explain)
+    candidates = list(dict.fromkeys(data.candidates))
     try:
-        ranked = showing.engine.rank(asked, list(dict.fromkeys(data.candidates)))
+        ranked = showing.answer(asked, lambda engine, asked: engine.rank(asked, candidates))
     except ExpressionError as error:
         raise showing.bad_filter(error) from error
     showing.log(ranked, route="rank", query=data.query)
@@ -81,7 +82,7 @@ async def recommend(
     For the items that follow send the same request with `page`, the next_page of the answer: none comes twice,
     whatever has happened meanwhile. `offset` counts in the order of this moment, which the next event may change.
     """
-    showing = Showing(request, data, data.user_id)
+    showing = Showing(request, data, data.user_id, may_mix=True)
     page = _page(data)
     before = data.offset if page is None else len(page.shown)
     limit = showing.default_limit(data.limit, before)
@@ -98,15 +99,19 @@ async def recommend(
         explain=data.explain,
     )
     try:
-        ranked = showing.engine.recommend(asked, exclude=data.exclude, exclude_seen=data.exclude_seen)
+        ranked = showing.answer(
+            asked,
+            lambda engine, asked: engine.recommend(asked, exclude=data.exclude, exclude_seen=data.exclude_seen),
+        )
     except ExpressionError as error:
         raise showing.bad_filter(error) from error
     showing.log(ranked, route="recommend", query=data.query)
     return RecommendAnswer(
         request_id=showing.request_id,
-        bundle=showing.engine.bundle_id,
+        bundle=showing.bundle,
         took_ms=showing.took_ms(),
         degraded=showing.degraded(ranked),
+        experiment=showing.experiment,
         items=showing.items(ranked, first=before + 1),
         next_page=_next_page(showing, ranked, page, offset=data.offset, limit=limit),
     )
@@ -140,9 +145,10 @@ async def explain(
 def _rank_answer(showing: Showing, ranked: RankedList) -> RankAnswer:
     return RankAnswer(
         request_id=showing.request_id,
-        bundle=showing.engine.bundle_id,
+        bundle=showing.bundle,
         took_ms=showing.took_ms(),
         degraded=showing.degraded(ranked),
+        experiment=showing.experiment,
         items=showing.items(ranked),
         unknown=ranked.unknown,
         filtered=ranked.filtered,

@@ -64,7 +64,8 @@ class RedisStore:
             done = Written([], [], [])
             for row in group:
                 sequence = next(given)
-                last[row.table] = max(last[row.table], sequence)
+                if row.table in last:
+                    last[row.table] = max(last[row.table], sequence)
                 if row.table == "interactions":
                     done.interactions.append(Acknowledged(row.key, duplicate=sequence == 0))
                 elif row.table == "items":

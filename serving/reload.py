@@ -18,6 +18,7 @@ from serving.protocol import Engine
 from serving.rules import Surfaces
 from serving.service import Service
 from serving.surfaces import SurfacesFile
+from serving.variant_engines import VariantEngines
 
 SIGN_EVERY_S: Final = 1.0
 
@@ -35,15 +36,17 @@ class Reloader:
         rules: SurfacesFile | None = None,
         sign: Callable[[], object] = lambda: None,
         load_before: Callable[[], Engine] | None = None,
+        variants: VariantEngines | None = None,
     ) -> None:
         """newest  what `load` would load; quick, and equal as long as that is the same
         rules   the surfaces of the project; None: there are none, ever
         sign    another value whenever `newest` is to be asked at once: quicker still, and never raises
         load_before  the engine to begin with when `load` raises BundleError: of the champion before
+        variants     the engines of its experiments; None: there are none, ever
         """
         self.service = service
         self._load, self._newest, self._rules, self._sign = load, newest, rules, sign
-        self._load_before = load_before
+        self._load_before, self._variants = load_before, variants
         self._engine: Engine | None = None
         """The latest one, which may not have begun to serve."""
         self._surfaces: Surfaces = {}
@@ -83,6 +86,7 @@ class Reloader:
 
     def watch(self, stop: Event) -> None:
         """Look for something new until told to stop."""
+        self._look_at_variants()
         refresh_seconds = self.service.config.features.refresh_seconds
         sign, looked_at = self._sign(), time.monotonic()
         while not stop.wait(min(SIGN_EVERY_S, refresh_seconds)):
@@ -119,6 +123,7 @@ class Reloader:
         else:
             self._reload(newest)
         self.follow_items()
+        self._look_at_variants()
 
     def follow_items(self) -> None:
         """Have the items that other processes changed followed from the next request on."""
@@ -157,6 +162,11 @@ class Reloader:
         if self._rules is not None and self.service.rules_refused:
             # It may have the columns that the one before lacked.
             self._follow_rules(self._rules)
+
+    def _look_at_variants(self) -> None:
+        """Not before the champion answers: nobody waits for an experiment to begin."""
+        if self._variants is not None and self._engine is not None:
+            self._variants.look(self.service, self._engine, self._surfaces)
 
     def _follow_rules(self, file: SurfacesFile) -> None:
         engine = self._engine

@@ -13,6 +13,7 @@ from typing import Final
 from recsys.schema import ITEM_ID, REQUEST_ID, TIMESTAMP
 from serving.moments import microseconds
 from serving.numbering import continue_after, last_sequence, log_id
+from serving.shadow_table import OLD_SHADOWS, SHADOWS
 
 ROWS_A_STEP: Final = 1_000
 PAGES_A_STEP: Final = 500
@@ -50,6 +51,7 @@ def forget(log: sqlite3.Connection, exported: Mapping[str, int], before: datetim
     _step(log, lambda: continue_after(log, log_id(log), {table: last_sequence(log, table) for table in exported}))
     bounds = moment, moment, exported["impressions"]
     gone += _delete(log, "features", "rowid", [key for (key,) in log.execute(_OLD_FEATURES, bounds)])
+    gone += _delete(log, SHADOWS, "rowid", [key for (key,) in log.execute(OLD_SHADOWS, (moment,))])
     for table in _FIRST_TO_KEEP:
         for keys in _oldest(log, table, exported[table], moment):
             gone += _delete(log, table, "sequence", keys)

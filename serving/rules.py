@@ -1,16 +1,15 @@
 """The rules of all surfaces over the items of an engine."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
-from recsys.config import Surface
+from recsys.config import DEFAULT_SURFACE, Surface
 from recsys.rules.columns import types_of
 from serving.surface_rules import SurfaceRules
 
-DEFAULT_SURFACE: Final = "default"
-"""Of a request that names none."""
+__all__ = ["DEFAULT_SURFACE", "Rules", "Surfaces"]
 
 Surfaces = Mapping[str, Surface]
 

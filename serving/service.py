@@ -15,7 +15,9 @@ from serving.events import EventLog
 from serving.keys_file import LiveKeys
 from serving.protocol import Engine
 from serving.rules import Surfaces
+from serving.shadow import Shadows
 from serving.traffic import Traffic
+from serving.variants import Experiments
 
 
 @dataclass
@@ -40,7 +42,18 @@ class Service:
     """Whether there is a newer bundle, or there are newer features, by now that cannot be loaded."""
     shelf: BundleShelf | None = None
     """Its bundles, to be listed and promoted; None: nobody can."""
+    experiments: Experiments = field(default_factory=Experiments)
+    """Those that take place."""
+    shadows: Shadows = field(init=False)
     _between: "SimpleQueue[Callable[[], None]]" = field(default_factory=SimpleQueue)
+
+    def __post_init__(self) -> None:
+        self.shadows = Shadows(self.event_log)
+
+    def engines(self) -> list[Engine]:
+        """All that answer: that of the champion, and those of experiments. Raises the 503 as `ready_engine` does."""
+        first = self.ready_engine()
+        return [first, *(engine for engine in self.experiments.engines if engine is not first)]
 
     def between_requests(self, work: Callable[[], None]) -> None:
         """Have this done before the next request; from any thread."""

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -12,12 +12,14 @@ from recsys.rules.expression import ExpressionError
 from serving import watching
 from serving.asked import Asked
 from serving.course import Course
+from serving.interleaved import Question, mixed
 from serving.pages import Page
 from serving.problems import invalid, unprocessable
 from serving.protocol import Engine
 from serving.rules import DEFAULT_SURFACE
 from serving.service import caller_of
-from serving.types import AnswerItem, Impression, Order, RankedList
+from serving.types import AnswerItem, Impression, Order, RankedList, ShadowList, ShownExperiment
+from serving.variants import Part
 
 DEFAULT_LIMIT: Final = 10
 EXPLAINED_DEADLINE_MS: Final = 1000.0
@@ -42,12 +44,25 @@ class Showing:
     order: Order
     user_id: str | None
     fields_at: str = IN_BODY
+    may_mix: bool = False
+    """Whether the lists of two variants may be mixed here, where an experiment says so."""
 
     def __post_init__(self) -> None:
         self._started = time.perf_counter()
         caller = caller_of(self.request)
         self.service = caller.service
-        self.engine: Engine = self.service.ready_engine()
+        # First: it brings the experiments up to date as well.
+        champion: Engine = self.service.ready_engine()
+        self._parts = self.service.experiments.parts(self.user_id, self.order.surface or DEFAULT_SURFACE)
+        self._shown: Part | None = next((part for part in self._parts if part.variant is not None), None)
+        self._teams: list[str] | None = None
+        self.service.shadows.is_busy()
+        self._champion = champion
+        is_mixed = self._shown is not None and self._shown.teams is not None
+        self.engine = champion if self._shown is None or is_mixed else self._engine_of(self._shown, self._shown.variant)
+        if is_mixed and not self.may_mix:
+            self._shown = None
+        self.bundle = self.engine.bundle_id
         self.maximum = caller.max_candidates
         self.request_id = watching.request_id()
 
@@ -73,6 +88,7 @@ class Showing:
             )
         usual = self.service.config.serving.deadline_ms
         deadline_ms = self.order.deadline_ms or (max(usual, EXPLAINED_DEADLINE_MS) if explain else usual)
+        self._deadline_ms = deadline_ms
         return Asked(
             user_id=self.user_id,
             limit=limit,
@@ -86,6 +102,30 @@ class Showing:
             request_id=self.request_id,
             course=Course(deadline_ms, started=self._started),
         )
+
+    def answer(self, asked: Asked, question: Question) -> RankedList:
+        """What the user is shown: the list of the variant, or a mixture of two; shadows are asked beside it.
+
+        Raises ExpressionError.
+        """
+        part = self._shown
+        if part is not None and part.teams is not None:
+            first, second = (self._engine_of(part, team) for team in part.teams)
+            courses = Course(self._deadline_ms / 2, started=self._started), asked.course
+            ranked, self._teams = mixed(part, (first, second), question, asked, courses=courses)
+            self.bundle = f"{first.bundle_id}+{second.bundle_id}"
+        else:
+            ranked = question(self.engine, asked)
+        self._ask_shadows(asked, question)
+        return ranked
+
+    @property
+    def experiment(self) -> ShownExperiment | None:
+        """What the answer is a part of."""
+        part = self._shown
+        if part is None:
+            return None
+        return ShownExperiment(part.experiment.name, None if part.teams else part.variant)
 
     def default_limit(self, limit: int | None, offset: int = 0) -> int:
         """What a list without a limit has."""
@@ -125,15 +165,36 @@ class Showing:
             timestamp=datetime.now(UTC),
             items=[item.item_id for item in ranked.items],
             surface=self.order.surface or (DEFAULT_SURFACE if self.service.surfaces else route),
-            bundle=self.engine.bundle_id,
+            bundle=self.bundle,
             query=query,
             propensities=ranked.propensities,
+            experiment=self.experiment,
+            teams=self._teams,
         )
         self.service.event_log.show(impression, ranked.features)
 
     def took_ms(self) -> float:
         """Until now."""
         return round((time.perf_counter() - self._started) * 1000, 3)
+
+    def _engine_of(self, part: Part, variant: str | None) -> Engine:
+        return part.experiment.engines[variant or ""] or self._champion
+
+    def _ask_shadows(self, asked: Asked, question: Question) -> None:
+        """As long as it takes them: nobody waits."""
+        for part in self._parts:
+            for variant, settings in part.experiment.settings.variants.items():
+                engine = part.experiment.engines[variant]
+                if settings.shadow and engine is not None:
+                    about = ShadowList(
+                        request_id=self.request_id,
+                        experiment=part.experiment.name,
+                        variant=variant,
+                        bundle=engine.bundle_id,
+                    )
+                    self.service.shadows.ask(
+                        engine, lambda asked_too: question(asked_too, replace(asked, course=Course())), about
+                    )
 
     def _surface(self) -> str:
         """Whose rules are followed. Raises the 422 for a surface that there is not, where there are any."""

@@ -15,6 +15,7 @@ from serving.item_table import insert_item, item_row
 from serving.log_rows import impression_row, insert_impression, insert_interactions, interaction_row
 from serving.log_store import Entries
 from serving.numbering import continue_after, log_id
+from serving.shadow_table import SHADOWS, insert_shadow, shadow_row
 from serving.stream_table import BEGINNING, last_entry
 from serving.user_table import insert_user, user_row
 
@@ -26,7 +27,7 @@ _ANY_ROW: Final = """
 class StreamRow(NamedTuple):
     """A row on its way to Redis.
 
-    table   interactions, impressions, items or users
+    table   interactions, impressions, items, users or shadows
     key     what it must not share with another row of the table; empty: nothing
     values  the row behind its sequence, and for an impression the row of its features or nothing, as MessagePack
     """
@@ -44,6 +45,8 @@ def rows_of(entries: Entries, received_at: int) -> list[StreamRow]:
         request_id, features = entries.shown.request_id, entries.features
         of_features = None if features is None else feature_row(request_id, features)
         rows.append(StreamRow("impressions", request_id, _packed(impression_row(entries.shown), of_features)))
+    if entries.shadow is not None:
+        rows.append(StreamRow(SHADOWS, "", _packed(shadow_row(entries.shadow), None)))
     for event in entries.interactions:
         row = interaction_row(event, received_at)
         rows.append(StreamRow("interactions", row[0], _packed(row, None)))
@@ -83,6 +86,8 @@ def add_entries(connection: sqlite3.Connection, entries: Iterable[tuple[bytes, M
             insert_item(connection, sequence, row)
         elif table == "users":
             insert_user(connection, sequence, row)
+        elif table == SHADOWS:
+            insert_shadow(connection, row)
         else:
             insert_impression(connection, sequence, row)
             if of_features is not None:

@@ -25,7 +25,7 @@ class SurfacesFile:
 
     def has_changed(self) -> bool:
         """Whether one of the files is another one than when it was read."""
-        return not self._states or any(_state(path) != state for path, state in self._states.items())
+        return not self._states or any(file_state(path) != state for path, state in self._states.items())
 
     def read(self) -> Surfaces:
         """The surfaces by name, with the items of exclude_file among those of exclude.
@@ -33,7 +33,7 @@ class SurfacesFile:
         Raises ConfigError; until one of the files changes has_changed is false all the same.
         """
         # First: what is written meanwhile is a change.
-        self._states = {self._config_path: _state(self._config_path)}
+        self._states = {self._config_path: file_state(self._config_path)}
         surfaces = load_config(self._config_path).surfaces
         return {name: self._with_file(name, surface) for name, surface in surfaces.items()}
 
@@ -41,7 +41,7 @@ class SurfacesFile:
         if surface.exclude_file is None:
             return surface
         path = self._config_path.resolve().parent / surface.exclude_file
-        self._states[path] = _state(path)
+        self._states[path] = file_state(path)
         try:
             lines = path.read_text("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
@@ -53,7 +53,8 @@ class SurfacesFile:
         return msgspec.structs.replace(surface, exclude=[*surface.exclude, *further])
 
 
-def _state(path: Path) -> FileState:
+def file_state(path: Path) -> FileState:
+    """What tells a file from what it was before; None while there is none."""
     try:
         found = path.stat()
     except OSError:

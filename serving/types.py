@@ -211,6 +211,13 @@ class AnswerItem(Struct, omit_defaults=True):
     ] = []
 
 
+class ShownExperiment(Struct, frozen=True):
+    """What an answer is a part of."""
+
+    name: str
+    variant: Annotated[str | None, Meta(description="Whose list it is; null where it mixes those of two variants")]
+
+
 class ListAnswer(Struct, kw_only=True):
     """Items in order, and where the order comes from."""
 
@@ -223,7 +230,9 @@ class ListAnswer(Struct, kw_only=True):
             description="What this answer had to do without, and why, as `text_interest: deadline`; docs/deadlines.md"
         ),
     ]
-    experiment: Annotated[str, Meta(description="The experiment that the answer is a part of")] | None = None
+    experiment: Annotated[
+        ShownExperiment | None, Meta(description="The experiment that the answer is a part of; docs/experiments.md")
+    ] = None
     items: list[AnswerItem]
 
 
@@ -296,3 +305,21 @@ class Impression(Struct, kw_only=True):
     query: str | None = None
     propensities: list[float] | None = None
     """Of each item to be at its place, whatever the others do; None when no place was given by chance."""
+    experiment: ShownExperiment | None = None
+    teams: list[str] | None = None
+    """For each item the variant that put it there, where the list mixes those of two."""
+
+
+class ShadowList(Struct, kw_only=True):
+    """What a shadow would have shown in the place of an impression. Nobody saw it."""
+
+    request_id: str
+    """Of the impression."""
+    experiment: str
+    variant: str
+    bundle: str
+    timestamp: datetime | None = None
+    """When it was ready."""
+    items: list[str] = []
+    """In its order."""
+    took_ms: float = 0.0

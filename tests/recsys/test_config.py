@@ -140,3 +140,39 @@ def test_an_online_store_that_is_no_address_is_refused_with_the_file_and_without
     config = load(tmp_path, f"{SMALLEST}[features]\nonline_store = 'redis://:sesame@host/0'\n")
     assert config.features.online_store == "redis://:sesame@host/0"
     assert "sesame" not in repr(config)
+
+
+HALVES = 'variants.a = { share = 0.5 }\nvariants.b = { bundle = "b2", share = 0.5 }\n'
+
+
+def test_an_experiment_has_variants_of_the_champion_and_of_bundles(tmp_path):
+    more = 'variants.dark = { bundle = "b3", shadow = true }\nends = 2024-06-01\n'
+    found = load(tmp_path, SMALLEST + "[experiments.e]\n" + HALVES + more.replace("2024-06-01", "2024-06-01T00:00:00"))
+    settings = found.experiments["e"]
+    assert list(settings.shown) == ["a", "b"]
+    assert (settings.shown["a"].bundle, settings.variants["dark"].shadow) == ("champion", True)
+    assert settings.span == (-inf, datetime(2024, 6, 1, tzinfo=UTC).timestamp())
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("variants = {}", "Expected `object` of length >= 1"),
+        (HALVES + "variants.c = { share = 0.1 }", "the shares of the variants sum to 1.1; expected at most 1"),
+        ("variants.a = {}", "the variant 'a' has no share of the users"),
+        ("variants.a = { share = 0.1, shadow = true }", "the variant 'a' has a share, but nobody is shown a shadow"),
+        ('method = "interleave"\nvariants.a = { share = 1 }', r"mixes the lists of two variants; found \['a'\]"),
+        (HALVES + "starts = 2024-06-01T00:00:00\nends = 2024-05-01T00:00:00Z", "not after it starts"),
+        (HALVES + "window_days = 0", "Expected `float` > 0"),
+    ],
+)
+def test_an_experiment_that_cannot_be_is_refused(tmp_path, text, reason):
+    with pytest.raises(ConfigError, match=reason):
+        load(tmp_path, f"{SMALLEST}[experiments.e]\n{text}\n")
+
+
+def test_an_experiment_may_name_the_surfaces_that_there_are(tmp_path):
+    known = SMALLEST + "[surfaces.home]\n[experiments.e]\n" + HALVES
+    assert load(tmp_path, known + 'surfaces = ["home", "default"]\n').experiments["e"].surfaces == ["home", "default"]
+    with pytest.raises(ConfigError, match=r"\[experiments.e\] surfaces names \['cart'\]; expected some of \['default'"):
+        load(tmp_path, known + 'surfaces = ["cart"]\n')

@@ -21,7 +21,7 @@ from serving.events import MAX_WAITING_JOBS, EventLog, NotStoredError
 from serving.feature_table import FEATURES_TABLE
 from serving.item_table import latest_items
 from serving.item_types import ItemVersion
-from serving.types import Impression, Interaction
+from serving.types import Impression, Interaction, ShadowList, ShownExperiment
 
 ROOT = Path(__file__).parents[2]
 
@@ -105,19 +105,45 @@ def test_propensities_are_kept_beside_the_items_where_places_were_given_by_chanc
     assert rows(path, "SELECT request_id, propensities FROM impressions") == [("drawn", "[0.25,1.0]"), ("sure", None)]
 
 
-@pytest.mark.parametrize("version", [2, 3, 4])
+def test_an_impression_keeps_the_experiment_that_it_is_a_part_of_and_whose_each_item_is(path):
+    now = datetime.now(UTC)
+    fields = {"user_id": "u", "timestamp": now, "items": ["a", "b"], "surface": "home", "bundle": "b1+b2"}
+    with EventLog.open(path) as log:
+        log.show(Impression(request_id="split", experiment=ShownExperiment("e", "new"), **fields))
+        log.show(Impression(request_id="mix", experiment=ShownExperiment("m", None), teams=["x", "y"], **fields))
+    assert rows(path, "SELECT request_id, experiment, variant, teams FROM impressions") == [
+        ("split", "e", "new", None),
+        ("mix", "m", None, '["x","y"]'),
+    ]
+
+
+def test_what_a_shadow_would_have_shown_is_logged_once_and_is_no_impression(path):
+    shadow = ShadowList(request_id="r", experiment="e", variant="dark", bundle="b2", items=["a"], took_ms=2.5)
+    with EventLog.open(path) as log:
+        log.show_shadow(shadow)
+        log.show_shadow(shadow)
+    columns = "request_id, experiment, variant, bundle, items, took_ms"
+    assert rows(path, f"SELECT {columns} FROM shadows") == [("r", "e", "dark", "b2", '["a"]', 2.5)]
+    assert rows(path, "SELECT count(*) FROM impressions") == [(0,)]
+
+
+@pytest.mark.parametrize("version", [2, 3, 4, 5])
 def test_a_log_of_an_earlier_format_takes_propensities(path, version):
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(FORMAT_1)
         for table in ("interactions", "impressions"):
             connection.execute(f"ALTER TABLE {table} ADD COLUMN query TEXT")
         if version >= 3:
-            columns = FEATURES_TABLE if version == 4 else FEATURES_TABLE.rpartition(",")[0] + ") STRICT"
+            columns = FEATURES_TABLE if version >= 4 else FEATURES_TABLE.rpartition(",")[0] + ") STRICT"
             connection.execute(columns)
+        if version == 5:
+            connection.execute("ALTER TABLE impressions ADD COLUMN propensities TEXT")
         connection.execute(f"PRAGMA user_version = {version}")
     for _ in range(2):
         EventLog.open(path).close()
-    assert rows(path, "SELECT request_id, propensities FROM impressions") == [("r0", None)]
+    assert rows(path, "SELECT request_id, propensities, experiment, teams FROM impressions") == [
+        ("r0", None, None, None)
+    ]
     assert rows(path, "PRAGMA user_version") == [(6,)]
 
 

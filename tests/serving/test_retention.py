@@ -21,7 +21,7 @@ from serving.item_table import latest_items
 from serving.item_types import ItemVersion
 from serving.recent_log import RecentLog
 from serving.retention import forget
-from serving.types import Impression, ServedFeatures
+from serving.types import Impression, ServedFeatures, ShadowList
 from tests.serving.test_events import click, rows
 
 NOW = datetime.now(UTC)
@@ -180,3 +180,13 @@ def workspace(folder: Path, log: str) -> Workspace:
     source = '[source]\ninteractions = "x.csv"\n[interaction_types]\nclick = { label = true }'
     path.write_text(f'name = "shop"\n{source}\n[log]\n{log}\n')
     return Workspace.open(path)
+
+
+def test_an_old_list_of_a_shadow_goes_and_a_young_one_stays(path, log):
+    for at in (NOW, LATER):
+        log.show_shadow(
+            ShadowList(request_id=f"{at}", experiment="e", variant="dark", bundle="b", timestamp=at, items=["a"])
+        )
+    log.append([])
+    assert forgotten(path) == 1
+    assert rows(path, "SELECT request_id FROM shadows") == [(f"{LATER}",)]
