@@ -203,6 +203,11 @@ def champion_state(bundles: Path) -> tuple[object, ...]:
     return (bundle_id, *found)
 
 
+def decision_path(bundles: Path, bundle_id: str) -> Path:
+    """Where the gate's decision on a bundle lies, published or refused, as JSON; none on one that it never saw."""
+    return bundles / f"{bundle_id}.decision.json"
+
+
 def _check(path: Path, check: Callable[[Bundle], None] | None) -> None:
     bundle = open_bundle(path)
     if check is not None:

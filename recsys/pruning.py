@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from recsys.bundle import MANIFEST, PROMOTING, PUBLISHING, champion_id, list_bundles
+from recsys.bundle import MANIFEST, PROMOTING, PUBLISHING, champion_id, decision_path, list_bundles
 from recsys.champions import previous_champion
 from recsys.durable import exclusively
 
@@ -33,5 +33,6 @@ def prune(bundles: Path, *, keep: int) -> list[str]:
             if path.name not in needed:
                 hidden = path.rename(bundles / f"{_DELETED}{path.name}")
                 shutil.rmtree(hidden)
+                decision_path(bundles, path.name).unlink(missing_ok=True)
                 deleted.append(path.name)
     return sorted(deleted)

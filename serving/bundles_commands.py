@@ -10,7 +10,7 @@ from typing import Any
 import click
 import msgspec
 
-from recsys.bundle import champion
+from recsys.bundle import champion, decision_path
 from recsys.cli import CONFIG_OPTION
 from recsys.pruning import prune as prune_bundles
 from recsys.workspace import Workspace
@@ -46,10 +46,14 @@ def list_command(config_path: Path) -> None:
 @CONFIG_OPTION
 @click.argument("bundle_id", required=False)
 def show(config_path: Path, bundle_id: str | None) -> None:
-    """Print how a bundle was made and how good it is, a fact a line; the champion's unless named."""
+    """Print how a bundle was made, how good it is and what the gate said of it; the champion's unless named."""
     shelf = _shelf(config_path)
-    manifest = shelf.manifest(champion(shelf.path).name if bundle_id is None else bundle_id)
-    for name, value in flat(msgspec.to_builtins(manifest)).items():
+    bundle_id = champion(shelf.path).name if bundle_id is None else bundle_id
+    told = flat(msgspec.to_builtins(shelf.manifest(bundle_id)))
+    decision = decision_path(shelf.path, bundle_id)
+    if decision.exists():
+        told |= flat({"decision": msgspec.json.decode(decision.read_bytes())})
+    for name, value in told.items():
         click.echo(f"{name}: {_told(value)}")
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 from rich.table import Table
 
+from recsys.bundle import decision_path
 from recsys.config import Gate
 from recsys.durable import put
 from training.contest import Contest
@@ -150,11 +151,6 @@ def shifted(calibration: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
                 f"calibration: of the candidates from {one['from']:.0%} to {one['to']:.0%} by score {one['rate']:.2%} "
                 f"are chosen, with the champion {was['rate']:.2%}"
             )
-
-
-def decision_path(bundles: Path, bundle_id: str) -> Path:
-    """Where the decision on a bundle lies."""
-    return bundles / f"{bundle_id}.decision.json"
 
 
 def write_decision(bundles: Path, decision: Decision) -> None:

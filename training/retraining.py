@@ -24,7 +24,7 @@ import msgspec
 import polars as pl
 from rich.console import Console
 
-from recsys.bundle import CHAMPION, Bundle, champion, open_bundle
+from recsys.bundle import CHAMPION, Bundle, champion, decision_path, open_bundle
 from recsys.cli import GROUP, load_command
 from recsys.durable import at_once_or_not, put
 from recsys.errors import DataError
@@ -38,7 +38,7 @@ from training.checks_report import BrokenLogs, ChecksReport, Finding, report_pat
 from training.contenders import challenger_of, champion_of
 from training.contest import Contest, hold
 from training.data_checks import check_logs
-from training.gate import Decision, decide, decision_path, write_decision
+from training.gate import Decision, decide, write_decision
 from training.pipeline import Pipeline
 from training.publishing import bundle_id, fill, publish_models
 from training.stages import hash_of_file, key_of

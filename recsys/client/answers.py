@@ -33,6 +33,13 @@ class Filtered(Struct, frozen=True):
     why: str
 
 
+class Experiment(Struct, frozen=True):
+    """What the user takes part in; `variant` is None where the lists of two variants are interleaved."""
+
+    name: str
+    variant: str | None = None
+
+
 class Answer(Struct, frozen=True, kw_only=True):
     """Items in order.
 
@@ -46,7 +53,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     took_ms: float
     degraded: tuple[str, ...]
     items: tuple[AnswerItem, ...]
-    experiment: str | None = None
+    experiment: Experiment | None = None
 
     @property
     def item_ids(self) -> list[str]:

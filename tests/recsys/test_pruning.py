@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys.bundle import list_bundles, promote, publish
+from recsys.bundle import decision_path, list_bundles, promote, publish
 from recsys.pruning import prune
 from tests.recsys.test_bundle import manifest, two_files
 
@@ -24,7 +24,10 @@ def names(folder: Path) -> list[str]:
 
 
 def test_the_newest_the_champion_and_the_one_before_stay(bundles):
+    for name in "bc":
+        decision_path(bundles, name).write_text("{}")
     assert prune(bundles, keep=1) == ["c", "d"]
+    assert [decision_path(bundles, name).exists() for name in "bc"] == [True, False]
     assert names(bundles) == ["a", "b", "e"]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from recsys.bundle import decision_path
 from recsys.errors import BundleError
 from serving.bundles_commands import bundles
 from tests.serving.shelves import add_bundle, made_project
@@ -62,3 +63,11 @@ def test_a_broken_bundle_is_refused(call):
 def test_old_bundles_are_deleted_and_named(call):
     assert call("prune", "--keep", "0") == ["other is deleted"]
     assert marks(call("list")) == {"made": "*"}
+
+
+def test_what_the_gate_said_of_a_bundle_is_shown_with_it_and_goes_with_it(call):
+    assert not any(line.startswith("decision") for line in call("show", "made"))
+    decision_path(call.folder, "made").write_text('{"promoted": false, "reasons": ["worse on new items"]}')
+    assert "decision.promoted: False" in call("show", "made")
+    call("promote", "other")
+    assert decision_path(call.folder, "made").exists()

@@ -7,13 +7,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from recsys.bundle import Bundle, champion, open_bundle
+from recsys.bundle import Bundle, champion, decision_path, open_bundle
 from recsys.bundle_files import RANKER_FILE, RANKER_ONNX_FILE
 from recsys.config import Gate
 from tests.training.conftest import Evaluated, copy_of
 from training.contenders import challenger_of, champion_of
 from training.contest import Contest, Difference, hold
-from training.gate import Decision, decide, decision_path, write_decision
+from training.gate import Decision, decide, write_decision
 from training.pipeline import Pipeline
 from training.publishing import publish_models
 from training.ranker import RankerRows, train_ranker

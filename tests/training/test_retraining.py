@@ -11,13 +11,13 @@ import pytest
 
 from features.daily.aggregates import DailyAggregates
 from features.store import BehaviourStore
-from recsys.bundle import champion, list_bundles, open_bundle
+from recsys.bundle import champion, decision_path, list_bundles, open_bundle
 from recsys.durable import at_once_or_not
 from recsys.workspace import Workspace
 from tests.training.retrained import NOW, retrained_project, write_until
 from training import retraining
 from training.checks_report import BrokenLogs
-from training.gate import Decision, decision_path
+from training.gate import Decision
 from training.retraining import LOCK, Outcome, retrain
 
 MORE = 113
