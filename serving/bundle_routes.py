@@ -22,7 +22,12 @@ from serving.service import service_of
     "/v1/bundles",
     operation_id="bundles",
     guards=[needs("admin")],
-    responses={200: answered(BundlesAnswer, openapi.BUNDLES_ANSWER), 409: NOT_PROMOTED, 503: NOT_READY},
+    responses={
+        200: answered(BundlesAnswer, openapi.BUNDLES_ANSWER),
+        404: NO_SUCH_BUNDLE,
+        409: NOT_PROMOTED,
+        503: NOT_READY,
+    },
 )
 async def bundles(request: Request[Any, Any, Any]) -> BundlesAnswer:
     """List the bundles, say which one is champion, which one a rollback goes back to, and which one answers here."""
@@ -67,7 +72,7 @@ async def promote_bundle(bundle_id: FromPath[str], request: Request[Any, Any, An
     operation_id="rollback_bundle",
     guards=[needs("admin")],
     status_code=200,
-    responses={200: answered(PromotedAnswer, openapi.PROMOTED_ANSWER), 409: NOT_PROMOTED},
+    responses={200: answered(PromotedAnswer, openapi.PROMOTED_ANSWER), 404: NO_SUCH_BUNDLE, 409: NOT_PROMOTED},
 )
 async def rollback_bundle(request: Request[Any, Any, Any]) -> PromotedAnswer:
     """Go back to the champion before this one, if it is whole; once more goes to the one before that."""

@@ -31,6 +31,8 @@ class FailingEngine(FakeEngine):
 
 sys.modules["serving.engine"] = types.ModuleType("serving.engine")
 sys.modules["serving.engine"].load_engine = lambda workspace: FailingEngine()
+sys.modules["serving.engine"].load_before = sys.modules["serving.engine"].load_engine
+sys.modules["serving.engine"].filling = lambda workspace: ""
 sys.modules["serving.engine"].newest = lambda workspace: None
 main()
 """
