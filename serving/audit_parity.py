@@ -37,6 +37,7 @@ from recsys.state import ItemState
 from recsys.workspace import Workspace
 from serving.bundle_engine import BundleEngine
 from serving.feature_table import LoggedRequest, logged_requests
+from serving.fitting import check_fits
 from serving.item_table import latest_items
 from serving.tables_then import tables_then
 
@@ -84,13 +85,14 @@ def audit_parity(workspace: Workspace, *, requests: int, seed: int) -> ParityAud
     users = workspace.read_table("users") if workspace.config.features.user_attributes else None
     tables = SnapshotTables(interactions, workspace.read_impressions(), users)
     # Each is read and hashed once, however many states it answered from.
-    bundle_of = cache(lambda name: _opened(workspace.bundles / name))
+    features = FeatureSet.of_config(workspace.config)
+    bundle_of = cache(lambda name: _opened(workspace.bundles / name, features))
     with progress("replaying requests", len(drawn)) as advance:
         for _, group in groupby((logged[at] for at in drawn), key=_state_of):
             same = list(group)
             bundle = bundle_of(same[0].bundle)
-            if bundle is None:
-                found.skipped["their bundle is no more"] += len(same)
+            if isinstance(bundle, str):
+                found.skipped[bundle] += len(same)
             else:
                 _replay(workspace, bundle, tables, same, found)
             advance(len(same), note=f"{len(found.differences)} differences")
@@ -103,12 +105,17 @@ def _state_of(request: LoggedRequest) -> tuple[object, ...]:
     return request.bundle, served.as_of, served.written_at, served.events, served.impressions, served.items
 
 
-def _opened(path: Path) -> Bundle | None:
-    """None when it is not there as it was published."""
+def _opened(path: Path, features: FeatureSet) -> Bundle | str:
+    """Why not, when it is not there as it was published, or when these are not its features."""
     try:
-        return open_bundle(path)
+        bundle = open_bundle(path)
     except BundleError:
-        return None
+        return "their bundle is no more"
+    try:
+        check_fits(features, bundle)
+    except BundleError:
+        return "their bundle has the features of another version or configuration"
+    return bundle
 
 
 def _replay(

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
+from features.featureset import FeatureSet
 from recsys.bundle import open_bundle
 from recsys.importing import import_tables
 from recsys.schema import columns_of
@@ -184,6 +185,12 @@ def test_the_command_says_what_differs_and_ends_with_1(project, tmp_path):
     )
     users = pl.read_parquet(path)["user_id"].unique()
     assert not any(user in done.stderr for user in users)
+
+
+def test_what_a_bundle_with_other_features_answered_is_counted(project, monkeypatch):
+    monkeypatch.setattr(FeatureSet, "names", lambda *_: ("item_users", "one_that_came_later"))
+    done = CliRunner().invoke(parity, ["--config", str(project.root / "recsys.toml")])
+    assert "11 not replayed: their bundle has the features of another version or configuration\n" in done.stdout
 
 
 def test_what_cannot_be_replayed_is_counted_and_nothing_at_all_is_no_proof(project):
