@@ -53,14 +53,15 @@ class Client:
 
 
 @contextmanager
-def served(config: Path, recsys: Sequence[str] = RECSYS) -> Iterator[Served]:
+def served(config: Path, recsys: Sequence[str] = RECSYS, *, workers: int = 1) -> Iterator[Served]:
     """The project's server on a free port of loopback, once it says that it is ready. It ends with the block.
 
-    recsys  the command
+    recsys   the command
+    workers  processes that answer
 
     Raises ClickException with what the server said when it does not start.
     """
-    command = [*recsys, "serve", "--config", str(config), "--port", "0"]
+    command = [*recsys, "serve", "--config", str(config), "--port", "0", "--workers", str(workers)]
     root = Path(__file__).parents[1]
     with (
         Path(os.devnull).open("w") as nowhere,

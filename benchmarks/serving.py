@@ -2,7 +2,8 @@
 
 wrk asks `recsys serve`, both on the cores of this machine, over a copy of a trained project. The floor is what cannot
 be left out of an answer: interest by text, features and trees for the same users and candidates, without what lies
-around it: HTTP, JSON, looking the user up, following the log, logging what was shown. Server and floor take turns.
+around it: HTTP, JSON, looking the user up, following the log, logging what was shown. Server and floor take turns. At
+saturation there are as many workers as cores. The features of one answer in a hundred are logged, as on a busy server.
 
 Reads   CONFIG, a trained project, that of the demo unless another one is named
 Writes  OUT
@@ -12,6 +13,7 @@ Writes  OUT
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -41,7 +43,9 @@ SCRIPT = Path(__file__).with_suffix(".lua")
 REQUESTS = 400
 TURNS = 5
 SECONDS_A_TURN = 4
-CLIENTS_AT_SATURATION = 12
+CLIENTS_AT_SATURATION = 8
+WORKERS_AT_SATURATION = 2
+LOGGED_SHARE = re.compile(r"^logged_features_share = .*$", flags=re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,8 @@ def main(config: Path, quick: bool, out: Path | None) -> None:
             ready_s = time.perf_counter() - started
             found = measure(server, floor, asked, Path(name), turns=turns, seconds=seconds)
             resident_mb = resident_bytes(server.process.pid) / 1e6
+        with served(copied, workers=WORKERS_AT_SATURATION) as server:
+            found["saturation"] = saturate(server, asked, Path(name), turns=turns, seconds=seconds)
     rows, claims = [], {}
     for load in LOADS:
         ours = found[load.name]
@@ -96,7 +102,8 @@ def main(config: Path, quick: bool, out: Path | None) -> None:
     claims["p99 at saturation"] = claim(many["p99_ms"], 50, "ms")
     claims["ready"] = claim(ready_s, 8, "s")
     claims["resident"] = claim(resident_mb, 700, "MB")
-    title = f"Answers of recsys serve, wrk beside it; saturation: {CLIENTS_AT_SATURATION} clients"
+    many_of = f"{CLIENTS_AT_SATURATION} clients, {WORKERS_AT_SATURATION} workers"
+    title = f"Answers of recsys serve, wrk beside it; saturation: {many_of}"
     columns = ("request", "p50 ms", "p99 ms", "floor p50 ms", "ratio", "degraded", "failed")
     print_table(title, columns, rows, {} if quick else claims)
     if out is not None:
@@ -110,6 +117,8 @@ def copy_of(config: Path, folder: Path) -> Path:
         raise click.ClickException(f"{config} is missing; run `make demo`, or name a trained project with --config")
     copied = folder / "project"
     shutil.copytree(config.parent, copied, ignore=shutil.ignore_patterns("cache", "events.db*", "log"))
+    text = (copied / config.name).read_text()
+    (copied / config.name).write_text(LOGGED_SHARE.sub("logged_features_share = 0.01", text))
     return copied / config.name
 
 
@@ -171,15 +180,23 @@ def requests_of(workspace: Workspace, count: int) -> list[Asked]:
 def measure(
     server: Served, floor: Floor, asked: Sequence[Asked], folder: Path, *, turns: int, seconds: int
 ) -> dict[str, dict[str, float]]:
-    """By load what wrk says, medians over the turns, with `floor_p50_ms`; and of many clients at once."""
-    found: dict[str, list[dict[str, float]]] = {load.name: [] for load in LOADS} | {"saturation": []}
+    """By load what wrk says of one client, medians over the turns, with `floor_p50_ms`."""
+    found: dict[str, list[dict[str, float]]] = {load.name: [] for load in LOADS}
     # The first turn warms up.
     for _ in range(turns + 1):
         for load in LOADS:
             turn = ask(server, load, asked, folder, clients=1, seconds=seconds)
             found[load.name].append(turn | {"floor_p50_ms": floor.p50_ms(load, asked, seconds)})
-        found["saturation"].append(ask(server, LOADS[0], asked, folder, clients=CLIENTS_AT_SATURATION, seconds=seconds))
     return {name: median_of(parts[1:]) for name, parts in found.items()}
+
+
+def saturate(server: Served, asked: Sequence[Asked], folder: Path, *, turns: int, seconds: int) -> dict[str, float]:
+    """What wrk says of many clients at once."""
+    # The first turn warms up.
+    found = [
+        ask(server, LOADS[0], asked, folder, clients=CLIENTS_AT_SATURATION, seconds=seconds) for _ in range(turns + 1)
+    ]
+    return median_of(found[1:])
 
 
 def median_of(turns: Sequence[dict[str, float]]) -> dict[str, float]:
