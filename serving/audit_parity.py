@@ -94,7 +94,7 @@ def audit_parity(workspace: Workspace, *, requests: int, seed: int) -> ParityAud
             if isinstance(bundle, str):
                 found.skipped[bundle] += len(same)
             else:
-                _replay(workspace, bundle, tables, same, found)
+                _replay(workspace, bundle, features, tables, same, found)
             advance(len(same), note=f"{len(found.differences)} differences")
     return found
 
@@ -121,6 +121,7 @@ def _opened(path: Path, features: FeatureSet) -> Bundle | str:
 def _replay(
     workspace: Workspace,
     bundle: Bundle,
+    features: FeatureSet,
     tables: SnapshotTables,
     requests: Sequence[LoggedRequest],
     found: ParityAudit,
@@ -128,7 +129,6 @@ def _replay(
     """Replay requests that this bundle answered from one state."""
     served = requests[0].features
     types = workspace.config.interaction_types
-    features = FeatureSet.of_config(workspace.config)
     then = tables_then(workspace.events, tables, served, types)
     now = served.as_of
     if len(then.recent):

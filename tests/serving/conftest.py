@@ -1,11 +1,36 @@
 """What several tests of the server share."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from litestar.testing import TestClient
 
 from recsys.bundle_files import SCORER_FILE
+from serving.api import create_app
+from serving.events import EventLog
+from serving.service import Service
+from tests.serving.fake_engine import CONFIG, FakeEngine
 from tests.serving.made_bundle import WORDS
+
+
+@pytest.fixture
+def log_path(tmp_path: Path) -> Path:
+    return tmp_path / "events.db"
+
+
+@pytest.fixture
+def service(log_path: Path) -> Iterator[Service]:
+    with EventLog.open(log_path) as log:
+        yield Service(log, CONFIG, FakeEngine())
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[TestClient[Any]]:
+    # As a server does it: an exception is an answer, not an exception of the test.
+    with TestClient(create_app(service), raise_server_exceptions=False) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

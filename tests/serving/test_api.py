@@ -2,25 +2,17 @@
 
 import json
 import re
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from litestar.testing import TestClient
 
 from serving import openapi
-from serving.api import create_app
 from serving.body import MAX_EVENTS
-from serving.events import EventLog
-from serving.service import Service
 from tests.serving.fake_engine import CONFIG, FakeEngine
+from tests.serving.logged import rows
 
 POST_ROUTES = ["/v1/rank", "/v1/recommend", "/v1/explain", "/v1/similar", "/v1/events", "/v1/items", "/v1/users"]
 CLICK = {"user_id": "u", "item_id": "a", "event_type": "click"}
@@ -28,29 +20,6 @@ CLICK = {"user_id": "u", "item_id": "a", "event_type": "click"}
 DEEP = b"[" * 100_000
 MALFORMED = [b"", b"null", b"[]", b"{", b"{}x", b"NaN", b"\xff", b"\xef\xbb\xbf{}", b'{"user_id": "\xff"}']
 MALFORMED += [b'{"\\ud800": 1}', DEEP, b'{"user_id": ' + DEEP, b'{"events": ' + DEEP]
-
-
-@pytest.fixture
-def log_path(tmp_path: Path) -> Path:
-    return tmp_path / "events.db"
-
-
-@pytest.fixture
-def service(log_path: Path) -> Iterator[Service]:
-    with EventLog.open(log_path) as log:
-        yield Service(log, CONFIG, FakeEngine())
-
-
-@pytest.fixture
-def client(service: Service) -> Iterator[TestClient[Any]]:
-    # As a server does it: an exception is an answer, not an exception of the test.
-    with TestClient(create_app(service), raise_server_exceptions=False) as client:
-        yield client
-
-
-def logged(path: Path, query: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(query).fetchall()
 
 
 def assert_problem(answer: httpx.Response, status: int, path: str | None, detail: str) -> None:
@@ -206,7 +175,7 @@ def test_events_are_stored_and_a_repeat_is_a_duplicate(client, log_path):
         "results": [{"status": "duplicate", "event_id": "e1"}]
     }
     query = "SELECT event_id, timestamp, request_id, value FROM interactions"
-    assert logged(log_path, query) == [("e1", 1_323_435_000_000_000, "r", 2.0)]
+    assert rows(log_path, query) == [("e1", 1_323_435_000_000_000, "r", 2.0)]
 
 
 def test_a_bad_event_is_refused_with_its_reason_and_the_good_ones_are_stored(client, log_path):
@@ -237,7 +206,7 @@ def test_a_bad_event_is_refused_with_its_reason_and_the_good_ones_are_stored(cli
     for (path_found, reason), (path_expected, pattern) in zip(found, expected, strict=True):
         assert path_found == path_expected
         assert re.search(pattern, reason), reason
-    assert logged(log_path, "SELECT event_id FROM interactions") == [("good",)]
+    assert rows(log_path, "SELECT event_id FROM interactions") == [("good",)]
 
 
 def test_text_that_is_not_utf8_in_one_event_does_not_cost_the_others(client):
@@ -282,7 +251,7 @@ def test_what_an_answer_shows_is_logged_as_an_impression_in_the_order_shown(clie
     recommended = client.post("/v1/recommend", json={"user_id": "v", "limit": 1}).json()
     client.post("/v1/rank", json={"user_id": "u", "candidates": ["zz"]})  # shows nothing
     service.event_log.close()
-    assert logged(log_path, "SELECT request_id, user_id, items, surface, bundle FROM impressions") == [
+    assert rows(log_path, "SELECT request_id, user_id, items, surface, bundle FROM impressions") == [
         (ranked["request_id"], "u", '["b","c"]', "rank", "fake-1"),
         (recommended["request_id"], "v", '["a"]', "recommend", "fake-1"),
     ]
@@ -292,7 +261,7 @@ def test_what_is_similar_is_logged_only_when_it_is_said_to_whom_it_is_shown(clie
     client.post("/v1/similar", json={"item_id": "b", "limit": 2})
     shown = client.post("/v1/similar", json={"item_id": "b", "user_id": "u", "limit": 2}).json()
     service.event_log.close()
-    assert logged(log_path, "SELECT request_id, user_id, items, surface, query FROM impressions") == [
+    assert rows(log_path, "SELECT request_id, user_id, items, surface, query FROM impressions") == [
         (shown["request_id"], "u", '["a","c"]', "similar", None)
     ]
 
@@ -304,8 +273,8 @@ def test_a_query_goes_to_the_engine_and_is_kept_with_what_was_shown_and_with_the
     assert client.post("/v1/events", json=CLICK | {"query": "apple"}).status_code == 200
     assert [asked.query for asked in service.engine.asked] == ["röd äpple", "apple", None]
     service.event_log.close()
-    assert logged(log_path, "SELECT query FROM impressions") == [("röd äpple",), ("apple",), (None,)]
-    assert logged(log_path, "SELECT query FROM interactions") == [("apple",)]
+    assert rows(log_path, "SELECT query FROM impressions") == [("röd äpple",), ("apple",), (None,)]
+    assert rows(log_path, "SELECT query FROM interactions") == [("apple",)]
 
 
 @pytest.mark.parametrize("route", ["/v1/rank", "/v1/recommend", "/v1/events"])

@@ -22,17 +22,13 @@ from serving.feature_table import FEATURES_TABLE
 from serving.item_table import latest_items
 from serving.item_types import ItemVersion
 from serving.types import Impression, Interaction, ShadowList, ShownExperiment
+from tests.serving.logged import rows
 
 ROOT = Path(__file__).parents[2]
 
 
 def click(event_id: str | None, **changes: Any) -> Interaction:
     return Interaction(**{"user_id": "u", "item_id": "i", "event_type": "click", "event_id": event_id} | changes)
-
-
-def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(query).fetchall()
 
 
 @pytest.fixture

@@ -12,18 +12,12 @@ from typing import Any
 import pytest
 from litestar.testing import TestClient
 
-from serving.api import create_app
 from serving.body import MAX_EVENTS
 from serving.events import EventLog
 from serving.service import Service
 from tests.serving.fake_engine import CONFIG, FakeEngine
 
 ITEM = {"item_id": "g", "title": "Item g"}
-
-
-@pytest.fixture
-def log_path(tmp_path: Path) -> Path:
-    return tmp_path / "events.db"
 
 
 @pytest.fixture
@@ -35,12 +29,6 @@ def engine() -> FakeEngine:
 def service(log_path: Path, engine: FakeEngine) -> Iterator[Service]:
     with EventLog.open(log_path) as log:
         yield Service(log, CONFIG, engine)
-
-
-@pytest.fixture
-def client(service: Service) -> Iterator[TestClient[Any]]:
-    with TestClient(create_app(service), raise_server_exceptions=False) as client:
-        yield client
 
 
 def logged(path: Path) -> list[tuple[str, Any]]:

@@ -19,7 +19,8 @@ from serving.recent_log import RecentLog
 from serving.service import Service
 from serving.types import Impression
 from tests.serving.fake_engine import CONFIG, FakeEngine
-from tests.serving.test_events import click, rows
+from tests.serving.logged import rows
+from tests.serving.test_events import click
 
 RANK = {"user_id": "u", "candidates": ["b", "a"]}
 CLICK = {"user_id": "u", "item_id": "a", "event_type": "click"}

@@ -4,24 +4,16 @@ The bodies are those of https://docs.metarank.ai/reference/api and of its page o
 """
 
 import json
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from litestar.testing import TestClient
 
 from recsys.config import Experiment, Variant
 from serving import openapi
-from serving.api import create_app
-from serving.events import EventLog
-from serving.service import Service
 from serving.variants import Experiments, Running
-from tests.serving.fake_engine import CONFIG, FakeEngine
+from tests.serving.fake_engine import FakeEngine
+from tests.serving.logged import rows
 
 RANK, FEEDBACK = "/compat/metarank/rank/xgboost", "/compat/metarank/feedback"
 RANKING = """{
@@ -43,28 +35,6 @@ USER = {
     "user": "user1",
     "fields": [{"name": "age", "value": 33}, {"name": "gender", "value": "m"}],
 }
-
-
-@pytest.fixture
-def log_path(tmp_path: Path) -> Path:
-    return tmp_path / "events.db"
-
-
-@pytest.fixture
-def service(log_path: Path) -> Iterator[Service]:
-    with EventLog.open(log_path) as log:
-        yield Service(log, CONFIG, FakeEngine())
-
-
-@pytest.fixture
-def client(service: Service) -> Iterator[TestClient[Any]]:
-    with TestClient(create_app(service), raise_server_exceptions=False) as client:
-        yield client
-
-
-def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(query).fetchall()
 
 
 def test_a_ranking_is_ordered_and_items_that_nobody_knows_come_last(client, service):

@@ -22,7 +22,8 @@ from serving.item_types import ItemVersion
 from serving.open_log import open_log
 from serving.recent_log import RecentLog
 from serving.types import Impression, ServedFeatures
-from tests.serving.test_events import click, rows
+from tests.serving.logged import rows
+from tests.serving.test_events import click
 from tests.valkey import address_of, valkey_server
 
 STORED = "SELECT event_id FROM interactions ORDER BY sequence"

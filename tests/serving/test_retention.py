@@ -22,7 +22,8 @@ from serving.item_types import ItemVersion
 from serving.recent_log import RecentLog
 from serving.retention import forget
 from serving.types import Impression, ServedFeatures, ShadowList
-from tests.serving.test_events import click, rows
+from tests.serving.logged import rows
+from tests.serving.test_events import click
 
 NOW = datetime.now(UTC)
 LATER = NOW + timedelta(hours=1)

@@ -2,40 +2,17 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from litestar.testing import TestClient
 
 from serving import openapi
-from serving.api import create_app
 from serving.body import MAX_EVENTS
-from serving.events import EventLog
-from serving.service import Service
-from tests.serving.fake_engine import CONFIG, FakeEngine
 from tests.serving.test_api import assert_problem
 
 USER = {"user_id": "u", "country": "NO", "age": 31}
-
-
-@pytest.fixture
-def log_path(tmp_path: Path) -> Path:
-    return tmp_path / "events.db"
-
-
-@pytest.fixture
-def service(log_path: Path) -> Iterator[Service]:
-    with EventLog.open(log_path) as log:
-        yield Service(log, CONFIG, FakeEngine())
-
-
-@pytest.fixture
-def client(service: Service) -> Iterator[TestClient[Any]]:
-    with TestClient(create_app(service), raise_server_exceptions=False) as client:
-        yield client
 
 
 def logged(path: Path) -> list[tuple[str, Any]]:

@@ -1,14 +1,11 @@
 """What users of an experiment are answered, what of it is logged, and that shadows cost an answer nothing."""
 
 import json
-import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,13 +13,12 @@ from litestar.testing import TestClient
 from msgspec import convert
 
 from recsys.config import Experiment, Variant
-from serving.api import create_app
-from serving.events import EventLog
 from serving.service import Service
 from serving.shadow import MOST_WAITING
 from serving.types import RankedList
 from serving.variants import Experiments, Running
-from tests.serving.fake_engine import CONFIG, FakeEngine
+from tests.serving.fake_engine import FakeEngine
+from tests.serving.logged import rows
 
 HALF = Variant(share=0.5)
 OTHER_HALF = Variant(bundle="other", share=0.5)
@@ -56,23 +52,6 @@ class SlowEngine(BackwardsEngine):
         return super().rank(asked, candidates)
 
 
-@pytest.fixture
-def log_path(tmp_path: Path) -> Path:
-    return tmp_path / "events.db"
-
-
-@pytest.fixture
-def service(log_path: Path) -> Iterator[Service]:
-    with EventLog.open(log_path) as log:
-        yield Service(log, CONFIG, FakeEngine())
-
-
-@pytest.fixture
-def client(service: Service) -> Iterator[TestClient[Any]]:
-    with TestClient(create_app(service), raise_server_exceptions=False) as client:
-        yield client
-
-
 def run(service: Service, other: FakeEngine, name: str = "e", **settings: Any) -> None:
     """Have one experiment take place."""
     experiment = Experiment(**settings)
@@ -86,11 +65,6 @@ def rank(client: TestClient[Any], user: str, **fields: Any) -> dict[str, Any]:
     body = answer.json()
     body["order"] = "".join(item["item_id"] for item in body["items"])
     return body
-
-
-def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(query).fetchall()
 
 
 def eventually(found: Callable[[], Any]) -> Any:
