@@ -7,22 +7,25 @@ strictly before `event_timestamp`. Times are seconds since the epoch; ages are c
 from pathlib import Path
 from typing import Final
 
-from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
+from feast import Entity, FeatureService, FeatureView, FileSource, ValueType
+from feast import Field as FeastField
 from feast.data_format import ParquetFormat
-from feast.types import String
+from feast.types import Array, FeastType, Float32, Float64, String
 
 from features.featureset import FeatureSet
+from features.field import FLOAT32, FLOAT64, FLOATS, STRING, STRINGS, Field
+from features.stored_views import EVENT_TIMESTAMP, item_views, user_views
 from recsys.schema import ITEM_ID, USER_ID
 
-EVENT_TIMESTAMP: Final = "event_timestamp"
-
-ITEM_VIEW: Final = "item_behaviour"
-EXPOSURE_VIEW: Final = "item_exposure"
-USER_VIEW: Final = "user_behaviour"
-HISTORY_VIEW: Final = "user_history"
-AFFINITY_VIEW: Final = "user_affinity"
-ATTRIBUTES_VIEW: Final = "user_attributes"
 SERVICE: Final = "ranking"
+
+TYPES: Final[dict[str, FeastType]] = {
+    FLOAT32: Float32,
+    FLOAT64: Float64,
+    STRING: String,
+    STRINGS: Array(String),
+    FLOATS: Array(Float64),
+}
 
 
 def feature_objects(folder: Path, features: FeatureSet) -> list[Entity | FeatureView | FeatureService]:
@@ -30,14 +33,10 @@ def feature_objects(folder: Path, features: FeatureSet) -> list[Entity | Feature
     user = Entity(name="user", join_keys=[USER_ID], value_type=ValueType.STRING)
     item = Entity(name="item", join_keys=[ITEM_ID], value_type=ValueType.STRING)
     views = [
-        _view(folder, ITEM_VIEW, item, features.item_fields),
-        _view(folder, EXPOSURE_VIEW, item, features.exposure_fields),
-        _view(folder, USER_VIEW, user, features.user_fields),
-        _view(folder, HISTORY_VIEW, user, features.history_fields),
-        _view(folder, AFFINITY_VIEW, user, features.affinity_fields),
+        _view(folder, name, entity, fields)
+        for entity, named in ((item, item_views(features)), (user, user_views(features)))
+        for name, fields in named.items()
     ]
-    if features.attribute_fields:
-        views.append(_view(folder, ATTRIBUTES_VIEW, user, features.attribute_fields))
     return [user, item, *views, FeatureService(name=SERVICE, features=list(views))]
 
 
@@ -48,5 +47,6 @@ def _view(folder: Path, name: str, entity: Entity, fields: tuple[Field, ...]) ->
         file_format=ParquetFormat(),
         timestamp_field=EVENT_TIMESTAMP,
     )
-    key = Field(name=entity.join_key, dtype=String)
-    return FeatureView(name=name, entities=[entity], schema=[key, *fields], source=source)
+    key = FeastField(name=entity.join_key, dtype=String)
+    schema = [FeastField(name=field.name, dtype=TYPES[field.kind], description=field.description) for field in fields]
+    return FeatureView(name=name, entities=[entity], schema=[key, *schema], source=source)

@@ -10,12 +10,11 @@ import inspect
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from feast import Field
-
-from features.definitions import AFFINITY_VIEW, ATTRIBUTES_VIEW, EXPOSURE_VIEW, HISTORY_VIEW, ITEM_VIEW, USER_VIEW
 from features.families import FAMILIES, text
 from features.families.family import Feature
 from features.featureset import FeatureSet
+from features.field import Field
+from features.stored_views import item_views, user_views
 from recsys.attributes import AttributeKind
 from recsys.schema import PRICE, PUBLISHED_AT
 
@@ -53,14 +52,7 @@ def render() -> str:
         parts += [_heading(family), _features(family.features(features.project))]
     parts += [_heading(text), _features([*text.SIGNAL_MEANINGS, *text.STANDING_MEANINGS, *text.TOPIC_MEANINGS])]
     parts.append(STORE)
-    views = {
-        ITEM_VIEW: features.item_fields,
-        EXPOSURE_VIEW: features.exposure_fields,
-        USER_VIEW: features.user_fields,
-        HISTORY_VIEW: features.history_fields,
-        AFFINITY_VIEW: features.affinity_fields,
-        ATTRIBUTES_VIEW: features.attribute_fields,
-    }
+    views = item_views(features) | user_views(features)
     for view, fields in views.items():
         parts += [f"### {view}\n", _fields(fields)]
     return "\n".join(parts)
@@ -77,7 +69,7 @@ def _features(features: Iterable[Feature]) -> str:
 
 
 def _fields(fields: Iterable[Field]) -> str:
-    rows = ((f"`{field.name}`", str(field.dtype), field.description) for field in fields)
+    rows = ((f"`{field.name}`", field.kind, field.description) for field in fields)
     return _table(("Field", "Type", "Meaning"), rows)
 
 

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from feast import FeatureStore, RepoConfig
 
-PROJECT: Final = "recsys"
+from features.stored_views import PROJECT
+
 OFFLINE_STORE: Final = "features.feast_plugins.polars_offline_store.PolarsOfflineStore"
 REGISTRY: Final = "registry.db"
 KEY_VERSION: Final = 3

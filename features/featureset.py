@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from feast import Field
-
 from features.families import FAMILIES
 from features.families.family import Feature, Project
+from features.field import Field
 from features.fields import (
     AFFINITY_FIELDS,
     HISTORY_FIELDS,

@@ -8,9 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from feast import Field
-from feast.types import Array, Float32, Float64, String
-
+from features.field import FLOAT32, FLOAT64, FLOATS, STRING, STRINGS, Field
 from recsys.attributes import AttributeKind
 
 WINDOWS_DAYS: Final = (1, 7, 28, 90)
@@ -20,32 +18,32 @@ NEW_USERS_DAYS: Final = (7, 28)
 
 # An occasion is a moment at which a user interacted: a basket, a page view. Equal timestamps are one occasion.
 HISTORY_FIELDS: Final = (
-    Field(name="history_items", dtype=Array(String), description="distinct items, the latest first"),
-    Field(name="history_occasions", dtype=Array(Float64), description="occasions with each of them"),
-    Field(name="history_first_at", dtype=Array(Float64), description="first interaction with each, seconds"),
-    Field(name="history_last_at", dtype=Array(Float64), description="last interaction with each, seconds"),
-    Field(name="history_types", dtype=Array(String), description="interaction type of the highest weight with each"),
-    Field(name="history_values", dtype=Array(Float64), description="sum of the values of the interactions with each"),
-    Field(name="recent_items", dtype=Array(String), description="item of each interaction, the latest first"),
-    Field(name="recent_types", dtype=Array(String), description="interaction type of each of them"),
-    Field(name="recent_at", dtype=Array(Float64), description="when each of them was, seconds since the epoch"),
+    Field("history_items", STRINGS, "distinct items, the latest first"),
+    Field("history_occasions", FLOATS, "occasions with each of them"),
+    Field("history_first_at", FLOATS, "first interaction with each, seconds"),
+    Field("history_last_at", FLOATS, "last interaction with each, seconds"),
+    Field("history_types", STRINGS, "interaction type of the highest weight with each"),
+    Field("history_values", FLOATS, "sum of the values of the interactions with each"),
+    Field("recent_items", STRINGS, "item of each interaction, the latest first"),
+    Field("recent_types", STRINGS, "interaction type of each of them"),
+    Field("recent_at", FLOATS, "when each of them was, seconds since the epoch"),
 )
 
 AFFINITY_FIELDS: Final = (
-    Field(name="affinity_categories", dtype=Array(String), description="categories of the items chosen, by name"),
-    Field(name="affinity_weights", dtype=Array(Float64), description="interest in each, halved every month"),
+    Field("affinity_categories", STRINGS, "categories of the items chosen, by name"),
+    Field("affinity_weights", FLOATS, "interest in each, halved every month"),
 )
 
 VALUES: Final = (
-    Field(name="value_sum", dtype=Float64, description="sum of the values of the interactions"),
-    Field(name="value_count", dtype=Float64, description="interactions that have a value"),
+    Field("value_sum", FLOAT64, "sum of the values of the interactions"),
+    Field("value_count", FLOAT64, "interactions that have a value"),
 )
 EXPOSURE_DAYS: Final = (7, 28)
 CHOSEN_DAYS: Final = 28
 
 TIMES: Final = (
-    Field(name="first_at", dtype=Float64, description="first interaction, seconds since the epoch"),
-    Field(name="last_at", dtype=Float64, description="last interaction, seconds since the epoch"),
+    Field("first_at", FLOAT64, "first interaction, seconds since the epoch"),
+    Field("last_at", FLOAT64, "last interaction, seconds since the epoch"),
 )
 
 
@@ -54,21 +52,21 @@ def item_fields(types: Sequence[str]) -> tuple[Field, ...]:
     return (
         *_in_windows("users", "distinct users"),
         *_of_types(types),
-        Field(name=windowed("occasions", 28), dtype=Float32, description="occasions in the last 28 days"),
+        Field(windowed("occasions", 28), FLOAT32, "occasions in the last 28 days"),
         Field(
-            name=windowed("weight", WEIGHT_DAYS),
-            dtype=Float32,
-            description=f"sum of the weights of the interactions in the last {WEIGHT_DAYS} days",
+            windowed("weight", WEIGHT_DAYS),
+            FLOAT32,
+            f"sum of the weights of the interactions in the last {WEIGHT_DAYS} days",
         ),
         *(
             Field(
-                name=windowed("new_users", days),
-                dtype=Float32,
-                description=f"users who chose it for the first time in the last {days} days",
+                windowed("new_users", days),
+                FLOAT32,
+                f"users who chose it for the first time in the last {days} days",
             )
             for days in NEW_USERS_DAYS
         ),
-        Field(name="returned", dtype=Float32, description="of its users those with it on more than one occasion"),
+        Field("returned", FLOAT32, "of its users those with it on more than one occasion"),
         *VALUES,
         *TIMES,
     )
@@ -79,18 +77,18 @@ def user_fields(types: Sequence[str]) -> tuple[Field, ...]:
     return (
         *_in_windows("occasions", "occasions"),
         *_of_types(types),
-        Field(name="distinct_items", dtype=Float32, description="distinct items ever"),
+        Field("distinct_items", FLOAT32, "distinct items ever"),
         *(
             Field(
-                name=windowed("value_sum", days),
-                dtype=Float64,
-                description=f"sum of the values of the interactions in the last {days} days",
+                windowed("value_sum", days),
+                FLOAT64,
+                f"sum of the values of the interactions in the last {days} days",
             )
             for days in SPEND_DAYS
         ),
         *VALUES,
-        Field(name="value_sum_squares", dtype=Float64, description="sum of the squares of these values"),
-        Field(name="pairs", dtype=Float32, description="distinct pairs of an occasion and an item"),
+        Field("value_sum_squares", FLOAT64, "sum of the squares of these values"),
+        Field("pairs", FLOAT32, "distinct pairs of an occasion and an item"),
         *TIMES,
     )
 
@@ -99,17 +97,17 @@ def exposure_fields(types: Sequence[str]) -> tuple[Field, ...]:
     """What is kept of the impressions of an item: nothing of one that was not shown in the longest window."""
     shown = [
         Field(
-            name=windowed("shown", days),
-            dtype=Float64,
-            description=f"impressions that showed it in the last {days} days",
+            windowed("shown", days),
+            FLOAT64,
+            f"impressions that showed it in the last {days} days",
         )
         for days in EXPOSURE_DAYS
     ]
     chosen = [
         Field(
-            name=windowed(chosen_of(name), CHOSEN_DAYS),
-            dtype=Float64,
-            description=f"impressions of the last {CHOSEN_DAYS} days that an interaction of type {name} answered",
+            windowed(chosen_of(name), CHOSEN_DAYS),
+            FLOAT64,
+            f"impressions of the last {CHOSEN_DAYS} days that an interaction of type {name} answered",
         )
         for name in types
     ]
@@ -120,9 +118,9 @@ def attribute_fields(kinds: Sequence[tuple[str, AttributeKind]]) -> tuple[Field,
     """What is kept of a user's attributes; names become numbers only for a bundle."""
     return tuple(
         Field(
-            name="attribute_" + named(name),
-            dtype=String if kind == "categorical" else Float64,
-            description=f"the {name} of the user" + ", seconds since the epoch" * (kind == "timestamp"),
+            "attribute_" + named(name),
+            STRING if kind == "categorical" else FLOAT64,
+            f"the {name} of the user" + ", seconds since the epoch" * (kind == "timestamp"),
         )
         for name, kind in kinds
     )
@@ -153,8 +151,5 @@ def _of_types(types: Sequence[str]) -> tuple[Field, ...]:
 
 
 def _in_windows(stem: str, what: str) -> tuple[Field, ...]:
-    windows = [
-        Field(name=windowed(stem, days), dtype=Float32, description=f"{what} in the last {days} days")
-        for days in WINDOWS_DAYS
-    ]
-    return (*windows, Field(name=stem, dtype=Float32, description=f"{what} ever"))
+    windows = [Field(windowed(stem, days), FLOAT32, f"{what} in the last {days} days") for days in WINDOWS_DAYS]
+    return (*windows, Field(stem, FLOAT32, f"{what} ever"))

@@ -1,41 +1,33 @@
-"""The online store: filled with one moment at a time, and read by whoever serves.
+"""The online store as whoever serves reads it: packed rows, without Feast.
 
-Each filling has a place of its own, and a pointer says which one serves, so that readers see the old one or the new one
-and nothing of older data stays.
+It is filled with one moment at a time (features.online_filling). Each filling has a place of its own, and a pointer
+says which one serves, so that readers see the old one or the new one and nothing of older data stays.
 
-Writes  features/online/FILLING.json   what a filling is, before it is made
+Reads   features/online_as_of          the filling that serves
         features/online/FILLING.npz    item neighbours of its moment
         features/online/FILLING.db     its rows, unless they are in Redis
-        features/feature_store.yaml    the filling that serves, for the `feast` command
-        features/online_as_of          the filling that serves; it changes last
 """
 
-import logging
-import os
-import secrets
-import shutil
 import time
-from collections.abc import Sequence
-from contextlib import redirect_stdout
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from feast import FeatureStore
+import numpy as np
 
-from features.feast_plugins.packed_online_store import OnlineStoreSchemaError, OnlineStoreUnavailableError
-from features.feast_plugins.packed_response import PackedOnlineResponse
-from features.feast_project import apply, feature_store_yaml, open_project
 from features.online_places import place_of
-from recsys.durable import exclusively
+from features.packed.answer import PackedAnswer, ViewRows
+from features.packed.keys import unique_keys
+from features.packed.layout import RowLayout
+from features.packed.places import RowsPlace, RowsSchemaError, RowsUnavailableError
+from features.packed.rows import PackedRows
 from recsys.errors import FeatureStoreError
-from recsys.online_address import SQLITE, resolve
+from recsys.online_address import resolve
 
 RETRY_AFTER_S: Final = 2.0
 """So long after a store did not answer nobody asks it again: each time costs a request the whole timeout."""
-
-logger = logging.getLogger(__name__)
 
 
 class Filling(msgspec.Struct, frozen=True):
@@ -45,6 +37,8 @@ class Filling(msgspec.Struct, frozen=True):
     as_of: datetime
     store: str
     written_at: datetime
+    layouts: dict[str, str] = {}
+    """RowLayout.id by view; none are known of a filling that an earlier version made."""
 
 
 class OnlineFeatures:
@@ -52,76 +46,26 @@ class OnlineFeatures:
 
     def __init__(self, folder: Path, online_store: str, project: str) -> None:
         """Raises ConfigError for an address that is none, FeatureStoreError when its package is not installed."""
-        self._folder = folder
-        self._fillings = folder / "online"
-        self._pointer = folder / "online_as_of"
-        self._place = place_of(resolve(online_store), project)
-        self._read: tuple[Filling, FeatureStore] | None = None
+        self.folder = folder
+        self.fillings = folder / "online"
+        self.pointer = folder / "online_as_of"
+        self.place = place_of(resolve(online_store), project)
+        self._read: tuple[Filling, RowsPlace] | None = None
         self._pointed_at: tuple[int, int] | None = None
         self._ask_again_at = -float("inf")
         self._last_error = ""
 
-    # Filling
-
-    def fill(self, as_of: datetime, neighbours: Path, objects: Sequence[Any]) -> None:
-        """Fill anew from the offline store with the rows of `as_of`, and serve that.
-
-        neighbours  the file to keep with them
-        objects     what is applied to Feast's registry
-
-        Raises FeatureStoreError when the store does not answer; what served before goes on.
-        """
-        filling = Filling(f"{as_of:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}", as_of, self._place.name, datetime.now(UTC))
-        self._fillings.mkdir(exist_ok=True)
-        with exclusively(self._folder / "online.lock"):
-            shutil.copyfile(neighbours, self._file(filling.name, "npz"))
-            _write(self._file(filling.name, "json"), msgspec.json.encode(filling))
-            feast = open_project(self._folder, self._place.fill_section(filling.name))
-            try:
-                # materialize prints its progress as coloured text on stdout.
-                with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
-                    apply(feast, objects)
-                    feast.materialize(start_date=as_of, end_date=as_of)
-            except OnlineStoreUnavailableError as error:
-                raise self._unavailable(error) from error
-            finally:
-                _close(feast)
-            described = feature_store_yaml(
-                self._folder, self._place.public_section(filling.name), comment=self._place.hint
-            )
-            _write(self._folder / "feature_store.yaml", described.encode())
-            _write(self._pointer, msgspec.json.encode(filling))
-            self.close()
-            self._remove_all_but(filling.name)
-
-    def _remove_all_but(self, serving: str) -> None:
-        """What served before, and what is left of fillings that broke off."""
-        for name in sorted({path.name.partition(".")[0] for path in self._fillings.iterdir()} - {serving}):
-            note = self._file(name, "json")
-            store = msgspec.json.decode(note.read_bytes(), type=Filling).store if note.exists() else SQLITE
-            if store == self._place.name:
-                try:
-                    self._place.clear(self._folder, name)
-                except OnlineStoreUnavailableError as error:
-                    raise self._unavailable(error) from error
-            elif store != SQLITE:
-                logger.warning("%s is no longer the online store; remove the keys recsys:*:%s:* there", store, name)
-            for path in self._fillings.glob(f"{name}.*"):
-                path.unlink()
-
-    # Reading
-
     def current(self) -> Filling:
         """The filling that the pointer names. Raises FeatureStoreError when there is none in this store."""
         try:
-            filling = msgspec.json.decode(self._pointer.read_bytes(), type=Filling)
+            filling = msgspec.json.decode(self.pointer.read_bytes(), type=Filling)
         except (OSError, msgspec.DecodeError) as error:
             raise FeatureStoreError(
-                f"{self._folder}: the online store is empty; run `recsys train` to fill it"
+                f"{self.folder}: the online store is empty; run `recsys train` to fill it"
             ) from error
-        if filling.store != self._place.name:
+        if filling.store != self.place.name:
             raise FeatureStoreError(
-                f"{self._folder}: found features in {filling.store}, expected them in {self._place.name} as "
+                f"{self.folder}: found features in {filling.store}, expected them in {self.place.name} as "
                 "features.online_store says; run `recsys train` to fill it"
             )
         return filling
@@ -131,66 +75,71 @@ class OnlineFeatures:
         filling = self.current()
         if self._read is None or self._read[0] != filling:
             self.close()
-            self._read = filling, open_project(self._folder, self._place.section(filling.name))
+            self._read = filling, self.place.rows(self.folder, filling.name)
         return filling
 
     def neighbours(self, filling: Filling) -> Path:
         """The file that was kept with a filling."""
-        return self._file(filling.name, "npz")
+        return self.file(filling.name, "npz")
 
-    def read(self, references: list[str], key: str, ids: Sequence[str]) -> PackedOnlineResponse:
-        """The features VIEW:NAME of some entities, a row for each id.
+    def read(self, layouts: Mapping[str, RowLayout], key: str, ids: Sequence[str]) -> PackedAnswer[PackedRows]:
+        """The features of some entities in some views, whose features have different names; a row for each id.
 
         They are those of the filling that was read first, where it can be read for ever, else those of the current one.
-        Raises FeatureStoreError when the store is empty or does not answer.
+        Raises FeatureStoreError when the store is empty, does not answer, or has other features.
         """
         if time.monotonic() < self._ask_again_at:
             raise FeatureStoreError(self._last_error)
-        if self._read is None or not (self._place.readable_when_removed or self._is_current()):
+        if self._read is None or not (self.place.readable_when_removed or self._is_current()):
             self.newest()
         assert self._read is not None
+        filling, rows = self._read
+        keys, index = unique_keys({key: ids}) if ids else ([], np.empty(0, dtype=np.int64))
         try:
-            answer = self._read[1].get_online_features(references, {key: list(ids)})
-        except OnlineStoreUnavailableError as error:
-            raise self._unavailable(error) from error
-        except OnlineStoreSchemaError as error:
+            _check(filling, layouts)
+            found = rows.read([(layout, keys) for layout in layouts.values()])
+        except RowsUnavailableError as error:
+            raise self.unavailable(error) from error
+        except RowsSchemaError as error:
             # Whoever puts the right file in its place need not start this process again.
             self.close()
             raise FeatureStoreError(
-                f"{self._place.name}: {error}; run `recsys train` to fill it with the features of this version"
+                f"{self.place.name}: {error}; run `recsys train` to fill it with the features of this version"
             ) from error
-        assert isinstance(answer, PackedOnlineResponse)
-        return answer
+        views = [
+            ViewRows({name: name for name in layout.types}, PackedRows(layout, rows), index)
+            for layout, rows in zip(layouts.values(), found, strict=True)
+        ]
+        return PackedAnswer({key: ids}, views)
 
     def close(self) -> None:
         """Close the connections; the next read opens them."""
         if self._read is not None:
-            _close(self._read[1])
+            self._read[1].close()
             self._read = None
 
     def _is_current(self) -> bool:
         """Whether the pointer is still the file that it was at the last look."""
         try:
-            found = self._pointer.stat()
+            found = self.pointer.stat()
         except FileNotFoundError:
             return False
         before, self._pointed_at = self._pointed_at, (found.st_ino, found.st_mtime_ns)
         return before == self._pointed_at
 
-    def _unavailable(self, error: OnlineStoreUnavailableError) -> FeatureStoreError:
+    def unavailable(self, error: Exception) -> FeatureStoreError:
+        """What to raise when the store did not answer; nobody asks it again for a while."""
         self._ask_again_at = time.monotonic() + RETRY_AFTER_S
-        self._last_error = f"{self._place.name}: the online store does not answer; {error}"
+        self._last_error = f"{self.place.name}: the online store does not answer; {error}"
         return FeatureStoreError(self._last_error)
 
-    def _file(self, filling: str, kind: str) -> Path:
-        return self._fillings / f"{filling}.{kind}"
+    def file(self, filling: str, kind: str) -> Path:
+        """One of those of a filling."""
+        return self.fillings / f"{filling}.{kind}"
 
 
-def _close(feast: FeatureStore) -> None:
-    feast._get_provider().online_store.disconnect()  # type: ignore[attr-defined]  # our plugins'
-
-
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.tmp")
-    partial.write_bytes(content)
-    partial.replace(path)
+def _check(filling: Filling, layouts: Mapping[str, RowLayout]) -> None:
+    """Raises RowsSchemaError when the filling has other features: of Redis nothing else would tell."""
+    for view, layout in layouts.items():
+        if filling.layouts.get(view, None if filling.layouts else layout.id) != layout.id:
+            raise RowsSchemaError(f"the view {view} was filled with other features than recsys.toml describes now")

@@ -10,7 +10,8 @@ from typing import Any, Final, Protocol
 
 from pydantic import SecretStr
 
-from features.feast_project import open_project
+from features.packed.places import RowsPlace
+from features.packed.sqlite import SqliteRows
 from recsys.errors import FeatureStoreError
 from recsys.online_address import SQLITE, shown
 
@@ -20,7 +21,7 @@ VARIABLE: Final = "RECSYS_ONLINE_STORE"
 """The environment variable out of which the `feast` command takes the address of Redis."""
 
 FILL_TIMEOUT_MS: Final = 10_000
-"""For Redis to take a part of a filling, or to clear one; a request waits as long as the plugin has it."""
+"""For Redis to take a part of a filling, or to clear one; a request waits as long as features.packed.redis has it."""
 
 
 class OnlinePlace(Protocol):
@@ -44,8 +45,11 @@ class OnlinePlace(Protocol):
     def fill_section(self, filling: str) -> dict[str, Any]:
         """The same for who fills it."""
 
-    def clear(self, folder: Path, filling: str) -> None:
-        """Remove the rows that are in no file of the features folder."""
+    def rows(self, folder: Path, filling: str) -> RowsPlace:
+        """Its rows, for whoever reads them."""
+
+    def clear(self, filling: str) -> None:
+        """Remove the rows that are in no file of the features folder. Raises RowsUnavailableError."""
 
 
 class SqlitePlace:
@@ -57,12 +61,19 @@ class SqlitePlace:
 
     def section(self, filling: str) -> dict[str, Any]:
         """The path is relative to the features folder."""
-        return {"type": f"{PLUGINS}.packed_sqlite_online_store.PackedSqliteOnlineStore", "path": f"online/{filling}.db"}
+        return {"type": f"{PLUGINS}.packed_sqlite_online_store.PackedSqliteOnlineStore", "path": self._path(filling)}
 
     public_section = fill_section = section
 
-    def clear(self, folder: Path, filling: str) -> None:
+    def rows(self, folder: Path, filling: str) -> SqliteRows:
+        """Those of the file."""
+        return SqliteRows(folder / self._path(filling))
+
+    def clear(self, filling: str) -> None:
         """There are none."""
+
+    def _path(self, filling: str) -> str:
+        return f"online/{filling}.db"
 
 
 class RedisPlace:
@@ -92,17 +103,30 @@ class RedisPlace:
         return {
             "type": f"{PLUGINS}.packed_redis_online_store.PackedRedisOnlineStore",
             "connection_string": f"${{{VARIABLE}}}",
-            "key_prefix": f"recsys:{self._project}:{filling}",
+            "key_prefix": self._prefix(filling),
         }
 
     def fill_section(self, filling: str) -> dict[str, Any]:
         """With more patience."""
         return {**self.section(filling), "timeout_ms": FILL_TIMEOUT_MS}
 
-    def clear(self, folder: Path, filling: str) -> None:
-        """Every key of the filling. Raises OnlineStoreUnavailableError."""
-        feast = open_project(folder, self.fill_section(filling))
-        feast._get_provider().online_store.clear(feast.config)  # type: ignore[attr-defined]  # our plugin's
+    def rows(self, folder: Path, filling: str) -> RowsPlace:
+        """Those of the keys."""
+        # Here, for not every installation has the package.
+        from features.packed.redis import RedisRows
+
+        return RedisRows(self._address.get_secret_value(), self._prefix(filling))
+
+    def clear(self, filling: str) -> None:
+        """Every key of the filling. Raises RowsUnavailableError."""
+        from features.packed.redis import RedisRows
+
+        rows = RedisRows(self._address.get_secret_value(), self._prefix(filling), timeout_ms=FILL_TIMEOUT_MS)
+        rows.clear()
+        rows.close()
+
+    def _prefix(self, filling: str) -> str:
+        return f"recsys:{self._project}:{filling}"
 
 
 def place_of(address: str, project: str) -> OnlinePlace:

@@ -28,7 +28,7 @@ NEAR: Final = 3
 
 
 class Ranker(Protocol):
-    """A score for each row of a feature matrix; lightgbm.Booster is one.
+    """A score for each row of a feature matrix; features.lightgbm_model has one.
 
     With pred_contrib what each feature adds to it: (n, n_features + 1), in the last column what every row starts with.
     """

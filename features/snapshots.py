@@ -20,7 +20,12 @@ from features.daily.aggregates import DailyAggregates
 from features.daily.events import COLUMNS
 from features.daily.log import DailyLog
 from features.daily.snapshot import snapshot
-from features.definitions import (
+from features.exposure import item_exposure
+from features.featureset import FeatureSet
+from features.neighbours_file import write_neighbours
+from features.popularity_by import popularity_by
+from features.regression import regression
+from features.stored_views import (
     AFFINITY_VIEW,
     ATTRIBUTES_VIEW,
     EXPOSURE_VIEW,
@@ -28,11 +33,6 @@ from features.definitions import (
     ITEM_VIEW,
     USER_VIEW,
 )
-from features.exposure import item_exposure
-from features.featureset import FeatureSet
-from features.neighbours_file import write_neighbours
-from features.popularity_by import popularity_by
-from features.regression import regression
 from features.successors import successors
 from features.user_attributes import user_attributes
 from recsys.catalogue import Catalogue

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
+from features.lightgbm_model import LightGbmModel
 from features.recommender import Ranker, UntrainedRanker
 from recsys.bundle_files import RANKER_FILE, RANKER_ONNX_FILE, RANKER_ROWS_FILE
 from recsys.state import Floats
@@ -27,7 +27,7 @@ logger: Final = logging.getLogger(__name__)
 class QuickTrees:
     """A LightGBM model whose scores come from ONNX Runtime, and all else from itself."""
 
-    def __init__(self, booster: lgb.Booster, onnx: OnnxTrees) -> None:
+    def __init__(self, booster: LightGbmModel, onnx: OnnxTrees) -> None:
         self._booster, self._onnx = booster, onnx
 
     def predict(self, data: NDArray[np.float32], **options: Any) -> Floats:
@@ -45,13 +45,13 @@ def open_ranker(folder: Path, features: Sequence[str]) -> Ranker:
     text, onnx = folder / RANKER_FILE, folder / RANKER_ONNX_FILE
     if not text.exists():
         return UntrainedRanker(features)
-    booster = lgb.Booster(model_file=text)
+    booster = LightGbmModel(text)
     if not onnx.exists():
         return booster
     return faster(booster, OnnxTrees(onnx), np.load(folder / RANKER_ROWS_FILE))
 
 
-def faster(booster: lgb.Booster, onnx: OnnxTrees, rows: NDArray[np.float32]) -> lgb.Booster | QuickTrees:
+def faster(booster: LightGbmModel, onnx: OnnxTrees, rows: NDArray[np.float32]) -> LightGbmModel | QuickTrees:
     """Which of the two scores `rows` in less time, on one thread; their scores are the same."""
     with_lightgbm, expected = _timed(lambda: booster.predict(rows, num_threads=1))
     with_onnx, found = _timed(lambda: onnx.predict(rows))

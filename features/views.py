@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import polars as pl
-from feast import Field
-from feast.types import Array
 
-from features.definitions import EVENT_TIMESTAMP
 from features.featureset import FeatureSet
+from features.field import FLOAT32, FLOAT64, STRING, Field
+from features.stored_views import EVENT_TIMESTAMP
 from recsys.schema import ITEM_ID, TIMESTAMP, USER_ID
 
 WEIGHT = "weight"
+SCALARS = {FLOAT32: pl.Float32, FLOAT64: pl.Float64, STRING: pl.String}
 
 
 def before(interactions: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
@@ -31,8 +31,8 @@ def user_view(users: pl.DataFrame, as_of: datetime, features: FeatureSet) -> pl.
 
 def finish(frame: pl.DataFrame, key: str, as_of: datetime, fields: Sequence[Field]) -> pl.DataFrame:
     """The columns of the view in the types of the online store, so that both stores serve equal bits."""
-    # Feast names its types as Polars does; lists already have theirs.
-    scalars = {field.name: getattr(pl, str(field.dtype)) for field in fields if not isinstance(field.dtype, Array)}
+    # Lists already have theirs.
+    scalars = {field.name: SCALARS[field.kind] for field in fields if field.kind in SCALARS}
     return (
         frame.select(
             key, pl.lit(as_of).dt.cast_time_unit("us").alias(EVENT_TIMESTAMP), *(field.name for field in fields)

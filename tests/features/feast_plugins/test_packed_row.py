@@ -1,12 +1,12 @@
 import struct
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.types import Array, Bool, Float32, Float64, Int32, Int64, String, UnixTimestamp
 
-from features.feast_plugins.packed_row import PackedRows, RowLayout, layout_of, stamp_of
+from features.feast_plugins.packed_row import FeastRows, layout_of
 
 FEATURES = (("b", Float32), ("a", Float32), ("n", Int64), ("title", String))
 VALUES = {
@@ -19,37 +19,11 @@ MOMENT = datetime(1970, 1, 1, 0, 0, 0, 5, tzinfo=UTC)
 
 
 def test_a_row_is_stamp_numbers_known_bits_ends_and_the_rest():
-    row = RowLayout("p", "v", FEATURES).encode(VALUES, MOMENT)
+    row = layout_of("p", "v", FEATURES).encode(VALUES, MOMENT)
     title = VALUES["title"].SerializeToString()
     # int64 before float32, a before b; n and a are known.
     expected = (2**63 + 5).to_bytes(8, "big") + struct.pack("<qff", -3, 1.5, np.nan) + b"\x03"
     assert row == expected + struct.pack("<I", len(title)) + title
-
-
-def test_stamps_compare_as_their_moments_do():
-    moments = [datetime(1, 1, 1), datetime(1969, 12, 31), MOMENT, MOMENT + timedelta(microseconds=1), datetime.max]
-    stamps = [stamp_of(moment) for moment in moments]
-    assert stamps == sorted(stamps)
-    assert len(set(stamps)) == 5
-
-
-def test_the_id_changes_with_project_view_name_and_type_and_not_with_the_order():
-    def id_of(*features, project="p", view="v"):
-        return layout_of(project, view, features).id
-
-    same = id_of(*FEATURES)
-    assert id_of(*reversed(FEATURES)) == same
-    others = {
-        id_of(*FEATURES, project="q"),
-        id_of(*FEATURES, view="w"),
-        id_of(*FEATURES[1:]),
-        id_of(("c", Float32), *FEATURES[1:]),
-        id_of(("b", Float64), *FEATURES[1:]),
-        id_of(("b", Array(Float32)), *FEATURES[1:]),
-        id_of(("b", Array(Float64)), *FEATURES[1:]),
-    }
-    assert same not in others
-    assert len(others) == 7
 
 
 def test_each_type_has_a_column_that_tells_null():
@@ -72,7 +46,7 @@ def test_each_type_has_a_column_that_tells_null():
         "moment": Value(unix_timestamp_val=86400),
         "words": Value(),
     }
-    rows = PackedRows(layout, [layout.encode(values, MOMENT), None])
+    rows = FeastRows(layout, [layout.encode(values, MOMENT), None])
     assert rows.found.tolist() == [True, False]
     assert rows.microseconds()[0] == 5
     for name, dtype, value in (("single", "<f4", 0.5), ("double", "<f8", 0.1)):
@@ -90,5 +64,5 @@ def test_every_number_of_features_is_told_from_null(n_features):
     layout = layout_of("p", "v", tuple((f"f{at:02}", Int32) for at in range(n_features)))
     null = n_features // 2
     values = {name: Value() if at == null else Value(int32_val=at) for at, name in enumerate(layout.types)}
-    rows = PackedRows(layout, [layout.encode(values, MOMENT)])
+    rows = FeastRows(layout, [layout.encode(values, MOMENT)])
     assert [rows.values(name)[0] for name in layout.types] == list(values.values())

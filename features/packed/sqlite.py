@@ -1,0 +1,130 @@
+"""Packed rows in a SQLite file: a table for each project, view and schema.
+
+The file is in WAL mode: any number of threads and processes read while one writes.
+"""
+
+import os
+import sqlite3
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from features.packed.layout import STAMP_BYTES, RowLayout
+from features.packed.places import RowsSchemaError, RowsUnavailableError, Wanted
+
+TIMEOUT_MS = 5000
+KEYS_AT_ONCE = 30_000
+"""SQLite takes 32,766 parameters a query."""
+
+MAPPED_BYTES = 2**28
+
+
+class SqliteRows:
+    """Those of a file. Safe to use from several threads, and after a fork."""
+
+    def __init__(self, path: Path, *, timeout_ms: int = TIMEOUT_MS) -> None:
+        """timeout_ms  how long a write waits for another process that writes"""
+        self._path, self._timeout_ms = path, timeout_ms
+        # A connection that came over a fork stays with the process that opened it: SQLite wants it untouched.
+        self._idle: defaultdict[int, deque[sqlite3.Connection]] = defaultdict(deque)
+
+    def read(self, wanted: Sequence[Wanted]) -> list[list[bytes | None]]:
+        """One query a view. Raises RowsSchemaError when no place was made in this file for one of them."""
+        with self._connection() as connection:
+            return [self._read(connection, layout, keys) for layout, keys in wanted]
+
+    def write(self, layout: RowLayout, rows: Sequence[tuple[bytes, bytes]]) -> None:
+        """One transaction. Raises RowsUnavailableError when another process writes longer than timeout_ms."""
+        table = _table(layout.project, layout.view, layout.id)
+        with self._transaction() as connection:
+            connection.execute(_creation(table))
+            connection.executemany(
+                f"INSERT INTO {table} AS old VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value "
+                f"WHERE substr(excluded.value, 1, {STAMP_BYTES}) >= substr(old.value, 1, {STAMP_BYTES})",
+                rows,
+            )
+
+    def create(self, layout: RowLayout) -> None:
+        """Make a table of the view's schema, unless there is one."""
+        with self._transaction() as connection:
+            connection.execute(_creation(_table(layout.project, layout.view, layout.id)))
+
+    def delete(self, project: str, view: str) -> None:
+        """Drop the view's tables, of whatever schema."""
+        with self._transaction() as connection:
+            names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            for name in names:
+                of, _, schema = name.rpartition(":")
+                if of == f"{project}:{view}":
+                    connection.execute(f"DROP TABLE {_table(project, view, schema)}")
+
+    def close(self) -> None:
+        """Close the idle connections; the last one to close leaves everything in the file itself."""
+        idle = self._idle[os.getpid()]
+        while idle:
+            idle.pop().close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._connection() as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                raise RowsUnavailableError(
+                    f"{self._path}: cannot begin to write within {self._timeout_ms} ms: {error}; "
+                    "write again, or raise timeout_ms of the online store"
+                ) from error
+            with connection:
+                yield connection
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        idle = self._idle[os.getpid()]
+        try:
+            connection = idle.pop()
+        except IndexError:
+            connection = self._connect()
+        try:
+            yield connection
+        finally:
+            idle.append(connection)
+
+    def _connect(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        timeout_s = self._timeout_ms / 1000
+        connection = sqlite3.connect(self._path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        # Safe with WAL: a power cut may take the last transactions, never the file.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
+        return connection
+
+    def _read(self, connection: sqlite3.Connection, layout: RowLayout, keys: Sequence[bytes]) -> list[bytes | None]:
+        found: dict[bytes, bytes] = {}
+        table = _table(layout.project, layout.view, layout.id)
+        for start in range(0, len(keys), KEYS_AT_ONCE):
+            some = keys[start : start + KEYS_AT_ONCE]
+            try:
+                found.update(connection.execute(f"SELECT key, value FROM {table} WHERE key IN ({_marks(some)})", some))
+            except sqlite3.OperationalError as error:
+                if "no such table" not in str(error):
+                    raise
+                raise RowsSchemaError(
+                    f"{self._path}: no table for the view {layout.view} with its present schema; "
+                    "run `feast apply` with this online store"
+                ) from error
+        return [found.get(key) for key in keys]
+
+
+def _marks(parameters: Sequence[bytes]) -> str:
+    return ",".join("?" * len(parameters))
+
+
+def _table(project: str, view: str, schema: str) -> str:
+    name = f"{project}:{view}:{schema}".replace('"', '""')
+    return f'"{name}"'
+
+
+def _creation(table: str) -> str:
+    return f"CREATE TABLE IF NOT EXISTS {table} (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"
