@@ -45,11 +45,14 @@ class LightGbmModel:
             raise BundleError(f"{path}: LightGBM cannot read it: {_last_error()}; train again")
         weakref.finalize(self, _library().LGBM_BoosterFree, self._handle)
 
-    def predict(self, data: NDArray[np.float32], *, pred_contrib: bool = False, num_threads: int = 1) -> Floats:
+    def predict(self, data: NDArray[np.float32], **options: Any) -> Floats:
         """float64 (n,) of a matrix (n, n_features), or with pred_contrib float64 (n, n_features + 1).
+
+        num_threads  1 if absent
 
         Raises ValueError for a matrix of another width than the model has.
         """
+        pred_contrib, num_threads = options.get("pred_contrib", False), options.get("num_threads", 1)
         rows = np.ascontiguousarray(data, dtype=np.float32)
         found: Floats = np.empty((len(rows), rows.shape[1] + 1) if pred_contrib else len(rows), dtype=np.float64)
         length = ctypes.c_int64()

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from recsys.bundle_files import GATHER_FILE
 from recsys.errors import BundleError
+from recsys.onnx_tables import tables_of
 from recsys.soft_maximum import SoftMaximum
 from recsys.state import SECONDS_A_DAY, Positions, UserState
 
@@ -53,19 +54,30 @@ def signal_names(labels: Sequence[str]) -> tuple[str, ...]:
     return (*SIGNALS, *of_labels)
 
 
+class Session(onnxruntime.InferenceSession):  # type: ignore[misc]  # it has no types
+    """A model on the GPU when ONNX Runtime can use one, else on the CPU, without noise in the log."""
+
+    def __init__(self, path: Path, *, threads: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = ONNX_ERRORS_ONLY
+        providers = execution_providers()
+        disabled, mapped = (SLOWER_ON_CPU, tables_of(path)) if providers == [CPU] else ((), {})
+        # ONNX Runtime reads them where they are, as long as there is a session.
+        self._tables = {name: onnxruntime.OrtValue.ortvalue_from_numpy(table) for name, table in mapped.items()}
+        for name, table in self._tables.items():
+            options.add_initializer(name, table)
+        super().__init__(
+            path,
+            options,
+            providers=[(name, EXACT_FLOAT32 if name == CUDA else {}) for name in providers],
+            disabled_optimizers=list(disabled),
+        )
+
+
 def onnx_session(path: Path, *, threads: int = 1) -> onnxruntime.InferenceSession:
-    """A session on the GPU when ONNX Runtime can use one, else on the CPU, without noise in the log."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = ONNX_ERRORS_ONLY
-    providers = execution_providers()
-    disabled = SLOWER_ON_CPU if providers == [CPU] else ()
-    return onnxruntime.InferenceSession(
-        path,
-        options,
-        providers=[(name, EXACT_FLOAT32 if name == CUDA else {}) for name in providers],
-        disabled_optimizers=list(disabled),
-    )
+    """The session of a model."""
+    return Session(path, threads=threads)
 
 
 def execution_providers() -> list[str]:

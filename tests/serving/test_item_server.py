@@ -14,12 +14,12 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.commands import BLOCK, TRAINING
+from tests.commands import BLOCK, NOT_TO_SERVE
 from tests.serving.made_bundle import publish_made_bundle
 
 # The command line as it is, without what only training needs, and with a feature store made by hand.
 SCRIPT = (
-    BLOCK.format(blocked=TRAINING)
+    BLOCK.format(blocked=NOT_TO_SERVE)
     + """
 import serving.engine
 from recsys.cli import main
