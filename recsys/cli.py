@@ -5,6 +5,7 @@ imports no sibling, and an install without the training extra has a command line
 """
 
 import sys
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -96,10 +97,10 @@ def recsys() -> None:
     """A recommendation engine that understands text."""
 
 
-def main() -> None:
-    """Run the command line; a RecsysError is one message on stderr and exit code 2."""
+def reported(work: Callable[[], object]) -> None:
+    """Do this; a RecsysError is one message on stderr and exit code 2."""
     try:
-        recsys(prog_name="recsys")
+        work()
     except ModuleNotFoundError as error:
         # A command imports the training framework only once it has read its configuration.
         click.echo(f"error: {what_to_install(error)}", err=True)
@@ -107,3 +108,8 @@ def main() -> None:
     except RecsysError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
+
+
+def main() -> None:
+    """Run the command line."""
+    reported(lambda: recsys(prog_name="recsys"))

@@ -1,16 +1,15 @@
 """Several processes that answer on one port: the parent opens the socket, starts them and keeps their number.
 
-Each worker is the same command again, which accepts from the shared socket. One that dies is started again; the others
-answer meanwhile. SIGTERM and SIGINT drain them all.
+Each worker is a fork of this process (serving.forked), which accepts from the shared socket. One that dies is started
+again; the others answer meanwhile. SIGTERM and SIGINT drain them all.
 """
 
+import gc
 import logging
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from socket import socket
@@ -18,6 +17,7 @@ from types import FrameType
 from typing import Final, Literal, NamedTuple
 
 from recsys.errors import RecsysError
+from serving.forked import Worker
 from serving.listening import listen
 
 PAUSES_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
@@ -47,32 +47,29 @@ class Event(NamedTuple):
 class Place:
     """One of the workers, whichever process it is at the moment."""
 
-    process: "subprocess.Popen[str] | None" = None
+    worker: Worker | None = None
     started_at: float = 0.0
     young_deaths: int = 0
     start_at: float | None = None
     """When it is to be started again."""
 
 
-def supervise(workers: int, *, host: str, port: int) -> None:
-    """Serve with so many processes until SIGTERM or SIGINT.
+def supervise(workers: int, serve: Callable[[socket], None], *, host: str, port: int) -> None:
+    """Serve with so many processes, each of which does this with the socket, until SIGTERM or SIGINT.
 
-    Prints one line when all are ready. Call it in the main thread, which gets the signals. Raises AddressError, or
-    WorkerError when one of the first workers does not come up.
+    Prints one line when all are ready. Call it in the main thread, which gets the signals, when all that is needed to
+    serve is imported. Raises AddressError, or WorkerError when one of the first workers does not come up.
     """
     with listen(host, port) as listener:
-        Supervisor(_this_command(), listener, workers).run()
-
-
-def _this_command() -> list[str]:
-    """As it was called, options of Python among it; run by this Python, not by what its name means elsewhere."""
-    return [sys.executable, *sys.orig_argv[1:]]
+        # What collects garbage would write to the memory that the workers share.
+        gc.collect()
+        gc.freeze()
+        Supervisor(serve, listener, workers).run()
 
 
 @dataclass
 class Supervisor:
-    command: Sequence[str]
-    """Of one worker, but for the option that tells it its socket."""
+    serve: Callable[[socket], None]
     listener: socket
     workers: int
     _events: "SimpleQueue[Event]" = field(default_factory=SimpleQueue)
@@ -129,42 +126,31 @@ class Supervisor:
         died_young = now - place.started_at < YOUNG_S
         place.young_deaths = place.young_deaths + 1 if died_young else 0
         pause = PAUSES_S[min(place.young_deaths, len(PAUSES_S) - 1)]
-        place.process, place.start_at = None, now + pause
+        place.worker, place.start_at = None, now + pause
         _LOG.error("worker %d ended with exit code %d; it is started again in %g s", event.place + 1, event.code, pause)
 
     def _start(self, number: int) -> None:
-        process = subprocess.Popen(
-            [*self.command, "--worker-of", str(self.listener.fileno())],
-            pass_fds=[self.listener.fileno()],
-            # Never written to: it tells the worker that this process is gone.
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            # Ctrl-C is for this process alone, which then drains them.
-            process_group=0,
-        )
+        others = [place.worker for place in self._places if place.worker is not None]
+        worker = Worker(lambda: self.serve(self.listener), others)
         place = self._places[number]
-        place.process, place.started_at, place.start_at = process, time.monotonic(), None
-        threading.Thread(target=self._follow, args=[number, process], name=f"worker-{number + 1}", daemon=True).start()
+        place.worker, place.started_at, place.start_at = worker, time.monotonic(), None
+        threading.Thread(target=self._follow, args=[number, worker], name=f"worker-{number + 1}", daemon=True).start()
 
-    def _follow(self, number: int, process: "subprocess.Popen[str]") -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
+    def _follow(self, number: int, worker: Worker) -> None:
+        for line in worker.lines:
             self._events.put(Event("ready", number, line.rstrip("\n")))
-        self._events.put(Event("ended", number, code=process.wait()))
+        self._events.put(Event("ended", number, code=worker.reap()))
 
     def _stop(self, _: int, __: FrameType | None) -> None:
         self._events.put(Event("stop"))
 
     def _end_all(self) -> None:
-        processes = [place.process for place in self._places if place.process is not None]
-        for process in processes:
-            process.terminate()
+        workers = [place.worker for place in self._places if place.worker is not None]
+        for worker in workers:
+            worker.send(signal.SIGTERM)
         deadline = time.monotonic() + END_S
-        for process in processes:
-            try:
-                process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
+        for worker in workers:
+            if not worker.wait(max(0.0, deadline - time.monotonic())):
                 _LOG.error("a worker did not end within %g s of SIGTERM and is killed", END_S)
-                process.kill()
-                process.wait()
+                worker.send(signal.SIGKILL)
+                worker.wait()

@@ -225,7 +225,7 @@ def test_a_channel_that_fails_costs_no_answer_and_the_answer_says_so(tmp_path, m
 def test_the_engine_of_a_project_has_its_channels_and_tells_how_they_differ_from_those_of_training(
     tmp_path, made_scorer, monkeypatch, caplog
 ):
-    monkeypatch.setattr("serving.engine.BehaviourStore.of", lambda workspace: MadeStore())
+    monkeypatch.setattr("serving.engine.OnlineBehaviour.of", lambda workspace: MadeStore())
     workspace = project(tmp_path, types="click = { label = true }", items=ITEMS, more=CONFIG)
     publish_made_bundle(workspace.bundles, made_scorer, channels=CHANNELS)
     found = load_engine(workspace).recommend(Asked("nobody", limit=40, query="pear")).items

@@ -25,7 +25,7 @@ import serving.engine
 from recsys.cli import main
 from tests.serving.made_bundle import MadeStore
 
-serving.engine.BehaviourStore.of = lambda workspace: MadeStore()
+serving.engine.OnlineBehaviour.of = lambda workspace: MadeStore()
 main()
 """
 )

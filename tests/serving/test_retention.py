@@ -163,7 +163,7 @@ def test_what_the_snapshot_lacks_stays_however_old_it_is(tmp_path, monkeypatch, 
     store = SimpleNamespace(
         online_as_of=lambda: NOW + timedelta(days=as_of), online_written_at=lambda: NOW + timedelta(days=written_at)
     )
-    monkeypatch.setattr("features.store.BehaviourStore.of", lambda _: store)
+    monkeypatch.setattr("serving.exporting.OnlineBehaviour.of", lambda _: store)
     assert exporting._old_before(workspace(tmp_path, "retention_days = 10"), NOW) == NOW + timedelta(days=expected)
 
 
@@ -172,7 +172,7 @@ def test_without_a_snapshot_all_stays(tmp_path, monkeypatch):
         raise FeatureStoreError("empty")
 
     store = SimpleNamespace(online_as_of=empty, online_written_at=empty)
-    monkeypatch.setattr("features.store.BehaviourStore.of", lambda _: store)
+    monkeypatch.setattr("serving.exporting.OnlineBehaviour.of", lambda _: store)
     assert exporting._old_before(workspace(tmp_path, ""), NOW) is None
 
 

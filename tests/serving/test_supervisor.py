@@ -183,7 +183,7 @@ def test_a_worker_that_does_not_come_up_ends_the_server_with_its_message(project
 def test_one_that_dies_young_again_and_again_waits_longer_each_time(monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    supervisor = Supervisor([], None, 1)  # type: ignore[arg-type]
+    supervisor = Supervisor(lambda listener: None, None, 1)  # type: ignore[arg-type]
     (place,) = supervisor._places
     pauses = []
     for lived in (0.0, 59.0, 0.0, 61.0, *[0.0] * 10):
