@@ -67,8 +67,11 @@ def stage(name: str) -> Iterator[None]:
         took(name, began, time.perf_counter() - began)
 
 
-def note_answer(response: Response[Any]) -> Response[Any]:
-    """For `after_request` of the application: what an answer that has items says of itself, before it becomes JSON."""
+async def note_answer(response: Response[Any]) -> Response[Any]:
+    """For `after_request` of the application: what an answer that has items says of itself, before it becomes JSON.
+
+    Asynchronous, or Litestar would have a thread do it: of each request.
+    """
     watched = CURRENT.get()
     if watched is not None:
         # The answers of all routes that order items have both; those of the others neither.
