@@ -1,7 +1,7 @@
 """The answers of an engine: POST /v1/rank, /v1/recommend and /v1/explain become ranked lists here."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -13,7 +13,7 @@ from serving.asked import Asked
 from serving.explaining import Explaining
 from serving.ladder import BY_PLACE, Ladder, Scored
 from serving.live import Live
-from serving.surface_rules import MAX_PER_CATEGORY
+from serving.surface_rules import MAX_PER_CATEGORY, Shown
 from serving.types import Filtered, RankedItem, RankedList, ServedFeatures
 
 OF_REQUEST: Final = ("candidates",)
@@ -36,9 +36,9 @@ class Answering:
 
         An unknown user with a query gets the best answers to it, and one without the most popular first.
         """
-        live, index = self._live, self._live.catalogue.index
-        unknown = [item for item in candidates if item not in live.items]
-        positions = np.array([index[item] for item in candidates if item in live.items], dtype=np.int64)
+        live = self._live
+        places = live.items.positions(candidates)
+        unknown, positions = [candidates[at] for at in np.flatnonzero(places < 0).tolist()], places[places >= 0]
         if len(positions) == 0:
             return RankedList([], unknown, [])
         user = live.user(asked.user_id, asked.course, keep=self._ladder.keep_for(len(positions)))
@@ -51,7 +51,7 @@ class Answering:
         shown = arranged(live, asked, positions, scored.scores, pins(live, asked), last)
         filtered += [Filtered(self._id(positions[row]), MAX_PER_CATEGORY) for row in shown.arrangement.full]
         rows = shown.rows[asked.offset :]
-        items = [self._item(scored, at, OF_REQUEST, shown.rules_of(at)) for at in rows]
+        items = self._items(scored, rows, shown, lambda row: OF_REQUEST)
         self._ladder.finishing.add(len(positions), time.perf_counter() - started)
         if asked.explain:
             items = self._explaining.explained(asked, items, user, scored, rows)
@@ -80,7 +80,7 @@ class Answering:
         cut = asked.offset + (before if pinned else 0)
         shown = arranged(live, asked, found.positions, scored.scores, pinned, last)
         rows = shown.rows[cut:][: asked.limit]
-        items = [self._item(scored, at, found.provenance(at) or OF_PINS, shown.rules_of(at)) for at in rows]
+        items = self._items(scored, rows, shown, lambda row: found.provenance(row) or OF_PINS)
         self._ladder.finishing.add(len(found), time.perf_counter() - started)
         if asked.explain:
             items = self._explaining.explained(asked, items, user, scored, rows)
@@ -90,8 +90,8 @@ class Answering:
     def explain(self, asked: Asked, items: Sequence[str]) -> RankedList:
         """The places of items among all that the user could be recommended, and the reasons for them."""
         live = self._live
-        unknown = [item for item in items if item not in live.items]
-        wanted = np.array([live.catalogue.index[item] for item in items if item in live.items], dtype=np.int64)
+        places_of = live.items.positions(items)
+        unknown, wanted = [items[at] for at in np.flatnonzero(places_of < 0).tolist()], places_of[places_of >= 0]
         user = live.user(asked.user_id, asked.course, keep=self._ladder.keep_for_retrieval())
         wanted, filtered = allowed(live, wanted, hidden(live, asked, user))
         excluded = not_allowed(live, asked, user)
@@ -106,7 +106,7 @@ class Answering:
         ]
         places = [at for at, row in enumerate(shown.rows) if found.positions[row] in wanted]
         rows = [shown.rows[at] for at in places]
-        ranked = [self._item(scored, at, found.provenance(at) or OF_REQUEST, shown.rules_of(at)) for at in rows]
+        ranked = self._items(scored, rows, shown, lambda row: found.provenance(row) or OF_REQUEST)
         ranked = self._explaining.explained(asked, ranked, user, scored, rows)
         return RankedList(
             ranked, unknown, asked.course.degraded, filtered=filtered, places=[place + 1 for place in places]
@@ -119,7 +119,7 @@ class Answering:
         last = len(found) if asked.limit is None else asked.offset + asked.limit
         shown = arranged(self._live, asked, found.positions, places, {}, last)
         rows = shown.rows[asked.offset :]
-        items = [self._item(scored, at, found.provenance(at), shown.rules_of(at)) for at in rows]
+        items = self._items(scored, rows, shown, found.provenance)
         return RankedList(items, [], asked.course.degraded, propensities=_cut(shown.propensities, asked.offset))
 
     def _excluded(
@@ -163,10 +163,17 @@ class Answering:
     def _id(self, position: int) -> str:
         return self._live.catalogue.item_ids[position]
 
-    def _item(self, scored: Scored, row: int, channels: tuple[str, ...], rules: tuple[str, ...]) -> RankedItem:
-        position = int(scored.positions[row])
-        title = self._live.items.title(position)
-        return RankedItem(self._id(position), float(scored.scores[row]), channels, title, rules)
+    def _items(
+        self, scored: Scored, rows: Sequence[int], shown: Shown, channels: Callable[[int], tuple[str, ...]]
+    ) -> list[RankedItem]:
+        """Rows of the candidates as items; `channels`: what proposed the item of a row."""
+        ids, title = self._live.catalogue.item_ids, self._live.items.title
+        at = np.array(rows, dtype=np.int64)
+        positions, scores = scored.positions[at].tolist(), scored.scores[at].tolist()
+        return [
+            RankedItem(ids[position], score, channels(row), title(position), shown.rules_of(row))
+            for row, position, score in zip(rows, positions, scores, strict=True)
+        ]
 
 
 def _cut(propensities: list[float] | None, offset: int) -> list[float] | None:

@@ -3,8 +3,9 @@
 Writes  events.db, SQLite in WAL mode (tables: serving.event_tables)
 
 One thread writes. Whatever waits for it goes into one transaction, so that many small requests share one flush of the
-disk. Several processes may write to one log. While it cannot be written, events are answered with an error and
-impressions are dropped; the next thing to be written tries again.
+disk. What was shown, for which nobody waits, is written with the next event or some milliseconds later: a transaction
+for each answer would keep the next request from its work. Several processes may write to one log. While it cannot be
+written, events are answered with an error and impressions are dropped; the next thing to be written tries again.
 """
 
 import logging
@@ -12,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
@@ -26,6 +27,9 @@ from serving.user_types import UserVersion
 MAX_JOBS_PER_COMMIT: Final = 256
 MAX_WAITING_JOBS: Final = 10_000
 """With more than these waiting for the disk, impressions are dropped; events still wait for their turn."""
+
+SHOWN_WITHIN_S: Final = 0.05
+"""So long after an answer its impression is on its way to the disk."""
 
 T = TypeVar("T")
 _LOG: Final = logging.getLogger(__name__)
@@ -42,6 +46,10 @@ class _Job(NamedTuple):
     done: "Future[Any]"
 
 
+class _Shown:
+    """Stands in the queue for impressions that have begun to wait."""
+
+
 class EventLog:
     """Append-only, for several threads; open one a process."""
 
@@ -49,7 +57,9 @@ class EventLog:
         """The store, which readers find in the file at `path`, belongs to the writing thread from here on."""
         self._path = path
         self._store = store
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[_Job | _Shown | None] = SimpleQueue()
+        self._shown: list[_Job] = []
+        """Impressions, and what shadows would have shown."""
         self._open = True
         self._entrance = Lock()
         self.failing = False
@@ -89,20 +99,20 @@ class EventLog:
     def show(self, impression: Impression, features: ServedFeatures | None = None) -> None:
         """Log what was shown, soon and off the caller's path. A crash or a disk that cannot follow may cost it."""
         job = _Job(Entries(shown=impression, features=features), lambda written: None, Future())
-        if self._jobs.qsize() >= MAX_WAITING_JOBS or not self._enter(job):
+        if self.waiting >= MAX_WAITING_JOBS or not self._enter_shown(job):
             self._count_dropped(1)
             _LOG.warning("the event log is closed or cannot keep up: an impression was dropped")
 
     def show_shadow(self, shadow: ShadowList) -> None:
         """Log what nobody saw; it is the first to be dropped."""
         job = _Job(Entries(shadow=shadow), lambda written: None, Future())
-        if self._jobs.qsize() < MAX_WAITING_JOBS // 2:
-            self._enter(job)
+        if self.waiting < MAX_WAITING_JOBS // 2:
+            self._enter_shown(job)
 
     @property
     def waiting(self) -> int:
         """Requests and impressions that the disk has yet to take."""
-        return self._jobs.qsize()
+        return self._jobs.qsize() + len(self._shown)
 
     @property
     def size_bytes(self) -> int:
@@ -136,15 +146,38 @@ class EventLog:
                 self._jobs.put(job)
             return self._open
 
+    def _enter_shown(self, job: _Job) -> bool:
+        with self._entrance:
+            if self._open:
+                if not self._shown:
+                    self._jobs.put(_Shown())
+                self._shown.append(job)
+            return self._open
+
     def _write(self) -> None:
-        last = False
-        while not last:
-            waiting = [self._jobs.get()]
-            waiting += [self._jobs.get() for _ in range(min(self._jobs.qsize(), MAX_JOBS_PER_COMMIT - 1))]
-            last = waiting[-1] is None
-            # From here on a caller cannot cancel any more: a cancelled future takes no result.
-            self._commit([job for job in waiting if job and job.done.set_running_or_notify_cancel()])
+        is_open = True
+        while is_open:
+            found = self._next()
+            is_open = None not in found
+            with self._entrance:
+                shown, self._shown = self._shown, []
+            # Before the events: one of them may answer it.
+            jobs = [*shown, *(job for job in found if isinstance(job, _Job))]
+            for start in range(0, len(jobs), MAX_JOBS_PER_COMMIT):
+                # From here on a caller cannot cancel any more: a cancelled future takes no result.
+                some = jobs[start : start + MAX_JOBS_PER_COMMIT]
+                self._commit([job for job in some if job.done.set_running_or_notify_cancel()])
         self._store.close()
+
+    def _next(self) -> list[_Job | _Shown | None]:
+        """What waits in the queue, once there is something that cannot wait any longer; the end mark is the last."""
+        found = [self._jobs.get()]
+        if isinstance(found[0], _Shown):
+            try:
+                found.append(self._jobs.get(timeout=SHOWN_WITHIN_S))
+            except Empty:
+                return found
+        return found + [self._jobs.get() for _ in range(min(self._jobs.qsize(), MAX_JOBS_PER_COMMIT - 1))]
 
     def _commit(self, jobs: Sequence[_Job]) -> None:
         if not jobs:

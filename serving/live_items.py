@@ -4,7 +4,7 @@ An item keeps its position for as long as the process lives. Arrays have room to
 out, so that an item costs the same whatever the size of the catalogue.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from recsys.catalogue import Catalogue
 from recsys.exposure import Exposure
 from recsys.interest import Vectors
 from recsys.schema import CATEGORY, ITEM_ID, TITLE
-from recsys.state import Floats, ItemState, Mask, Neighbours
+from recsys.state import Floats, ItemState, Mask, Neighbours, Positions
 from recsys.text_neighbours import TextNeighbours
 
 Array = NDArray[Any]
@@ -62,6 +62,14 @@ class LiveItems:
     def __contains__(self, item_id: str) -> bool:
         position = self.catalogue.index.get(item_id)
         return position is not None and not self._gone[position]
+
+    def positions(self, item_ids: Sequence[str]) -> Positions:
+        """Where each is, int64 (n,); -1 for one that there is not, or that was taken out."""
+        index = self.catalogue.index
+        found: Positions = np.fromiter((index.get(item, -1) for item in item_ids), dtype=np.int64, count=len(item_ids))
+        known = np.flatnonzero(found >= 0)
+        found[known[self.gone[found[known]]]] = -1
+        return found
 
     @property
     def vectors(self) -> Vectors:

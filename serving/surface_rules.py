@@ -51,7 +51,8 @@ class Shown:
     @property
     def rows(self) -> list[int]:
         """Of the candidates, in the order shown."""
-        return list(map(int, self.arrangement.rows))
+        rows: list[int] = self.arrangement.rows.tolist()
+        return rows
 
     @property
     def propensities(self) -> list[float] | None:

@@ -83,6 +83,41 @@ def test_an_impression_is_stored_in_the_order_shown_and_once_a_request(path):
     assert rows(path, query) == [("r1", "u", 1_000_000, '["b","quote\\"","a"]', "rank", "first")]
 
 
+def stored_within(path: Path, seconds: float, *, least: int = 1) -> int:
+    """How many impressions the log has, once it has so many, or after so many seconds."""
+    end = time.monotonic() + seconds
+    while (found := rows(path, "SELECT count(*) FROM impressions")[0][0]) < least and time.monotonic() < end:
+        time.sleep(0.01)
+    return int(found)
+
+
+def shown(request_id: str) -> Impression:
+    moment = datetime.now(UTC)
+    return Impression(request_id=request_id, user_id="u", timestamp=moment, items=["i"], surface="rank", bundle="b")
+
+
+def test_what_was_shown_is_written_together_and_soon_though_nobody_waits_for_it(path, monkeypatch):
+    monkeypatch.setattr("serving.events.SHOWN_WITHIN_S", 0.3)
+    with EventLog.open(path) as log:
+        for number in range(300):
+            log.show(shown(f"r{number}"))
+        assert log.waiting >= 300
+        assert stored_within(path, 0.1) == 0
+        assert stored_within(path, 10) >= 256
+        log.show(shown("later"))
+        assert stored_within(path, 10, least=301) == 301
+
+
+def test_an_event_takes_what_was_shown_before_it_along_and_a_log_that_is_closed_all_of_it(path, monkeypatch):
+    monkeypatch.setattr("serving.events.SHOWN_WITHIN_S", 60.0)
+    with EventLog.open(path) as log:
+        log.show(shown("r1"))
+        log.append([click("e", request_id="r1")])
+        assert rows(path, "SELECT request_id FROM impressions") == [("r1",)]
+        log.show(shown("r2"))
+    assert rows(path, "SELECT request_id FROM impressions") == [("r1",), ("r2",)]
+
+
 def test_propensities_are_kept_beside_the_items_where_places_were_given_by_chance(path):
     now = datetime.now(UTC)
     for request_id, propensities in (("drawn", [0.25, 1.0]), ("sure", None)):

@@ -36,6 +36,13 @@ def test_without_changes_they_are_those_of_the_bundle(items):
     assert items.gone.tolist() == [False, False]
 
 
+def test_items_are_found_where_they_are_and_not_once_they_are_taken_out(items):
+    items.put("c", "C", vector(0.6, 0.8))
+    items.remove("a")
+    assert items.positions(["c", "nobody's", "a", "b"]).tolist() == [2, -1, -1, 1]
+    assert items.positions([]).tolist() == []
+
+
 def test_an_added_item_stands_behind_the_others_and_nothing_is_known_of_it(items):
     items.put("c", "C", vector(0.6, 0.8))
     assert items.catalogue.index == {"a": 0, "b": 1, "c": 2}
