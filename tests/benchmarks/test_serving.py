@@ -18,3 +18,4 @@ def test_every_load_is_answered_and_stands_beside_its_floor(trained_shop: Projec
         assert name == "saturation" or found["floor_p50_ms"] > 0
     assert details["ready_s"] > 0
     assert details["resident_mb"] > 50
+    assert details["second_worker_mb"] > 20
