@@ -31,18 +31,20 @@ class Worker:
         sys.stderr.flush()
         # A signal that comes before the worker is one must not be taken by what this process does at signals.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        with warnings.catch_warnings():
-            # From 3.12 on for any thread, such as those of libraries that know of forks.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            self.pid = os.fork()
-        if self.pid == 0:
-            # A pipe ends only when nobody has its other end: of this one and of those of the others.
-            for descriptor in (own_lifeline, printed, *(end for other in others for end in other._ends())):
-                os.close(descriptor)
-            os.dup2(own_printed, 1)
-            os.close(own_printed)
-            _begin(work, lifeline, before)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        try:
+            with warnings.catch_warnings():
+                # From 3.12 on for any thread, such as those of libraries that know of forks.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                self.pid = os.fork()
+            if self.pid == 0:
+                # A pipe ends only when nobody has its other end: of this one and of those of the others.
+                for descriptor in (own_lifeline, printed, *(end for other in others for end in other._ends())):
+                    os.close(descriptor)
+                os.dup2(own_printed, 1)
+                os.close(own_printed)
+                _begin(work, lifeline, before)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(lifeline)
         os.close(own_printed)
         self._lifeline, self._printed = own_lifeline, printed
