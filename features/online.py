@@ -107,8 +107,8 @@ class OnlineFeatures:
                 f"{self.place.name}: {error}; run `recsys train` to fill it with the features of this version"
             ) from error
         views = [
-            ViewRows({name: name for name in layout.types}, PackedRows(layout, rows), index)
-            for layout, rows in zip(layouts.values(), found, strict=True)
+            ViewRows({name: name for name in layout.types}, PackedRows(layout, of_view), index)
+            for layout, of_view in zip(layouts.values(), found, strict=True)
         ]
         return PackedAnswer({key: ids}, views)
 
@@ -141,5 +141,5 @@ class OnlineFeatures:
 def _check(filling: Filling, layouts: Mapping[str, RowLayout]) -> None:
     """Raises RowsSchemaError when the filling has other features: of Redis nothing else would tell."""
     for view, layout in layouts.items():
-        if filling.layouts.get(view, None if filling.layouts else layout.id) != layout.id:
+        if filling.layouts and filling.layouts.get(view) != layout.id:
             raise RowsSchemaError(f"the view {view} was filled with other features than recsys.toml describes now")
