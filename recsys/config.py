@@ -55,6 +55,10 @@ class Source(Stage, frozen=True, kw_only=True):
     """Whether to read, behind these, what `recsys export` wrote out of the event log: docs/event-log.md."""
     max_bad_share: Share = 0.05
     """More refused rows than this share of any one table end the import with exit code 2."""
+    max_ahead_minutes: PositiveFloat = 10.0
+    """Events and impressions later than the clock by more than this are refused until their time has come."""
+    max_events_per_user_per_day: Positive = 2000
+    """Of more events, or impressions, of one user in a day the first so many count: docs/retraining.md."""
 
 
 class InteractionType(Stage, frozen=True):
@@ -444,8 +448,6 @@ class Checks(Stage, frozen=True, kw_only=True):
     """One item with more of the events than this share is an error, if none had half as much before."""
     max_shown_share: Share = 0.8
     """One item in more of the impressions than this share is an error, if none was in half as many before."""
-    max_ahead_minutes: PositiveFloat = 10.0
-    """An event later than the clock by more than this is an error."""
 
 
 class Gate(Stage, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ Writes  tables/{items,interactions,impressions,users}.parquet and tables/import.
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,6 +28,8 @@ from recsys.schema import ITEM_ID, TABLES
 from recsys.sources import Chunk, Source
 from recsys.sources.exported import WithExported
 from recsys.sources.opening import OWN_NAMES, open_source
+from recsys.user_caps import CAPPED, within_cap
+from recsys.user_caps import reason as beyond_cap
 from recsys.validation import Validator
 from recsys.workspace import Workspace
 
@@ -45,19 +48,20 @@ def import_command(config_path: Path) -> None:
         raise
 
 
-def import_tables(workspace: Workspace) -> ImportSummary:
-    """Read, check and write every table of [source].
+def import_tables(workspace: Workspace, now: datetime | None = None) -> ImportSummary:
+    """Read, check and write every table of [source]; `now`: what the clock says.
 
     Raises DataError when a file cannot be read at all or nothing good is in it, TooManyBadRows when more than
     source.max_bad_share of a table was refused; then the tables of the last import stay as they are.
     """
     source = _source(workspace)
+    latest = (now or datetime.now(UTC)) + timedelta(minutes=workspace.config.source.max_ahead_minutes)
     tables: dict[str, pl.DataFrame] = {}
     summary = ImportSummary({})
     for table in sorted(source.tables(), key=TABLES.index):
         items = tables.get("items")
         known_items = None if items is None else items.get_column(ITEM_ID).unique()
-        tables[table], summary.tables[table] = _read_table(workspace, source, table, known_items)
+        tables[table], summary.tables[table] = _read_table(workspace, source, table, known_items, latest)
     _check(workspace, summary)
     if "interactions" not in tables:
         tables["interactions"] = finished("interactions", [], typed=True)
@@ -83,11 +87,12 @@ def _columns(workspace: Workspace) -> Mapping[str, Mapping[str, str]]:
 
 
 def _read_table(
-    workspace: Workspace, source: Source, table: str, known_items: pl.Series | None
+    workspace: Workspace, source: Source, table: str, known_items: pl.Series | None, latest: datetime
 ) -> tuple[pl.DataFrame, Counts]:
     """The good rows of one table; the refused ones are written to its quarantine file."""
     config = workspace.config
-    validator = Validator(table, _columns(workspace).get(table, {}), tuple(config.interaction_types), known_items)
+    names, types = _columns(workspace).get(table, {}), tuple(config.interaction_types)
+    validator = Validator(table, names, types, known_items, latest)
     counts, parts, typed = Counts(), [], False
     with (
         progress(f"import {table}", source.size(table) // KIBIBYTE) as advance,
@@ -109,7 +114,14 @@ def _read_table(
         validator.finish(str(_place(workspace, table)))
     if not counts.refused:
         workspace.quarantine_path(table).unlink()
-    return finished(table, parts, typed=typed), counts
+    rows = finished(table, parts, typed=typed)
+    if table in CAPPED:
+        most = config.source.max_events_per_user_per_day
+        counted = within_cap(rows, most)
+        if counted.height < rows.height:
+            counts.cleaned[beyond_cap(most)] += rows.height - counted.height
+            counts.kept, rows = counted.height, counted
+    return rows, counts
 
 
 def _put_aside(chunk: Chunk, reason: pl.Series, refused: BinaryIO) -> None:

@@ -129,7 +129,8 @@ def _replay(
     """Replay requests that this bundle answered from one state."""
     served = requests[0].features
     types = workspace.config.interaction_types
-    then = tables_then(workspace.events, tables, served, types)
+    most_a_day = workspace.config.source.max_events_per_user_per_day
+    then = tables_then(workspace.events, tables, served, types, most_a_day)
     now = served.as_of
     if len(then.recent):
         latest = then.recent[TIMESTAMP].max()

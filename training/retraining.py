@@ -182,7 +182,7 @@ def _export(workspace: Workspace) -> None:
 
 def _import(workspace: Workspace, now: datetime) -> None:
     try:
-        import_tables(workspace)
+        import_tables(workspace, now)
     except TooManyBadRows as error:
         limit = workspace.config.source.max_bad_share
         finding = Finding("error", "import", str(error), f"at most {limit:.1%} refused rows of a table")
