@@ -123,16 +123,16 @@ def state_of(workspace: Workspace) -> dict[str, Any]:
 
 
 def killed_and_run_again(workspace: Workspace, seconds: float, folder: Path, draw: random.Random) -> bool:
-    """A retraining that is killed at any moment, begun again, killed again, and begun again, ends as one that is left
-    alone. Returns whether it was killed at all."""
+    """A retraining that is killed at any moment and begun again ends as one that is left alone. Returns whether it was
+    killed: it may have been quicker."""
     alone = copied(workspace.root, folder)
     retrain(alone)
     config = workspace.root / "recsys.toml"
-    killed = [in_process(config, draw.uniform(0.3, 0.9) * seconds) == -signal.SIGKILL for _ in range(2)]
+    killed = in_process(config, draw.uniform(0.3, 0.9) * seconds) == -signal.SIGKILL
     in_process(config)
     assert state_of(workspace) == state_of(alone)
     shutil.rmtree(folder)
-    return any(killed)
+    return killed
 
 
 def test_a_year_of_retraining_serves_at_least_as_well_as_without_a_gate_and_better_than_one_training(
@@ -168,6 +168,8 @@ def test_a_year_of_retraining_serves_at_least_as_well_as_without_a_gate_and_bett
             now = Workspace.open(config)
             with monkeypatch.context() as patch:
                 patch.setattr(retraining, "decide", always)
+                patch.setattr(retraining, "hold", lambda *_: None)
+                patch.setattr(retraining, "audit_leaks", lambda *_, **__: [])
                 retrain(Ungated(now.root, now.config))
             challenger = json.loads(workspace.retrain.read_bytes())["challenger"]
             decisions.append(

@@ -43,7 +43,10 @@ text_every_days = 90
 # A wholesaler's December is nothing like its January.
 enough_rows = 1_000_000
 """
-WORSE = "[ranker]\nwindows = 2\ntrees = 60\n", "[ranker]\nwindows = 2\ntrees = 1\nleaves = 2\n"
+WORSE = (
+    "trees = 60\n",
+    "trees = 60\nleaves = 1000\nrows_in_leaf = 1\nlearning_rate = 10.0\nfeature_share = 0.1\nl2 = 0.0\n",
+)
 """A change of the settings that somebody will regret."""
 
 
