@@ -44,6 +44,10 @@ ODD: list[Any] = [
     {"": None}, ["x1"] * 2000, "price <", "price in (", "((((" * 500, "nobody", "%s%n", "\u202e",
 ]  # fmt: skip
 RAW = (
+    *(b"\xff", b"\x00", b"{", b"}", b"[" * 2000, b'"', b"\\u", b"\\ud800", b",", b"1e999", b"-", b"NaN"),
+    # Half of a pair of surrogates.
+    b"\xed\xa0\x80",
+)
     b"\xff",
     b"\x00",
     b"{",
