@@ -6,7 +6,7 @@
 The application does not start with a route that says nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from litestar import Litestar, Request
@@ -18,6 +18,7 @@ from litestar.routes import HTTPRoute
 from recsys.errors import RecsysError
 from serving.gate import Gate
 from serving.keys import Scope
+from serving.paths import path_as_sent
 
 
 class UndeclaredRouteError(RecsysError):
@@ -27,21 +28,27 @@ class UndeclaredRouteError(RecsysError):
 class Needs:
     """The guard of a route; `scope` is None where everybody may ask."""
 
-    def __init__(self, scope: Scope | None) -> None:
+    def __init__(self, scope: Scope | None, endings: Mapping[str, Scope] | None = None) -> None:
+        """endings  of the path as it was sent → the scope that such a request needs instead"""
         self.scope = scope
+        self._endings = endings or {}
 
     async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-        if self.scope is not None:
+        scope = self.scope
+        for ending, other in self._endings.items():
+            if path_as_sent(connection).endswith(ending):
+                scope = other
+        if scope is not None:
             assert isinstance(connection, Request)
-            gate_of(connection).admit(connection, self.scope)
+            gate_of(connection).admit(connection, scope)
 
 
 OPEN: Final = Needs(None)
 
 
-def needs(scope: Scope) -> Needs:
-    """The guard of a route for keys with this scope."""
-    return Needs(scope)
+def needs(scope: Scope, endings: Mapping[str, Scope] | None = None) -> Needs:
+    """The guard of a route for keys with this scope; endings: that of Needs."""
+    return Needs(scope, endings)
 
 
 def gate_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Gate:

@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from litestar import Request
+from litestar.connection import ASGIConnection
 
 
 def id_in_path(request: Request[Any, Any, Any], before: str, after: str = "") -> str | None:
@@ -11,8 +12,13 @@ def id_in_path(request: Request[Any, Any, Any], before: str, after: str = "") ->
 
     Litestar's own value has lost doubled and last slashes, and is decoded twice.
     """
-    path = request.scope["raw_path"].partition(b"?")[0].decode("ascii", "replace")
-    sent = path.partition(before)[2]
+    sent = path_as_sent(request).partition(before)[2]
     if not sent.endswith(after):
         return None
     return unquote(sent[: len(sent) - len(after)]) or None
+
+
+def path_as_sent(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """The path of a request before anything in it was decoded."""
+    path: bytes = connection.scope["raw_path"]
+    return path.partition(b"?")[0].decode("ascii", "replace")
