@@ -110,7 +110,7 @@ class OnlineFeatures:
             filling = self.current()
             self._remove_all_but(filling.name)
             feast = open_project(self._folder, self._place.fill_section(filling.name))
-            rows: Any = feast._get_provider().online_store  # type: ignore[attr-defined]  # our plugins'
+            rows: Any = feast._get_provider().online_store
             try:
                 if who.ids is not None:
                     users = list(who.ids)

@@ -17,10 +17,11 @@ import click
 
 from recsys.cli import CONFIG_OPTION
 from recsys.durable import at_once_or_not
-from recsys.forgetting.project import forget_lineage, forget_rows, retrain_lock
+from recsys.forgetting.learned import forget_learned
 from recsys.forgetting.register import Register
+from recsys.forgetting.tables import forget_tables
 from recsys.forgetting.who import Who
-from recsys.workspace import Workspace
+from recsys.workspace import RETRAIN_LOCK, Workspace
 from serving.forgetting.served import forget_served
 
 BUSY: Final = 4
@@ -47,7 +48,7 @@ def forget_command(config_path: Path, users: tuple[str, ...], pending: bool, loc
         return
     click.echo(f"forget: {len(who.moments):,} users")
     _say("rows of servers", forget_served(workspace, who, thoroughly=True))
-    with nullcontext(True) if locked else at_once_or_not(retrain_lock(workspace.root)) as is_free:
+    with nullcontext(True) if locked else at_once_or_not(workspace.root / RETRAIN_LOCK) as is_free:
         if is_free:
             _forget_trained(workspace, who)
             register.set_done(who)
@@ -59,15 +60,15 @@ def forget_command(config_path: Path, users: tuple[str, ...], pending: bool, loc
 
 
 def _forget_trained(workspace: Workspace, who: Who) -> None:
-    lineage = forget_lineage(workspace, who)
+    learned = forget_learned(workspace, who)
     if workspace.features.exists():
         # Here, for it brings Feast along.
         from features.store import BehaviourStore
 
         _say("features", BehaviourStore.of(workspace).forget(who))
-    _say("rows", forget_rows(workspace, who))
-    _say("results of stages", {"cache": lineage.stages})
-    for name in lineage.bundles:
+    _say("rows", forget_tables(workspace, who))
+    _say("results of stages", {"cache": learned.stages})
+    for name in learned.bundles:
         click.echo(f"forget: {name} was trained with them; the next `recsys retrain` replaces it if it is the champion")
 
 

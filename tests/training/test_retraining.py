@@ -13,12 +13,12 @@ from features.daily.aggregates import DailyAggregates
 from features.store import BehaviourStore
 from recsys.bundle import champion, decision_path, list_bundles, open_bundle
 from recsys.durable import at_once_or_not
-from recsys.workspace import Workspace
+from recsys.workspace import RETRAIN_LOCK, Workspace
 from tests.training.retrained import NOW, retrained_project, write_until
 from training import retraining
 from training.checks_report import BrokenLogs
 from training.gate import Decision
-from training.retraining import LOCK, Outcome, retrain
+from training.retraining import Outcome, retrain
 
 MORE = 113
 """Days that the log has when there is more of it."""
@@ -175,7 +175,7 @@ def test_too_few_users_to_measure_on_train_nothing(first, tmp_path, monkeypatch,
 def test_two_at_once_are_one_and_the_other_says_so(first, tmp_path, monkeypatch, capsys):
     workspace = copied(first, tmp_path)
     monkeypatch.setattr(retraining, "import_tables", must_not_run)
-    with at_once_or_not(workspace.root / LOCK) as free:
+    with at_once_or_not(workspace.root / RETRAIN_LOCK) as free:
         assert free
         assert retrain(workspace, now=NOW) == Outcome.BUSY
     assert "another retraining of this project runs" in capsys.readouterr().err
