@@ -6,7 +6,7 @@
 The application does not start with a route that says nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from litestar import Litestar, Request
@@ -18,7 +18,8 @@ from litestar.routes import HTTPRoute
 from recsys.errors import RecsysError
 from serving.gate import Gate
 from serving.keys import Scope
-from serving.paths import path_as_sent
+
+Instead = Callable[[ASGIConnection[Any, Any, Any, Any]], Scope | None]
 
 
 class UndeclaredRouteError(RecsysError):
@@ -28,16 +29,14 @@ class UndeclaredRouteError(RecsysError):
 class Needs:
     """The guard of a route; `scope` is None where everybody may ask."""
 
-    def __init__(self, scope: Scope | None, endings: Mapping[str, Scope] | None = None) -> None:
-        """endings  of the path as it was sent → the scope that such a request needs instead"""
+    def __init__(self, scope: Scope | None, instead: Instead | None = None) -> None:
+        """instead  says of a request which other scope it needs; None: this one"""
         self.scope = scope
-        self._endings = endings or {}
+        self._instead = instead
 
     async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-        scope = self.scope
-        for ending, other in self._endings.items():
-            if path_as_sent(connection).endswith(ending):
-                scope = other
+        other = None if self._instead is None else self._instead(connection)
+        scope = other or self.scope
         if scope is not None:
             assert isinstance(connection, Request)
             gate_of(connection).admit(connection, scope)
@@ -46,9 +45,9 @@ class Needs:
 OPEN: Final = Needs(None)
 
 
-def needs(scope: Scope, endings: Mapping[str, Scope] | None = None) -> Needs:
-    """The guard of a route for keys with this scope; endings: that of Needs."""
-    return Needs(scope, endings)
+def needs(scope: Scope, instead: Instead | None = None) -> Needs:
+    """The guard of a route for keys with this scope; `instead` is that of Needs."""
+    return Needs(scope, instead)
 
 
 def gate_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Gate:

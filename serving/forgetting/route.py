@@ -5,6 +5,7 @@ import sqlite3
 from typing import Any, Final
 
 from litestar import Request, delete
+from litestar.connection import ASGIConnection
 from litestar.exceptions import NotFoundException, ServiceUnavailableException
 from litestar.params import FromPath
 
@@ -13,12 +14,14 @@ from serving import openapi
 from serving.access import needs
 from serving.events import NotStoredError
 from serving.forgetting.types import ForgottenAnswer
+from serving.keys import Scope
 from serving.openapi import NOT_FORGOTTEN, NOT_FOUND, answered
-from serving.paths import id_in_path
+from serving.paths import id_in_path, sent_behind
 from serving.service import service_of
 
+USERS: Final = "/v1/users/"
 DATA: Final = "/data"
-"""What stands behind a user in the address."""
+"""What stands before and behind a user in the address."""
 
 LEFT: Final = ("bundles", "cache", "features", "tables")
 
@@ -45,7 +48,7 @@ async def forget_user(user_id: FromPath[str], request: Request[Any, Any, Any]) -
 
 async def forget(request: Request[Any, Any, Any]) -> ForgottenAnswer:
     """The same, of the user in the address as it was sent."""
-    found = id_in_path(request, "/v1/users/", DATA)
+    found = id_in_path(request, USERS, DATA)
     service = service_of(request)
     if found is None or service.forget is None:
         raise NotFoundException
@@ -62,3 +65,13 @@ async def forget(request: Request[Any, Any, Any]) -> ForgottenAnswer:
             headers={"Retry-After": "1"},
         ) from error
     return ForgottenAnswer("forgotten", removed, list(LEFT))
+
+
+def is_of_data(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
+    """Whether an address of a user goes on to what the log has of the user; a slash of the id itself is encoded."""
+    return sent_behind(connection, USERS).endswith(DATA)
+
+
+def scope_of_data(connection: ASGIConnection[Any, Any, Any, Any]) -> Scope | None:
+    """What such a request needs; None of another one."""
+    return "admin" if is_of_data(connection) else None
