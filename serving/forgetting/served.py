@@ -31,10 +31,10 @@ def forget_users(workspace: Workspace, user_ids: Iterable[str]) -> dict[str, int
 
 def forget_served(workspace: Workspace, who: Who, *, thoroughly: bool) -> dict[str, int]:
     """The same of users who were noted before; `thoroughly`: as of serving.forgetting.log."""
-    removed = {}
+    removed = forget_in_log(workspace.events, who, thoroughly=thoroughly)
     if resolve(workspace.config.log.store, KEY) != SQLITE:
+        # What is on its way from there into the file is forgotten by who brings it (serving.forgetting.stream).
         removed["stream"] = _forget_in_stream(workspace, who)
-    removed |= forget_in_log(workspace.events, who, thoroughly=thoroughly)
     # After the log: an export that ran meanwhile may have taken rows out of it.
     removed["exported"] = forget_exported(workspace.exported, who)
     removed["online"] = _forget_online(workspace, who, thoroughly=thoroughly)

@@ -95,13 +95,19 @@ def test_what_came_after_the_moment_is_of_a_user_who_came_back(log, path):
     assert counts(path)["features"] == counts(path)["shadows"] == 2
 
 
-def test_no_byte_of_it_is_left_in_the_files_of_a_log_whose_rows_were_moved_about(log, path):
+def test_no_byte_of_it_is_left_in_the_files_of_a_log_from_which_rows_were_deleted_before(log, path):
     for nth in range(1, 400):
         log.append([click(f"{nth % 7}-{GONE}-{nth}", user_id=GONE), click(f"{nth % 5}-{KEPT}-{nth}", user_id=KEPT)])
-    assert files_with(path.parent, GONE) >= {"events.db-wal"}
+    with closing(sqlite3.connect(path)) as other, other:
+        # As retention deletes with most builds of SQLite: what was there stays until something else takes its place.
+        other.execute("PRAGMA secure_delete = OFF")
+        other.execute("DELETE FROM interactions WHERE sequence < 600")
+    forget_in_log(path, who(GONE), thoroughly=False)
+    assert counts(path)["interactions"] == 101
+    assert files_with(path.parent, GONE) == {"events.db"}
     forget_in_log(path, who(GONE), thoroughly=True)
     assert files_with(path.parent, GONE) == set()
-    assert counts(path)["interactions"] == 400
+    assert counts(path)["interactions"] == 101
 
 
 def test_without_rewriting_the_file_the_deleted_rows_are_overwritten(log, path):
