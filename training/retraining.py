@@ -29,7 +29,7 @@ from recsys.bundle import CHAMPION, Bundle, champion, decision_path, open_bundle
 from recsys.cli import GROUP, load_command
 from recsys.durable import at_once_or_not, put
 from recsys.errors import DataError
-from recsys.forgetting.lineage import Mark, read_mark
+from recsys.forgetting.lineage import read_mark
 from recsys.forgetting.register import Register
 from recsys.importing import import_tables
 from recsys.importsummary import TooManyBadRows
@@ -63,6 +63,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     champion: str | None
     """That of the beginning."""
+    marked_at: datetime | None = None
+    """The latest moment at which a user was forgotten that it was trained with."""
     challenger: str | None = None
     """Once it is decided."""
     outcome: int | None = None
@@ -98,16 +100,16 @@ class _Retraining:
             raise BrokenLogs(report_path(self.workspace), report)
         last, serving = _last(self.workspace), _champion(self.workspace)
         mark = None if serving is None else read_mark(self.workspace.bundles, serving.manifest.bundle_id)
-        key = _key(self.workspace, mark)
-        goes_on = last is not None and last.key == key
-        if last is not None and last.key == key:
+        key, marked_at = _key(self.workspace), None if mark is None else mark.latest
+        goes_on = last is not None and last.key == key and marked_at in (None, last.marked_at)
+        if last is not None and goes_on:
             if last.outcome is not None:
                 say("nothing new since the latest retraining; nothing is trained")
                 return Outcome.KEPT
             if serving is not None and serving.manifest.bundle_id == last.challenger != last.champion:
                 say(f"{last.challenger} was promoted by a run that did not end well; nothing is left to do")
                 return self._end(last, Outcome.PROMOTED)
-        run = Run(key=key, champion=None if serving is None else serving.manifest.bundle_id)
+        run = Run(key=key, champion=None if serving is None else serving.manifest.bundle_id, marked_at=marked_at)
         self._note(run)
         pipeline = _pipeline(self.workspace, serving, has_to_go=mark is not None)
         too_few = False
@@ -216,14 +218,14 @@ def _import(workspace: Workspace, now: datetime) -> None:
         raise BrokenLogs(report_path(workspace), report) from error
 
 
-def _key(workspace: Workspace, mark: Mark | None) -> str:
-    """A hash of all that decides how a retraining ends, but for the champion, of which the mark alone counts."""
+def _key(workspace: Workspace) -> str:
+    """A hash of all that decides how a retraining ends, but for the champion."""
     config = workspace.config
     tables = [hash_of_file(workspace.table_path(table)) for table in TABLES]
     settings = [config.name, config.interaction_types, config.text, config.split, config.finetune, config.retrieval]
     settings += [config.ranker, config.evaluation, config.gate, config.retrain]
     attributes = [config.features.item_attributes, config.features.user_attributes]
-    return key_of([tables, settings, attributes, mark])
+    return key_of([tables, settings, attributes])
 
 
 def _last(workspace: Workspace) -> Run | None:
