@@ -112,14 +112,10 @@ class OnlineFeatures:
             feast = open_project(self._folder, self._place.fill_section(filling.name))
             rows: Any = feast._get_provider().online_store
             try:
-                if who.ids is not None:
-                    users = list(who.ids)
-                else:
-                    known = {
-                        user for key in rows.all_keys(feast.config) if (user := value_of(key, USER_ID)) is not None
-                    }
-                    users = who.among(sorted(known))
-                count = rows.delete_keys(feast.config, plain_keys(USER_ID, users))
+                users = who.ids
+                if users is None:
+                    users = who.among(value_of(key, USER_ID) for key in set(rows.all_keys(feast.config)))
+                count = rows.delete_keys(feast.config, plain_keys(USER_ID, list(users)))
                 if thoroughly:
                     rows.overwrite_deleted(feast.config)
             except OnlineStoreUnavailableError as error:
