@@ -24,13 +24,16 @@ from typing import Any, Final
 import msgspec
 from feast import FeatureStore
 
+from features.feast_plugins.packed_keys import plain_keys, value_of
 from features.feast_plugins.packed_online_store import OnlineStoreSchemaError, OnlineStoreUnavailableError
 from features.feast_plugins.packed_response import PackedOnlineResponse
 from features.feast_project import apply, feature_store_yaml, open_project
 from features.online_places import place_of
 from recsys.durable import exclusively
 from recsys.errors import FeatureStoreError
+from recsys.forgetting.who import Who
 from recsys.online_address import SQLITE, resolve
+from recsys.schema import USER_ID
 
 RETRY_AFTER_S: Final = 2.0
 """So long after a store did not answer nobody asks it again: each time costs a request the whole timeout."""
@@ -93,6 +96,33 @@ class OnlineFeatures:
             _write(self._pointer, msgspec.json.encode(filling))
             self.close()
             self._remove_all_but(filling.name)
+
+    def forget(self, who: Who, *, thoroughly: bool) -> int:
+        """Delete the rows of these users, and whatever fillings are left that do not serve; returns how many rows.
+
+        thoroughly  leave no byte of them in a file, which is then written anew
+
+        Whoever reads goes on. Raises FeatureStoreError when the store does not answer.
+        """
+        if not self._pointer.exists():
+            return 0
+        with exclusively(self._folder / "online.lock"):
+            filling = self.current()
+            self._remove_all_but(filling.name)
+            feast = open_project(self._folder, self._place.fill_section(filling.name))
+            rows: Any = feast._get_provider().online_store
+            try:
+                users = who.ids
+                if users is None:
+                    users = who.among(value_of(key, USER_ID) for key in set(rows.all_keys(feast.config)))
+                count = rows.delete_keys(feast.config, plain_keys(USER_ID, list(users)))
+                if thoroughly:
+                    rows.overwrite_deleted(feast.config)
+            except OnlineStoreUnavailableError as error:
+                raise self._unavailable(error) from error
+            finally:
+                _close(feast)
+        return int(count)
 
     def _remove_all_but(self, serving: str) -> None:
         """What served before, and what is left of fillings that broke off."""

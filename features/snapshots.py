@@ -36,10 +36,14 @@ from features.regression import regression
 from features.successors import successors
 from features.user_attributes import user_attributes
 from recsys.catalogue import Catalogue
+from recsys.forgetting.who import Who
+from recsys.schema import USER_ID
 from recsys.state import Neighbours
 
 VIEWS = (ITEM_VIEW, USER_VIEW, HISTORY_VIEW, AFFINITY_VIEW, EXPOSURE_VIEW, ATTRIBUTES_VIEW)
+USER_VIEWS = (USER_VIEW, HISTORY_VIEW, AFFINITY_VIEW, ATTRIBUTES_VIEW)
 COOCCURRENCE = "cooccurrence"
+COMPUTED_FROM = "computed_from"
 DAILY = "daily"
 
 
@@ -114,16 +118,34 @@ class Snapshots:
                 path.rename(folder / f"{_stamp(as_of)}-{path.name}")
         shutil.rmtree(new)
 
+    def forget(self, who: Who) -> dict[str, int]:
+        """Remove every snapshot when one of them knows any of these users, and the days on which they did anything.
+
+        Returns how many of each; the next training computes what is missing.
+        """
+        days = self._days.forget(who)
+        shutil.rmtree(self.folder / DAILY / "snapshot", ignore_errors=True)
+        files = [path for view in USER_VIEWS for path in (self.folder / view).glob("*.parquet")]
+        known = days > 0 or any(who.among(pl.read_parquet(path, columns=[USER_ID])[USER_ID]) for path in files)
+        moments = len(list((self.folder / COOCCURRENCE).glob("*.npz"))) if known else 0
+        if known:
+            self._forget_all()
+            (self.folder / COMPUTED_FROM).unlink(missing_ok=True)
+        return {"days": days, "snapshots": moments}
+
     def forget_other_data(self, fingerprint: str) -> None:
         """Drop every snapshot that was computed from other data than that of this fingerprint; the days stay."""
-        mark = self.folder / "computed_from"
+        mark = self.folder / COMPUTED_FROM
         if mark.exists() and mark.read_text() == fingerprint:
             return
+        self._forget_all()
+        mark.write_text(fingerprint)
+
+    def _forget_all(self) -> None:
         # The neighbours first: a moment without them counts as missing, whatever else is left of it.
         for view in (COOCCURRENCE, *VIEWS):
             if (self.folder / view).exists():
                 shutil.rmtree(self.folder / view)
-        mark.write_text(fingerprint)
 
 
 def _stamp(as_of: datetime) -> str:

@@ -34,6 +34,7 @@ from features.weights import weights_of
 from recsys.catalogue import Catalogue
 from recsys.errors import FeatureStoreError
 from recsys.exposure import Exposure
+from recsys.forgetting.who import Who
 from recsys.online_address import SQLITE
 from recsys.schema import ITEM_ID, USER_ID
 from recsys.state import ItemState, UserState
@@ -125,6 +126,14 @@ class BehaviourStore:
         Raises FeatureStoreError when Redis does not answer; then the old rows serve on.
         """
         self._online.fill(as_of, self._snapshots.neighbours(as_of), feature_objects(self.folder, self.features))
+
+    def forget(self, who: Who) -> dict[str, int]:
+        """Remove snapshots and days that know any of these users (features.snapshots); returns how many."""
+        return self._snapshots.forget(who)
+
+    def forget_online(self, who: Who, *, thoroughly: bool) -> int:
+        """Delete their rows in the online store (features.online); returns how many. Raises FeatureStoreError."""
+        return self._online.forget(who, thoroughly=thoroughly)
 
     # Reading for training: point in time, from the offline store
 

@@ -6,6 +6,7 @@ It is written beside `champion`, which alone says what serves: a process that di
 which the one before still follows, as it does from one that knows nothing of a champion that was put there by hand.
 """
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -62,3 +63,11 @@ def note_champion(bundles: Path, bundle_id: str, before: str | None, *, back: bo
     if not known or known[0].bundle_id != bundle_id:
         known.insert(0, Champion(bundle_id, datetime.now(UTC)))
     put(bundles / HISTORY, msgspec.json.format(msgspec.json.encode(known[:KEPT])) + b"\n")
+
+
+def forget_champions(bundles: Path, bundle_ids: Collection[str]) -> None:
+    """Leave these out: a rollback goes to one before them. Raises BundleError for a list that cannot be read."""
+    known = champions(bundles)
+    kept = [each for each in known if each.bundle_id not in bundle_ids]
+    if kept != known:
+        put(bundles / HISTORY, msgspec.json.format(msgspec.json.encode(kept)) + b"\n")

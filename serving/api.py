@@ -17,6 +17,7 @@ from serving.docs import DocsPage
 from serving.events import NotStoredError
 from serving.exact_openapi import describe_bodies
 from serving.feedback import events
+from serving.forgetting.route import forget_user
 from serving.gate import Gate
 from serving.items import delete_item, items
 from serving.listing import similar, similar_by_body, trending
@@ -56,6 +57,7 @@ def create_app(*services: Service, follower: Follower | None = None) -> Litestar
             delete_item,
             users,
             delete_user,
+            forget_user,
             bundles,
             promote_bundle,
             rollback_bundle,

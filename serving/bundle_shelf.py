@@ -13,6 +13,7 @@ import msgspec
 from recsys.bundle import Bundle, Manifest, champion_id, list_bundles, promote, read_manifest, rollback
 from recsys.champions import previous_champion
 from recsys.errors import BundleError
+from recsys.forgetting.lineage import Mark, read_mark
 from recsys.workspace import Workspace
 from serving.bundle_types import BundleLine
 
@@ -39,10 +40,14 @@ class BundleShelf:
         lines = []
         for path in list_bundles(self.path):
             is_champion, is_previous = path.name == champion, path.name == previous
+            mark = self.mark(path.name)
+            forgotten = 0 if mark is None else len(mark.users)
             try:
                 manifest = read_manifest(path)
             except BundleError:
-                lines.append(BundleLine(path.name, is_champion, is_previous, problem=UNREADABLE))
+                lines.append(
+                    BundleLine(path.name, is_champion, is_previous, forgotten_users=forgotten, problem=UNREADABLE)
+                )
                 continue
             lines.append(
                 BundleLine(
@@ -53,6 +58,7 @@ class BundleShelf:
                     trained_until=manifest.trained_until,
                     metric=MAIN_METRIC,
                     value=main_metric(manifest),
+                    forgotten_users=forgotten,
                 )
             )
         return sorted(lines, key=lambda line: line.created_at or _NEVER, reverse=True)
@@ -65,6 +71,10 @@ class BundleShelf:
     def manifest(self, bundle_id: str) -> Manifest:
         """Raises BundleError."""
         return read_manifest(self._folder(bundle_id))
+
+    def mark(self, bundle_id: str) -> Mark | None:
+        """Of a bundle that was trained with users who are forgotten since. Raises BundleError."""
+        return read_mark(self.path, bundle_id)
 
     def promote(self, bundle_id: str) -> None:
         """Make a bundle the champion once all of it was checked. Raises BundleError, and changes nothing."""

@@ -13,6 +13,7 @@ import msgspec
 from recsys.bundle import champion, decision_path
 from recsys.cli import CONFIG_OPTION
 from recsys.pruning import prune as prune_bundles
+from recsys.pruning import prune_forgotten
 from recsys.workspace import Workspace
 from serving.bundle_shelf import BundleShelf, differences, flat
 
@@ -37,8 +38,10 @@ def list_command(config_path: Path) -> None:
             click.echo(f"{mark} {line.bundle_id}  {line.problem}")
             continue
         measured = "not measured" if line.value is None else f"{line.metric} {line.value:.4f}"
+        forgotten = f"  trained with {line.forgotten_users:,} forgotten users" if line.forgotten_users else ""
         click.echo(
             f"{mark} {line.bundle_id}  made {_day(line.created_at)}  data until {_day(line.trained_until)}  {measured}"
+            f"{forgotten}"
         )
 
 
@@ -53,6 +56,8 @@ def show(config_path: Path, bundle_id: str | None) -> None:
     decision = decision_path(shelf.path, bundle_id)
     if decision.exists():
         told |= flat({"decision": msgspec.json.decode(decision.read_bytes())})
+    if (mark := shelf.mark(bundle_id)) is not None:
+        told |= {"forgotten.users": len(mark.users), "forgotten.latest": _day(mark.latest)}
     for name, value in told.items():
         click.echo(f"{name}: {_told(value)}")
 
@@ -88,10 +93,17 @@ def diff(config_path: Path, before: str, after: str) -> None:
 
 @bundles.command()
 @CONFIG_OPTION
-@click.option("--keep", type=click.IntRange(min=0), required=True, help="So many of the newest stay.")
-def prune(config_path: Path, keep: int) -> None:
-    """Delete all but the newest bundles; the champion and the one before it always stay."""
-    for name in prune_bundles(_shelf(config_path).path, keep=keep):
+@click.option("--keep", type=click.IntRange(min=0), help="So many of the newest stay.")
+@click.option("--forgotten", is_flag=True, help="Those go that were trained with users who are forgotten since.")
+def prune(config_path: Path, keep: int | None, forgotten: bool) -> None:
+    """Delete all but the newest bundles; the champion and the one before it always stay.
+
+    With --forgotten all those that were trained with forgotten users, but for the champion.
+    """
+    if (keep is None) != forgotten:
+        raise click.UsageError("give --keep, or --forgotten: one of the two")
+    path = _shelf(config_path).path
+    for name in prune_forgotten(path) if keep is None else prune_bundles(path, keep=keep):
         click.echo(f"{name} is deleted")
 
 

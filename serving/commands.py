@@ -1,6 +1,6 @@
 """The command `recsys serve`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -43,8 +43,10 @@ def serve(
 
     check_apart(workspaces)
     from recsys.bundle import champion_state
+    from recsys.forgetting.register import Register
     from serving.bundle_shelf import BundleShelf
     from serving.engine import filling, load_before, load_engine, newest
+    from serving.forgetting.served import forget_users
     from serving.keys_file import KeysFile, LiveKeys
     from serving.open_log import open_log
     from serving.reload import Reloader
@@ -55,6 +57,9 @@ def serve(
     from serving.tracing import tracer_to_collector
     from serving.variant_engines import VariantEngines
 
+    def together(*signs: Callable[[], object]) -> Callable[[], object]:
+        return lambda: tuple(sign() for sign in signs)
+
     with ExitStack() as closing:
         reloaders = [
             Reloader(
@@ -64,15 +69,18 @@ def serve(
                     keys=LiveKeys(KeysFile(workspace.keys)),
                     shelf=BundleShelf(workspace),
                     bundles=workspace.bundles,
+                    forget=partial(forget_users, workspace),
                 ),
                 partial(load_engine, workspace),
-                partial(newest, workspace),
+                # An engine that is loaded anew knows nothing of users who were forgotten.
+                together(partial(newest, workspace), forgotten),
                 SurfacesFile(path),
-                partial(champion_state, workspace.bundles),
+                together(partial(champion_state, workspace.bundles), forgotten),
                 partial(load_before, workspace),
-                VariantEngines(path, partial(load_engine, workspace), partial(filling, workspace)),
+                VariantEngines(path, partial(load_engine, workspace), together(partial(filling, workspace), forgotten)),
             )
             for path, workspace in zip(config_paths, workspaces, strict=True)
+            for forgotten in [Register(workspace.root).served]
         ]
         tracer = tracer_to_collector(workspaces[0].config.name) if settings.traces else None
         if tracer is not None:

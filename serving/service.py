@@ -1,6 +1,6 @@
 """What the routes share: the engine that answers now, the event log and the configuration, of the caller's project."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
@@ -42,6 +42,8 @@ class Service:
     """Whether there is a newer bundle, or there are newer features, by now that cannot be loaded."""
     shelf: BundleShelf | None = None
     """Its bundles, to be listed and promoted; None: nobody can."""
+    forget: Callable[[Sequence[str]], dict[str, int]] | None = None
+    """Removes all that servers have of users, and counts it (serving.forgetting.served); None: nobody can."""
     experiments: Experiments = field(default_factory=Experiments)
     """Those that take place."""
     shadows: Shadows = field(init=False)

@@ -5,6 +5,9 @@ Writes  bundles/BUNDLE_ID.decision.json, beside the bundle, which never changes
 It does when the leak audit finds nothing, the lower end of the 95 % interval of the difference on the main metric lies
 above the margin, no slice is significantly worse, and it stays within its budgets of size and time.
 
+A champion that was trained with users who are forgotten since (recsys.forgetting.lineage) has to go: only a leak keeps
+it, and all else that speaks against the challenger is a warning.
+
 Slices are many, and one in twenty of equal models would be "worse" by chance: the level of each is 5 % divided by their
 number (Bonferroni). Where there are too few users to say anything, nothing is said.
 """
@@ -79,20 +82,28 @@ def decide(
     challenger: str,
     decided_at: datetime,
     measured: tuple[datetime, datetime],
+    has_to_go: bool = False,
 ) -> Decision:
     """Judge a challenger. Without a champion it only has to be free of leaks.
 
     contest  None: there is no champion, or too few users to measure on
     sizes    bytes of the champion, where there is one, and of the challenger
     measured from when and until when the contest was held
+    has_to_go  the champion was trained with users who are forgotten since
     """
-    reasons = [f"leak: {line}" for line in leaks]
+    reasons, against = [f"leak: {line}" for line in leaks], list[str]()
+    warnings: list[str] = []
     if contest is not None:
-        reasons += [*too_bad(gate, contest), *too_costly(gate, contest, sizes)]
+        against += [*too_bad(gate, contest), *too_costly(gate, contest, sizes)]
+        warnings += shifted(contest.calibration)
     elif champion is not None:
-        reasons.append(
+        against.append(
             f"fewer than {gate.min_users} users chose anything from {measured[0]:%Y-%m-%d} on, too few to measure on"
         )
+    if has_to_go:
+        warnings += [f"{reason}; the champion was trained with forgotten users and has to go" for reason in against]
+    else:
+        reasons += against
     return Decision(
         challenger=challenger,
         champion=champion,
@@ -101,7 +112,7 @@ def decide(
         measured_from=measured[0],
         measured_until=measured[1],
         reasons=reasons,
-        warnings=[] if contest is None else list(shifted(contest.calibration)),
+        warnings=warnings,
         margin=gate.margin,
         leaks=list(leaks),
         bytes=sizes,

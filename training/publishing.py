@@ -24,9 +24,11 @@ from recsys.bundle_files import (
     RANKER_ROWS_FILE,
     SMALLER_ENCODER_FILES,
     TEXT_FILES,
+    TRAINED_USERS_FILE,
     USER_ATTRIBUTES_FILE,
     VECTORS_FILE,
 )
+from recsys.forgetting.lineage import write_trained_users
 from recsys.retrieval.nearest import NearestItems
 from training.export_ranker import check_against_lightgbm
 from training.pipeline import Pipeline
@@ -81,6 +83,9 @@ def fill(pipeline: Pipeline, folder: Path) -> None:
         if (trained / name).exists():
             shutil.copyfile(trained / name, folder / name)
     pipeline.catalogue.table.write_parquet(folder / CATALOGUE_FILE)
+    # A text model that was carried over may have learned from users of whom nothing is left since.
+    of_text = np.load(text / TRAINED_USERS_FILE)
+    write_trained_users(folder, np.union1d(of_text, pipeline.trained_users))
     if pipeline.catalogue.of_users is not None:
         (folder / USER_ATTRIBUTES_FILE).write_bytes(msgspec.json.encode(pipeline.catalogue.of_users))
 

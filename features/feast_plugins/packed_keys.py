@@ -36,6 +36,18 @@ def unique_keys(columns: Mapping[str, Sequence[Any]], types: Mapping[str, ValueT
     return list(map(b"".join, zip(*parts, strict=True))), index
 
 
+def plain_keys(name: str, values: Sequence[str]) -> list[bytes]:
+    """The keys of entities with one join key, which is a string."""
+    return unique_keys({name: values}, {name: ValueType.STRING})[0] if values else []
+
+
+def value_of(key: bytes, name: str) -> str | None:
+    """The reverse: the value in a key; None for one of another join key, of several, or of no string."""
+    head = struct.pack("<III", 1, Kind.STRING, len(name.encode())) + name.encode() + struct.pack("<I", Kind.STRING)
+    # Behind the kind stands the length of the value.
+    return key[len(head) + 4 :].decode() if key.startswith(head) else None
+
+
 def _is_plain(values: Sequence[Any], kind: ValueType | None) -> bool:
     found = set(map(type, values))
     if kind == ValueType.STRING:

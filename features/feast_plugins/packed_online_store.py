@@ -7,7 +7,7 @@ path (`online_read`) works as for any store; `get_online_features` goes past it 
 import asyncio
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -71,6 +71,18 @@ class PackedOnlineStore(OnlineStore):
     @abstractmethod
     def delete(self, config: RepoConfig, view: str) -> None:
         """Delete the rows of a view, of whatever schema."""
+
+    @abstractmethod
+    def all_keys(self, config: RepoConfig) -> Iterator[bytes]:
+        """The key of every entity with a row in any view, of whatever schema: again for each of its views."""
+
+    @abstractmethod
+    def delete_keys(self, config: RepoConfig, keys: Sequence[bytes]) -> int:
+        """Delete the rows of some entities in every view, of whatever schema; returns how many there were."""
+
+    @abstractmethod
+    def overwrite_deleted(self, config: RepoConfig) -> None:
+        """Leave nothing of deleted rows where rows lie, as far as the store can."""
 
     @abstractmethod
     def disconnect(self) -> None:

@@ -107,6 +107,29 @@ class PackedRedisOnlineStore(PackedOnlineStore):
         """Delete the view's keys, of whatever schema: a scan over all keys of the server."""
         self._delete(config, _prefix(config, view))
 
+    def all_keys(self, config: RepoConfig) -> Iterator[bytes]:
+        """A scan over all keys of the server."""
+        prefix = _prefix(config, "")[:-1]
+        with self._connected(config) as client:
+            for key in client.scan_iter(match=_escaped(prefix) + b"*", count=1000):
+                # Neither the view nor the schema has a colon; an entity may.
+                yield key[len(prefix) :].split(b":", 2)[2]
+
+    def delete_keys(self, config: RepoConfig, keys: Sequence[bytes]) -> int:
+        """A scan over all keys of the server for each."""
+        prefix, count = _prefix(config, "")[:-1], 0
+        with self._connected(config) as client:
+            for key in keys:
+                pattern = _escaped(prefix) + b"*:*:" + _escaped(key)
+                for found in list(client.scan_iter(match=pattern, count=1000)):
+                    # A star takes colons as well.
+                    if found[len(prefix) :].split(b":", 2)[2] == key:
+                        count += client.unlink(found)
+        return count
+
+    def overwrite_deleted(self, config: RepoConfig) -> None:
+        """Nothing: Redis gives the memory back, and its files change when it writes them anew."""
+
     def clear(self, config: RepoConfig) -> None:
         """Delete all keys of key_prefix, of whatever project, view and schema: a scan as for `delete`."""
         self._delete(config, f"{config.online_store.key_prefix}:".encode())
@@ -117,9 +140,8 @@ class PackedRedisOnlineStore(PackedOnlineStore):
             self._client.close()
 
     def _delete(self, config: RepoConfig, prefix: bytes) -> None:
-        pattern = b"".join(b"\\" + bytes([byte]) if byte in b"*?[]\\" else bytes([byte]) for byte in prefix)
         with self._connected(config) as client:
-            found = client.scan_iter(match=pattern + b"*", count=1000)
+            found = client.scan_iter(match=_escaped(prefix) + b"*", count=1000)
             while keys := list(islice(found, ROWS_AT_ONCE)):
                 with client.pipeline(transaction=False) as pipeline:
                     for key in keys:
@@ -150,6 +172,11 @@ class PackedRedisOnlineStore(PackedOnlineStore):
 
 def _retry() -> Retry:
     return Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
+
+
+def _escaped(prefix: bytes) -> bytes:
+    """Taken as it is in a pattern."""
+    return b"".join(b"\\" + bytes([byte]) if byte in b"*?[]\\" else bytes([byte]) for byte in prefix)
 
 
 def _prefix(config: RepoConfig, view: str) -> bytes:

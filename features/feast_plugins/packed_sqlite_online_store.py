@@ -82,6 +82,36 @@ class PackedSqliteOnlineStore(PackedOnlineStore):
                 if of == f"{config.project}:{view}":
                     connection.execute(f"DROP TABLE {_table(config.project, view, schema)}")
 
+    def all_keys(self, config: RepoConfig) -> Iterator[bytes]:
+        """A scan over every table."""
+        with self._connection(config) as connection:
+            for table in _tables(connection, config.project):
+                for (key,) in connection.execute(f"SELECT key FROM {table}"):
+                    yield key
+
+    def delete_keys(self, config: RepoConfig, keys: Sequence[bytes]) -> int:
+        """One transaction; what was in the rows is overwritten."""
+        with self._transaction(config, overwriting=True) as connection:
+            return sum(
+                connection.executemany(f"DELETE FROM {table} WHERE key = ?", [(key,) for key in keys]).rowcount
+                for table in _tables(connection, config.project)
+                if keys
+            )
+
+    def overwrite_deleted(self, config: RepoConfig) -> None:
+        """Write the file anew: rows that were moved in it leave copies behind that no deletion finds.
+
+        Raises OnlineStoreUnavailableError when others do not let go of the file within timeout_ms.
+        """
+        with self._connection(config) as connection:
+            try:
+                connection.execute("VACUUM")
+                (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            except sqlite3.OperationalError as error:
+                raise OnlineStoreUnavailableError(f"{_path(config)}: {error}; try again") from error
+        if busy:
+            raise OnlineStoreUnavailableError(f"{_path(config)}: others read the file all the time; try again")
+
     def disconnect(self) -> None:
         """Close the idle connections; the last one to close leaves everything in the file itself."""
         for (process, _), idle in self._idle.items():
@@ -89,8 +119,10 @@ class PackedSqliteOnlineStore(PackedOnlineStore):
                 idle.pop().close()
 
     @contextmanager
-    def _transaction(self, config: RepoConfig) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, config: RepoConfig, *, overwriting: bool = False) -> Iterator[sqlite3.Connection]:
+        """overwriting: what is deleted in it is gone from the file, too"""
         with self._connection(config) as connection:
+            connection.execute(f"PRAGMA secure_delete = {int(overwriting)}")
             try:
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
@@ -142,6 +174,13 @@ def _read(
                 "run `feast apply` with this online store"
             ) from error
     return [found.get(key) for key in keys]
+
+
+def _tables(connection: sqlite3.Connection, project: str) -> list[str]:
+    """Those of every view and schema, as they stand in a statement."""
+    names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    parts = [name.rpartition(":") for name in names if name.startswith(f"{project}:")]
+    return [_table(project, of.removeprefix(f"{project}:"), schema) for of, _, schema in parts]
 
 
 def _marks(parameters: Sequence[bytes]) -> str:

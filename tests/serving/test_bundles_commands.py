@@ -1,5 +1,6 @@
 """`recsys bundles`, as a person calls it."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from click.testing import CliRunner
 
 from recsys.bundle import decision_path
 from recsys.errors import BundleError
+from recsys.forgetting.lineage import mark_path
 from serving.bundles_commands import bundles
 from tests.serving.shelves import add_bundle, made_project
 
@@ -63,6 +65,24 @@ def test_a_broken_bundle_is_refused(call):
 def test_old_bundles_are_deleted_and_named(call):
     assert call("prune", "--keep", "0") == ["other is deleted"]
     assert marks(call("list")) == {"made": "*"}
+
+
+def test_a_bundle_that_was_trained_with_forgotten_users_says_so_and_can_be_deleted(call):
+    write_mark(call.folder, "other", 2)
+    said = {line[2:].split()[0]: line for line in call("list")}
+    assert said["other"].endswith("  trained with 2 forgotten users")
+    assert "forgotten" not in said["made"]
+    assert {"forgotten.users: 2", "forgotten.latest: 2024-05-02 00:00Z"} <= set(call("show", "other"))
+    assert not any(line.startswith("forgotten") for line in call("show", "made"))
+    assert call("prune", "--forgotten") == ["other is deleted"]
+    for options in ([], ["--forgotten", "--keep", "1"]):
+        assert "one of the two" in call("prune", *options)[-1]
+
+
+def write_mark(bundles: Path, name: str, users: int) -> None:
+    """Users of whom one was forgotten on each day of May."""
+    mark = {"users": {f"{nth:032x}": f"2024-05-{nth + 1:02}T00:00:00Z" for nth in range(users)}}
+    mark_path(bundles, name).write_text(json.dumps(mark))
 
 
 def test_what_the_gate_said_of_a_bundle_is_shown_with_it_and_goes_with_it(call):

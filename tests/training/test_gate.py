@@ -50,7 +50,13 @@ def contest(
 
 
 def decided(
-    held: Contest | None, *, size: int = 100, leaks: tuple[str, ...] = (), champion: str | None = "old", **gate
+    held: Contest | None,
+    *,
+    size: int = 100,
+    leaks: tuple[str, ...] = (),
+    champion: str | None = "old",
+    has_to_go: bool = False,
+    **gate,
 ) -> Decision:
     return decide(
         Gate(**gate),
@@ -61,6 +67,7 @@ def decided(
         challenger="new",
         decided_at=DAY,
         measured=(DAY, DAY),
+        has_to_go=has_to_go,
     )
 
 
@@ -81,6 +88,16 @@ def test_the_lower_end_of_the_interval_decides_and_the_margin_is_a_share_of_what
     assert "surely by more than -0.0110; expected surely more than -0.0100, which is -2.0%" in reason
     assert decided(contest(better_but_unsure), margin=-0.03).promoted
     assert not decided(contest(EQUAL), margin=0.0).promoted
+
+
+def test_a_champion_that_was_trained_with_forgotten_users_is_kept_by_a_leak_alone():
+    worse = contest(difference(low=-0.2, high=-0.05, p=0.001), milliseconds=(10, 100))
+    assert len(decided(worse, size=300).reasons) == 3
+    decision = decided(worse, size=300, has_to_go=True)
+    assert (decision.promoted, decision.reasons, len(decision.warnings)) == (True, [], 3)
+    assert all(warning.endswith("has to go") for warning in decision.warnings)
+    assert decided(None, has_to_go=True).promoted
+    assert decided(worse, has_to_go=True, leaks=("a",)).reasons == ["leak: a"]
 
 
 def test_a_slice_that_is_significantly_worse_keeps_the_champion_at_a_level_divided_by_their_number():

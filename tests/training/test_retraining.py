@@ -13,12 +13,14 @@ from features.daily.aggregates import DailyAggregates
 from features.store import BehaviourStore
 from recsys.bundle import champion, decision_path, list_bundles, open_bundle
 from recsys.durable import at_once_or_not
-from recsys.workspace import Workspace
+from recsys.forgetting.lineage import read_mark
+from recsys.forgetting.register import Register
+from recsys.workspace import RETRAIN_LOCK, Workspace
 from tests.training.retrained import NOW, retrained_project, write_until
 from training import retraining
 from training.checks_report import BrokenLogs
 from training.gate import Decision
-from training.retraining import LOCK, Outcome, retrain
+from training.retraining import Outcome, retrain
 
 MORE = 113
 """Days that the log has when there is more of it."""
@@ -172,10 +174,34 @@ def test_too_few_users_to_measure_on_train_nothing(first, tmp_path, monkeypatch,
     assert champion(workspace.bundles).name.startswith("made-up-shop-20240326")
 
 
+def test_a_champion_that_was_trained_with_a_forgotten_user_is_replaced_though_there_are_too_few_users_to_measure_on(
+    first, tmp_path, monkeypatch, capsys
+):
+    workspace = copied(first, tmp_path)
+    before = champion(workspace.bundles).name
+    config = tmp_path / "recsys.toml"
+    config.write_text(config.read_text().replace("min_users = 20", "min_users = 500"))
+    # As a request to a server left it.
+    Register(tmp_path).note(["user-07"], datetime.now(UTC))
+    monkeypatch.setattr("training.carried_text.CarriedText.carrier", must_not_run)
+    assert retrain(Workspace.open(config), now=NOW) == Outcome.PROMOTED
+    said = capsys.readouterr()
+    assert f"{before} was trained with forgotten users and has to go all the same" in said.err
+    assert "user-07" not in said.out + said.err
+    bundle = open_bundle(champion(workspace.bundles))
+    assert [one.done for one in Register(tmp_path).users()] == [True]
+    assert read_mark(workspace.bundles, before) is not None
+    assert read_mark(workspace.bundles, bundle.path.name) is None
+    decision = decision_on(workspace, bundle.path.name)
+    assert (decision.contest, decision.reasons, len(decision.warnings)) == (None, [], 1)
+    monkeypatch.setattr(retraining, "Pipeline", must_not_run)
+    assert retrain(Workspace.open(config), now=NOW) == Outcome.KEPT
+
+
 def test_two_at_once_are_one_and_the_other_says_so(first, tmp_path, monkeypatch, capsys):
     workspace = copied(first, tmp_path)
     monkeypatch.setattr(retraining, "import_tables", must_not_run)
-    with at_once_or_not(workspace.root / LOCK) as free:
+    with at_once_or_not(workspace.root / RETRAIN_LOCK) as free:
         assert free
         assert retrain(workspace, now=NOW) == Outcome.BUSY
     assert "another retraining of this project runs" in capsys.readouterr().err
