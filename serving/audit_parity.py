@@ -74,9 +74,13 @@ class OfflineSnapshot:
         raise NotImplementedError("users are read at the moment of their request")
 
 
-def audit_parity(workspace: Workspace, *, requests: int, seed: int) -> ParityAudit:
-    """Replay as many of the logged requests, drawn at random."""
+def audit_parity(workspace: Workspace, *, requests: int, seed: int, latest: bool = False) -> ParityAudit:
+    """Replay as many of the logged requests, drawn at random; latest: of those that were answered from the features
+    that are in the online store now. Raises FeatureStoreError when there are none."""
     logged = list(logged_requests(workspace.events)) if workspace.events.exists() else []
+    if latest:
+        written_at = BehaviourStore.of(workspace).online_written_at()
+        logged = [request for request in logged if request.features.written_at == written_at]
     drawn = np.sort(np.random.default_rng(seed).permutation(len(logged))[:requests]).tolist()
     found = ParityAudit()
     if not drawn:

@@ -43,8 +43,10 @@ def serve(
 
     check_apart(workspaces)
     from recsys.bundle import champion_state
+    from recsys.shelf import Shelf
+    from serving.bundle_mirror import mirror_of
     from serving.bundle_shelf import BundleShelf
-    from serving.engine import filling, load_before, load_engine, newest
+    from serving.engine import filling, load_before, load_brought, load_engine, newest
     from serving.keys_file import KeysFile, LiveKeys
     from serving.open_log import open_log
     from serving.reload import Reloader
@@ -55,6 +57,7 @@ def serve(
     from serving.tracing import tracer_to_collector
     from serving.variant_engines import VariantEngines
 
+    shelves = [Shelf(workspace) for workspace in workspaces]
     with ExitStack() as closing:
         reloaders = [
             Reloader(
@@ -62,17 +65,18 @@ def serve(
                     closing.enter_context(open_log(workspace)),
                     workspace.config,
                     keys=LiveKeys(KeysFile(workspace.keys)),
-                    shelf=BundleShelf(workspace),
+                    shelf=BundleShelf(workspace, shelf),
                     bundles=workspace.bundles,
+                    mirror=mirror_of(workspace, shelf),
                 ),
                 partial(load_engine, workspace),
                 partial(newest, workspace),
                 SurfacesFile(path),
                 partial(champion_state, workspace.bundles),
                 partial(load_before, workspace),
-                VariantEngines(path, partial(load_engine, workspace), partial(filling, workspace)),
+                VariantEngines(path, partial(load_brought, workspace, shelf), partial(filling, workspace)),
             )
-            for path, workspace in zip(config_paths, workspaces, strict=True)
+            for path, workspace, shelf in zip(config_paths, workspaces, shelves, strict=True)
         ]
         tracer = tracer_to_collector(workspaces[0].config.name) if settings.traces else None
         if tracer is not None:
