@@ -44,7 +44,8 @@ class ObjectStore:
         """None when there is no such object. Raises StoreError, as all that follows does."""
         with self._asking(name):
             try:
-                content: bytes = self._fs.cat_file(self._path(name))
+                # With a start s3fs asks once; without one it looks first how large the object is.
+                content: bytes = self._fs.cat_file(self._path(name), start=0)
             except FileNotFoundError:
                 return None
             return content

@@ -16,6 +16,7 @@ from recsys.errors import RecsysError, StoreError
 from recsys.remote_shelf import NOBODY
 from recsys.shelf import Shelf
 from recsys.workspace import Workspace
+from serving.protocol import Engine
 
 BEGIN_S: Final = 10.0
 """How long a server that has a champion waits for a newer one before it begins."""
@@ -86,6 +87,12 @@ class BundleMirror:
             what = str(error) if isinstance(error, RecsysError) else f"{type(error).__name__}: {error}"
             _LOG.error("%s; the champion of this machine serves on", what)
         self.problem = problem
+
+
+def load_brought(shelf: Shelf, load: Callable[[str], Engine], bundle_id: str) -> Engine:
+    """The engine of a bundle that an experiment names, which may lie in the store alone. Raises as `load` does."""
+    shelf.bring(bundle_id)
+    return load(bundle_id)
 
 
 def mirror_of(workspace: Workspace, shelf: Shelf) -> BundleMirror | None:

@@ -44,9 +44,9 @@ def serve(
     check_apart(workspaces)
     from recsys.bundle import champion_state
     from recsys.shelf import Shelf
-    from serving.bundle_mirror import mirror_of
+    from serving.bundle_mirror import load_brought, mirror_of
     from serving.bundle_shelf import BundleShelf
-    from serving.engine import filling, load_before, load_brought, load_engine, newest
+    from serving.engine import filling, load_before, load_engine, newest
     from serving.keys_file import KeysFile, LiveKeys
     from serving.open_log import open_log
     from serving.reload import Reloader
@@ -74,7 +74,7 @@ def serve(
                 SurfacesFile(path),
                 partial(champion_state, workspace.bundles),
                 partial(load_before, workspace),
-                VariantEngines(path, partial(load_brought, workspace, shelf), partial(filling, workspace)),
+                VariantEngines(path, partial(load_brought, shelf, partial(load_engine, workspace)), partial(filling, workspace)),
             )
             for path, workspace, shelf in zip(config_paths, workspaces, shelves, strict=True)
         ]

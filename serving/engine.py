@@ -8,7 +8,6 @@ from recsys.bundle import champion, champion_state, open_bundle
 from recsys.champions import previous_champion
 from recsys.errors import BundleError
 from recsys.retrieval import Channels
-from recsys.shelf import Shelf
 from recsys.workspace import Workspace
 from serving.bundle_engine import BundleEngine
 from serving.guarded_channels import tell_other_channels
@@ -36,12 +35,6 @@ def load_before(workspace: Workspace) -> BundleEngine:
     if before is None:
         raise BundleError(f"{bundles}: no champion is known from before this one")
     return load_engine(workspace, before)
-
-
-def load_brought(workspace: Workspace, shelf: Shelf, bundle_id: str) -> BundleEngine:
-    """The engine of a bundle, which may be in the object store alone. Raises as load_engine does."""
-    shelf.bring(bundle_id)
-    return load_engine(workspace, bundle_id)
 
 
 def load_engine(workspace: Workspace, bundle_id: str | None = None) -> BundleEngine:
