@@ -74,7 +74,9 @@ def serve(
                 SurfacesFile(path),
                 partial(champion_state, workspace.bundles),
                 partial(load_before, workspace),
-                VariantEngines(path, partial(load_brought, shelf, partial(load_engine, workspace)), partial(filling, workspace)),
+                VariantEngines(
+                    path, partial(load_brought, shelf, partial(load_engine, workspace)), partial(filling, workspace)
+                ),
             )
             for path, workspace, shelf in zip(config_paths, workspaces, shelves, strict=True)
         ]
