@@ -91,14 +91,20 @@ def audit_parity(workspace: Workspace, *, requests: int, seed: int, latest: bool
     # Each is read and hashed once, however many states it answered from.
     features = FeatureSet.of_config(workspace.config)
     bundle_of = cache(lambda name: _opened(workspace.bundles / name, features))
-    with progress("replaying requests", len(drawn)) as advance:
-        for _, group in groupby((logged[at] for at in drawn), key=_state_of):
+    with (
+        progress("replaying requests", len(drawn)) as advance,
+        TemporaryDirectory(prefix="recsys-audit-") as folder,
+    ):
+        # One for all: days whose interactions are the same in two states are aggregated once.
+        store = BehaviourStore(Path(folder), features, weights_of(workspace.config.interaction_types))
+        for number, (_, group) in enumerate(groupby((logged[at] for at in drawn), key=_state_of)):
             same = list(group)
             bundle = bundle_of(same[0].bundle)
             if isinstance(bundle, str):
                 found.skipped[bundle] += len(same)
             else:
-                _replay(workspace, bundle, features, tables, same, found)
+                store.forget_other_data(f"state {number}")
+                _replay(workspace, bundle, store, tables, same, found)
             advance(len(same), note=f"{len(found.differences)} differences")
     return found
 
@@ -125,12 +131,12 @@ def _opened(path: Path, features: FeatureSet) -> Bundle | str:
 def _replay(
     workspace: Workspace,
     bundle: Bundle,
-    features: FeatureSet,
+    store: BehaviourStore,
     tables: SnapshotTables,
     requests: Sequence[LoggedRequest],
     found: ParityAudit,
 ) -> None:
-    """Replay requests that this bundle answered from one state."""
+    """Replay requests that this bundle answered from one state, of which the store has no snapshot yet."""
     served = requests[0].features
     types = workspace.config.interaction_types
     then = tables_then(workspace.events, tables, served, types)
@@ -139,30 +145,28 @@ def _replay(
         latest = then.recent[TIMESTAMP].max()
         assert isinstance(latest, datetime)
         now = max(now, latest + timedelta(microseconds=1))
-    with TemporaryDirectory(prefix="recsys-audit-") as folder:
-        store = BehaviourStore(Path(folder), features, weights_of(types))
-        catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
-        snapshot = partial(store.snapshot, impressions=then.impressions, users=tables.users)
-        snapshot(then.known, catalogue, [served.as_of])
-        if now > served.as_of:
-            everything = pl.concat([then.known, weigh(then.recent, types)], how="diagonal")
-            snapshot(everything, catalogue, [now], windows_from=served.as_of)
-        engine = BundleEngine(
-            bundle,
-            OfflineSnapshot(store, served.as_of),
-            features=features,
-            events=Path(folder) / "no_events.db",
-            weights={},
-            candidates=workspace.config.retrieval.candidates,
-            precision=workspace.config.text.precision,
-        )
-        engine.replay(latest_items(workspace.events, until=served.items), Path(folder) / "embeddings.db")
-        state = store.items_at(engine.catalogue, now)
-        engine.move_to(state)
-        users = store.users_at([request.user_id for request in requests], engine.catalogue, now)
-        for request, user in zip(requests, users, strict=True):
-            expected = engine.features_of(user, request.features.candidates, request.query)
-            compare(found, request.features.matrix, expected, request.features.candidates, bundle.manifest.features)
+    catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
+    snapshot = partial(store.snapshot, impressions=then.impressions, users=tables.users)
+    snapshot(then.known, catalogue, [served.as_of])
+    if now > served.as_of:
+        everything = pl.concat([then.known, weigh(then.recent, types)], how="diagonal")
+        snapshot(everything, catalogue, [now], windows_from=served.as_of)
+    engine = BundleEngine(
+        bundle,
+        OfflineSnapshot(store, served.as_of),
+        features=store.features,
+        events=store.folder / "no_events.db",
+        weights={},
+        candidates=workspace.config.retrieval.candidates,
+        precision=workspace.config.text.precision,
+    )
+    engine.replay(latest_items(workspace.events, until=served.items), store.folder / "embeddings.db")
+    state = store.items_at(engine.catalogue, now)
+    engine.move_to(state)
+    users = store.users_at([request.user_id for request in requests], engine.catalogue, now)
+    for request, user in zip(requests, users, strict=True):
+        expected = engine.features_of(user, request.features.candidates, request.query)
+        compare(found, request.features.matrix, expected, request.features.candidates, bundle.manifest.features)
 
 
 def compare(
