@@ -11,8 +11,8 @@ Reads   tables/, events.db, bundles/
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from functools import cache, partial
+from datetime import datetime
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,13 +32,13 @@ from recsys.bundle_files import CATALOGUE_FILE
 from recsys.catalogue import Catalogue
 from recsys.errors import BundleError
 from recsys.progress import progress
-from recsys.schema import TIMESTAMP
 from recsys.state import ItemState
 from recsys.workspace import Workspace
 from serving.bundle_engine import BundleEngine
 from serving.feature_table import LoggedRequest, logged_requests
 from serving.fitting import check_fits
 from serving.item_table import latest_items
+from serving.replayed_states import ReplayedStates
 from serving.tables_then import tables_then
 
 TOLERANCE = 1e-5
@@ -95,16 +95,14 @@ def audit_parity(workspace: Workspace, *, requests: int, seed: int, latest: bool
         progress("replaying requests", len(drawn)) as advance,
         TemporaryDirectory(prefix="recsys-audit-") as folder,
     ):
-        # One for all: days whose interactions are the same in two states are aggregated once.
-        store = BehaviourStore(Path(folder), features, weights_of(workspace.config.interaction_types))
-        for number, (_, group) in enumerate(groupby((logged[at] for at in drawn), key=_state_of)):
+        states = ReplayedStates(BehaviourStore(Path(folder), features, weights_of(workspace.config.interaction_types)))
+        for _, group in groupby((logged[at] for at in drawn), key=_state_of):
             same = list(group)
             bundle = bundle_of(same[0].bundle)
             if isinstance(bundle, str):
                 found.skipped[bundle] += len(same)
             else:
-                store.forget_other_data(f"state {number}")
-                _replay(workspace, bundle, store, tables, same, found)
+                _replay(workspace, bundle, states, tables, same, found)
             advance(len(same), note=f"{len(found.differences)} differences")
     return found
 
@@ -131,26 +129,17 @@ def _opened(path: Path, features: FeatureSet) -> Bundle | str:
 def _replay(
     workspace: Workspace,
     bundle: Bundle,
-    store: BehaviourStore,
+    states: ReplayedStates,
     tables: SnapshotTables,
     requests: Sequence[LoggedRequest],
     found: ParityAudit,
 ) -> None:
-    """Replay requests that this bundle answered from one state, of which the store has no snapshot yet."""
-    served = requests[0].features
+    """Replay requests that this bundle answered from one state."""
+    served, store = requests[0].features, states.store
     types = workspace.config.interaction_types
     then = tables_then(workspace.events, tables, served, types)
-    now = served.as_of
-    if len(then.recent):
-        latest = then.recent[TIMESTAMP].max()
-        assert isinstance(latest, datetime)
-        now = max(now, latest + timedelta(microseconds=1))
     catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
-    snapshot = partial(store.snapshot, impressions=then.impressions, users=tables.users)
-    snapshot(then.known, catalogue, [served.as_of])
-    if now > served.as_of:
-        everything = pl.concat([then.known, weigh(then.recent, types)], how="diagonal")
-        snapshot(everything, catalogue, [now], windows_from=served.as_of)
+    now = states.compute(bundle.manifest.bundle_id, catalogue, served.as_of, then, types, tables.users)
     engine = BundleEngine(
         bundle,
         OfflineSnapshot(store, served.as_of),
