@@ -1,5 +1,6 @@
 """What the gate hears of the answers that a server of a shop gave."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from shutil import copytree
 
@@ -7,7 +8,10 @@ import msgspec
 import polars as pl
 import pytest
 
+from features import snapshots
 from recsys.workspace import Workspace
+from serving.events import EventLog
+from serving.types import Interaction
 from tests.training.conftest import Evaluated, copy_of
 from tests.training.served import SHARE, serve_answers, shift_feature
 from training import parity
@@ -48,6 +52,17 @@ def must_not_run(*_: object) -> None:
 def test_answers_from_the_features_that_training_computes_differ_in_nothing(shop):
     found = parity_of_served(shop)
     assert (found.replayed, found.findings) == (ANSWERS, [])
+
+
+def test_what_is_costly_is_computed_once_for_answers_between_which_something_happened(shop, monkeypatch):
+    with EventLog.open(shop.events) as log:
+        item = shop.read_table("items")["item_id"][0]
+        log.append([Interaction(user_id="user-00", item_id=item, event_type="purchase", timestamp=datetime.now(UTC))])
+    serve_answers(shop, answers=2)
+    right, calls = snapshots.regression, []
+    monkeypatch.setattr(snapshots, "regression", lambda *arguments: calls.append(arguments) or right(*arguments))
+    found = parity_of_served(shop)
+    assert (found.replayed, found.findings, len(calls)) == (ANSWERS + 2, [], 1)
 
 
 def test_a_feature_that_was_served_otherwise_is_named_also_once_the_tables_have_changed(shop, monkeypatch):
