@@ -77,11 +77,17 @@ class Snapshots:
         self._days.log.hold(interactions.select(*COLUMNS))
 
     def write(
-        self, tables: SnapshotTables, catalogue: Catalogue, as_of: datetime, *, windows_from: datetime | None
+        self,
+        tables: SnapshotTables,
+        catalogue: Catalogue,
+        as_of: datetime,
+        *,
+        windows_from: datetime | None,
+        same_neighbours: bool = False,
     ) -> None:
         """The snapshot of a moment; `hold` came before with the same interactions.
 
-        windows_from  that of BehaviourStore.snapshot
+        windows_from, same_neighbours  those of BehaviourStore.snapshot
         """
         interactions, impressions, users = tables
         of_tables = {
@@ -91,6 +97,11 @@ class Snapshots:
             of_tables[ATTRIBUTES_VIEW] = user_attributes(users, as_of, self.features)
         self._write_views(of_tables, catalogue, as_of, windows_from)
         begun = windows_from or as_of
+        if same_neighbours and begun < as_of:
+            partial = self.neighbours(as_of).with_suffix(".tmp.npz")
+            shutil.copyfile(self.neighbours(begun), partial)
+            partial.replace(self.neighbours(as_of))
+            return
         found = Neighbours(*(of(interactions, catalogue, begun) for of in (cooccurrence, regression, successors)))
         by = popularity_by(interactions, users, begun, self.features)
         write_neighbours(self.neighbours(as_of), found, by, catalogue)

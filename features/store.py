@@ -88,6 +88,7 @@ class BehaviourStore:
         impressions: pl.DataFrame | None = None,
         users: pl.DataFrame | None = None,
         windows_from: datetime | None = None,
+        same_neighbours: bool = False,
         advance: Callable[[], None] = lambda: None,
     ) -> int:
         """Compute every view and the neighbours at each moment, unless they are there; returns how many were not.
@@ -95,6 +96,7 @@ class BehaviourStore:
         impressions   what was shown, if that is known
         users         the table with their attributes, of which there is no view when features has none
         windows_from  the moment of an earlier snapshot: windows begin as there, and neighbours are those of it
+        same_neighbours  the snapshot of windows_from knows all that happened before it: its neighbours are taken
         advance       is told of every moment that is there
 
         Of days whose interactions have not changed since they were computed nothing is computed again.
@@ -107,7 +109,9 @@ class BehaviourStore:
         tables = SnapshotTables(interactions, impressions, users)
         for as_of in moments:
             if as_of in missing:
-                self._snapshots.write(tables, catalogue, as_of, windows_from=windows_from)
+                self._snapshots.write(
+                    tables, catalogue, as_of, windows_from=windows_from, same_neighbours=same_neighbours
+                )
             advance()
         return len(missing)
 

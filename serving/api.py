@@ -118,7 +118,8 @@ async def livez() -> dict[str, str]:
 async def readyz(request: Request[Any, Any, Any]) -> dict[str, str]:
     """The engine is loaded, of every project: send requests here.
 
-    Of a server of one project also its bundle, and `refused` or `rules` while a newer one, or newer rules, are refused.
+    Of a server of one project also its bundle; `refused` or `rules` while a newer one, or newer rules, are refused; and
+    `store` while the object store of the bundles cannot be followed.
     """
     services = gate_of(request).services
     engines = [service.ready_engine() for service in services]
@@ -127,6 +128,8 @@ async def readyz(request: Request[Any, Any, Any]) -> dict[str, str]:
     ready = {"status": "ready", "bundle": engines[0].bundle_id}
     if services[0].bundle_refused:
         ready["refused"] = "the champion or its features cannot be loaded, the log says why; what was before serves on"
+    if services[0].mirror is not None and services[0].mirror.problem is not None:
+        ready["store"] = services[0].mirror.problem
     if services[0].rules_refused:
         ready["rules"] = "those of recsys.toml are refused, the log says why; those before them stay in force"
     return ready

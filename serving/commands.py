@@ -44,6 +44,8 @@ def serve(
     check_apart(workspaces)
     from recsys.bundle import champion_state
     from recsys.forgetting.register import Register
+    from recsys.shelf import Shelf
+    from serving.bundle_mirror import load_brought, mirror_of
     from serving.bundle_shelf import BundleShelf
     from serving.engine import filling, load_before, load_engine, newest
     from serving.forgetting.served import forget_users
@@ -60,6 +62,7 @@ def serve(
     def together(*signs: Callable[[], object]) -> Callable[[], object]:
         return lambda: tuple(sign() for sign in signs)
 
+    shelves = [Shelf(workspace) for workspace in workspaces]
     with ExitStack() as closing:
         reloaders = [
             Reloader(
@@ -67,9 +70,10 @@ def serve(
                     closing.enter_context(open_log(workspace)),
                     workspace.config,
                     keys=LiveKeys(KeysFile(workspace.keys)),
-                    shelf=BundleShelf(workspace),
+                    shelf=BundleShelf(workspace, shelf),
                     bundles=workspace.bundles,
                     forget=partial(forget_users, workspace),
+                    mirror=mirror_of(workspace, shelf),
                 ),
                 partial(load_engine, workspace),
                 # An engine that is loaded anew knows nothing of users who were forgotten.
@@ -77,9 +81,13 @@ def serve(
                 SurfacesFile(path),
                 together(partial(champion_state, workspace.bundles), forgotten),
                 partial(load_before, workspace),
-                VariantEngines(path, partial(load_engine, workspace), together(partial(filling, workspace), forgotten)),
+                VariantEngines(
+                    path,
+                    partial(load_brought, shelf, partial(load_engine, workspace)),
+                    together(partial(filling, workspace), forgotten),
+                ),
             )
-            for path, workspace in zip(config_paths, workspaces, strict=True)
+            for path, workspace, shelf in zip(config_paths, workspaces, shelves, strict=True)
             for forgotten in [Register(workspace.root).served]
         ]
         tracer = tracer_to_collector(workspaces[0].config.name) if settings.traces else None

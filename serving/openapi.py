@@ -327,6 +327,12 @@ NOT_FOUND: Final = ResponseSpec(
     media_type=MEDIA_TYPE,
     generate_examples=False,
 )
+STORE_DOWN: Final = ResponseSpec(
+    Problem,
+    description="The object store of the bundles does not answer; the champion stays",
+    media_type=MEDIA_TYPE,
+    generate_examples=False,
+)
 NO_SUCH_BUNDLE: Final = ResponseSpec(
     Problem, description="There is no such bundle", media_type=MEDIA_TYPE, generate_examples=False
 )

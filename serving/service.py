@@ -10,6 +10,7 @@ from litestar import Request
 from litestar.exceptions import ServiceUnavailableException
 
 from recsys.config import Config
+from serving.bundle_mirror import BundleMirror
 from serving.bundle_shelf import BundleShelf
 from serving.events import EventLog
 from serving.keys_file import LiveKeys
@@ -44,6 +45,8 @@ class Service:
     """Its bundles, to be listed and promoted; None: nobody can."""
     forget: Callable[[Sequence[str]], dict[str, int]] | None = None
     """Removes all that servers have of users, and counts it (serving.forgetting.served); None: nobody can."""
+    mirror: BundleMirror | None = None
+    """What follows the object store of its bundles; None: there is none."""
     experiments: Experiments = field(default_factory=Experiments)
     """Those that take place."""
     shadows: Shadows = field(init=False)

@@ -2,8 +2,8 @@
 
 Writes  bundles/BUNDLE_ID.decision.json, beside the bundle, which never changes
 
-It does when the leak audit finds nothing, the lower end of the 95 % interval of the difference on the main metric lies
-above the margin, no slice is significantly worse, and it stays within its budgets of size and time.
+It does when the audits of leaks and of parity find nothing, the lower end of the 95 % interval of the difference on the
+main metric lies above the margin, no slice is significantly worse, and it stays within its budgets of size and time.
 
 A champion that was trained with users who are forgotten since (recsys.forgetting.lineage) has to go: only a leak keeps
 it, and all else that speaks against the challenger is a warning.
@@ -24,6 +24,7 @@ from recsys.bundle import decision_path
 from recsys.config import Gate
 from recsys.durable import put
 from training.contest import Contest
+from training.parity import Parity
 
 LEVEL: Final = 0.05
 SLACK_MS: Final = 1.0
@@ -49,6 +50,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """champion, challenger → size of the bundle."""
     contest: Contest | None
     """None: it was not measured."""
+    parity: Parity | None = None
+    """Whether servers answered from the features that training computes; None: nothing could be said."""
 
     def __rich__(self) -> Table:
         verdict = "is promoted" if self.promoted else f"is refused, {self.champion or 'nothing'} stays"
@@ -77,6 +80,7 @@ def decide(
     contest: Contest | None,
     *,
     leaks: Sequence[str],
+    parity: Parity | None = None,
     sizes: dict[str, int],
     champion: str | None,
     challenger: str,
@@ -87,12 +91,15 @@ def decide(
     """Judge a challenger. Without a champion it only has to be free of leaks.
 
     contest  None: there is no champion, or too few users to measure on
+    parity   None: no answers were replayed
     sizes    bytes of the champion, where there is one, and of the challenger
     measured from when and until when the contest was held
     has_to_go  the champion was trained with users who are forgotten since
     """
     reasons, against = [f"leak: {line}" for line in leaks], list[str]()
     warnings: list[str] = []
+    if parity is not None and parity.replayed >= gate.min_audited_requests:
+        against += [f"parity: {line}" for line in parity.findings]
     if contest is not None:
         against += [*too_bad(gate, contest), *too_costly(gate, contest, sizes)]
         warnings += shifted(contest.calibration)
@@ -117,6 +124,7 @@ def decide(
         leaks=list(leaks),
         bytes=sizes,
         contest=contest,
+        parity=parity,
     )
 
 

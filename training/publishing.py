@@ -1,7 +1,7 @@
 """Put the models of a pipeline into a bundle, make it the champion, and fill the online store.
 
 Reads   cache/
-Writes  bundles/BUNDLE_ID/, bundles/champion, features/online/
+Writes  bundles/BUNDLE_ID/, bundles/champion, features/online/, and the object store of [bundles] url
 """
 
 import re
@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from features.recommender import UntrainedRanker
-from recsys.bundle import Manifest, list_bundles, promote, publish
+from recsys.bundle import Manifest, list_bundles, publish
 from recsys.bundle_files import (
     CATALOGUE_FILE,
     NEAREST_FILE,
@@ -30,7 +30,9 @@ from recsys.bundle_files import (
 )
 from recsys.forgetting.lineage import write_trained_users
 from recsys.retrieval.nearest import NearestItems
+from recsys.shelf import Shelf
 from training.export_ranker import check_against_lightgbm
+from training.parity import note_filling
 from training.pipeline import Pipeline
 
 PACKAGES = (
@@ -54,20 +56,28 @@ def bundle_id(pipeline: Pipeline) -> str:
     return f"{name}-{pipeline.cut:%Y%m%d}-{pipeline.key[:8]}"
 
 
-def publish_models(pipeline: Pipeline, report: dict[str, Any] | None) -> Path:
+def publish_models(pipeline: Pipeline, report: dict[str, Any] | None, *, instead_of: str | None = None) -> Path:
     """Publish and promote the bundle, with the figures of its report if it was measured; returns its folder.
 
-    A bundle that is there already is promoted as it is.
+    A bundle that is there already is promoted as it is. instead_of: only as long as this one is champion; None:
+    whichever is. Raises BundleError when it is not, StoreError when the store of the bundles does not answer.
     """
-    identity = bundle_id(pipeline)
+    identity, shelf = bundle_id(pipeline), Shelf(pipeline.workspace)
     target = pipeline.workspace.bundles / identity
     if target not in list_bundles(pipeline.workspace.bundles):
         manifest = _manifest(pipeline, identity, report)
         publish(pipeline.workspace.bundles, manifest, lambda folder: fill(pipeline, folder))
+    shelf.upload(identity)
     # Features first: a server that starts in between finds all that the old champion needs as well.
-    pipeline.store.materialise(pipeline.end)
-    promote(pipeline.workspace.bundles, identity)
+    fill_online(pipeline)
+    shelf.promote(identity, instead_of=instead_of)
     return target
+
+
+def fill_online(pipeline: Pipeline) -> None:
+    """Put what is known of items and users by now into the online store, and note which tables that came from."""
+    pipeline.store.materialise(pipeline.end)
+    note_filling(pipeline.workspace, pipeline.store)
 
 
 def fill(pipeline: Pipeline, folder: Path) -> None:

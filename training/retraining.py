@@ -1,17 +1,17 @@
 """One retraining: from the event log to a challenger, and from the gate to a new champion or none.
 
-forget users who are still to be forgotten → export → import → checks of the logs → features → text model → ranker →
-leak audit → contest with the champion → decision → publish and promote, or keep the champion and fill the online
-store anew.
+parity audit of what was served → forget users who are still to be forgotten → export → import → checks of the logs →
+features → text model → ranker → leak audit → contest with the champion → decision → publish, promote and delete the
+oldest bundles, or keep the champion and fill the online store anew.
 
 Each stage leaves its result under a name made of what went into it, so that a run that was killed is gone on with by
 the next one, and ends in the same state. The challenger does not learn from the latest [gate] days: on them both are
 measured, and what was measured is what serves. A champion that was trained on some of these days is not measured on
 them. One that was trained with users who are forgotten since is replaced, its text model as well.
 
-Reads   recsys.toml, events.db, the files of [source], bundles/champion
-Writes  all that recsys export, import and train write, and tables/checks.json, bundles/BUNDLE_ID.decision.json,
-        retrain.json
+Reads   recsys.toml, events.db, the files of [source], bundles/champion and the object store of [bundles] url
+Writes  all that recsys export, import and train write, and tables/checks.json, tables/parity.json,
+        bundles/BUNDLE_ID.decision.json, retrain.json
 """
 
 import sys
@@ -28,12 +28,13 @@ from rich.console import Console
 from recsys.bundle import CHAMPION, Bundle, champion, decision_path, open_bundle
 from recsys.cli import GROUP, load_command
 from recsys.durable import at_once_or_not, put
-from recsys.errors import DataError
+from recsys.errors import DataError, StoreError
 from recsys.forgetting.lineage import read_mark
 from recsys.forgetting.register import Register
 from recsys.importing import import_tables
 from recsys.importsummary import TooManyBadRows
 from recsys.schema import EVENT_TYPE, TABLES, TIMESTAMP, USER_ID
+from recsys.shelf import Shelf
 from recsys.workspace import RETRAIN_LOCK, Workspace
 from training.audit_leaks import audit_leaks, findings
 from training.carried_text import CarriedText
@@ -42,8 +43,9 @@ from training.contenders import challenger_of, champion_of
 from training.contest import Contest, hold
 from training.data_checks import check_logs
 from training.gate import Decision, decide, write_decision
+from training.parity import Parity, parity_of_served
 from training.pipeline import Pipeline
-from training.publishing import bundle_id, fill, publish_models
+from training.publishing import bundle_id, fill, fill_online, publish_models
 from training.stages import hash_of_file, key_of
 
 LOG_COLUMNS = 140
@@ -91,6 +93,10 @@ class _Retraining:
     now: datetime
 
     def run(self) -> Outcome:
+        shelf = Shelf(self.workspace)
+        # First: a store that does not answer is to fail this before hours of training, not after.
+        shelf.follow()
+        parity = None if _champion(self.workspace) is None else parity_of_served(self.workspace)
         _forget(self.workspace)
         _export(self.workspace)
         _import(self.workspace, self.now)
@@ -108,7 +114,7 @@ class _Retraining:
                 return Outcome.KEPT
             if serving is not None and serving.manifest.bundle_id == last.challenger != last.champion:
                 say(f"{last.challenger} was promoted by a run that did not end well; nothing is left to do")
-                return self._end(last, Outcome.PROMOTED)
+                return self._promoted(last, shelf)
         run = Run(key=key, champion=None if serving is None else serving.manifest.bundle_id, marked_at=marked_at)
         self._note(run)
         pipeline = _pipeline(self.workspace, serving, has_to_go=mark is not None)
@@ -120,23 +126,43 @@ class _Retraining:
                 return self._end(run, Outcome.KEPT)
             say(f"{few}; {run.champion} was trained with forgotten users and has to go all the same")
             too_few, pipeline = True, _pipeline(self.workspace, None)
-        decision = self._decision(pipeline, serving, goes_on=goes_on, has_to_go=mark is not None, too_few=too_few)
+        decision = self._decision(
+            pipeline, serving, parity, goes_on=goes_on, has_to_go=mark is not None, too_few=too_few
+        )
         show(decision)
         if self.dry_run:
             return Outcome.PROMOTED if decision.promoted else Outcome.KEPT
         run = msgspec.structs.replace(run, challenger=decision.challenger)
         write_decision(self.workspace.bundles, decision)
+        shelf.upload_decision(decision.challenger)
         self._note(run)
         if not decision.promoted:
             # Servers get what is known by now of items and users, whatever model they rank with.
-            pipeline.store.materialise(pipeline.end)
+            fill_online(pipeline)
             return self._end(run, Outcome.KEPT)
         metrics = {} if decision.contest is None else decision.contest.metrics
-        publish_models(pipeline, {"models": {"recsys": metrics}})
-        return self._end(run, Outcome.PROMOTED)
+        publish_models(pipeline, {"models": {"recsys": metrics}}, instead_of=run.champion)
+        return self._promoted(run, shelf)
+
+    def _promoted(self, run: Run, shelf: Shelf) -> Outcome:
+        """Once it is written down: what cannot be deleted is no reason to say that the promotion failed."""
+        outcome = self._end(run, Outcome.PROMOTED)
+        try:
+            for name in shelf.prune():
+                say(f"{name} is deleted, beyond the {self.workspace.config.bundles.keep} newest")
+        except StoreError as error:
+            say(f"{error}; old bundles are deleted by the next retraining")
+        return outcome
 
     def _decision(
-        self, pipeline: Pipeline, serving: Bundle | None, *, goes_on: bool, has_to_go: bool, too_few: bool
+        self,
+        pipeline: Pipeline,
+        serving: Bundle | None,
+        parity: Parity | None,
+        *,
+        goes_on: bool,
+        has_to_go: bool,
+        too_few: bool,
     ) -> Decision:
         """A new one; or that of the run that this one goes on with, if it was written down: by the same settings.
 
@@ -163,6 +189,7 @@ class _Retraining:
             gate,
             contest,
             leaks=leaks,
+            parity=parity,
             sizes=sizes,
             champion=champion_id,
             challenger=identity,

@@ -14,6 +14,7 @@ from tests.training.conftest import Evaluated, copy_of
 from training.contenders import challenger_of, champion_of
 from training.contest import Contest, Difference, hold
 from training.gate import Decision, decide, write_decision
+from training.parity import Parity
 from training.pipeline import Pipeline
 from training.publishing import publish_models
 from training.ranker import RankerRows, train_ranker
@@ -54,6 +55,7 @@ def decided(
     *,
     size: int = 100,
     leaks: tuple[str, ...] = (),
+    parity: Parity | None = None,
     champion: str | None = "old",
     has_to_go: bool = False,
     **gate,
@@ -62,6 +64,7 @@ def decided(
         Gate(**gate),
         held,
         leaks=leaks,
+        parity=parity,
         sizes={"champion": 100, "challenger": size},
         champion=champion,
         challenger="new",
@@ -137,6 +140,15 @@ def test_without_a_champion_only_a_leak_refuses():
     assert decided(None, champion=None).promoted
     decision = decided(None, champion=None, leaks=("window 1 saw the future",))
     assert decision.reasons == ["leak: window 1 saw the future"]
+
+
+def test_features_that_were_served_otherwise_keep_the_champion_unless_few_answers_were_replayed():
+    line = "item_users, row 0, item a: found 3, expected 2 (in 5 of 5 requests)"
+    for replayed, reasons in ((5, [f"parity: {line}"]), (4, [])):
+        decision = decided(contest(EQUAL), parity=Parity("filling", replayed, [line]))
+        assert (decision.promoted, decision.reasons) == (not reasons, reasons)
+        assert decision.parity.replayed == replayed
+    assert decided(contest(EQUAL), parity=Parity("filling", 5, [])).promoted
 
 
 def test_another_calibration_is_a_warning():
