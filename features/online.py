@@ -8,6 +8,7 @@ Reads   features/online_as_of          the filling that serves
         features/online/FILLING.db     its rows, unless they are in Redis
 """
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -19,12 +20,18 @@ import numpy as np
 
 from features.online_places import place_of
 from features.packed.answer import PackedAnswer, ViewRows
-from features.packed.keys import unique_keys
+from features.packed.keys import plain_keys, unique_keys, value_of
 from features.packed.layout import RowLayout
 from features.packed.places import RowsPlace, RowsSchemaError, RowsUnavailableError
 from features.packed.rows import PackedRows
+from features.stored_views import PROJECT
+from recsys.durable import exclusively
 from recsys.errors import FeatureStoreError
-from recsys.online_address import resolve
+from recsys.forgetting.who import Who
+from recsys.online_address import SQLITE, resolve
+from recsys.schema import USER_ID
+
+logger = logging.getLogger(__name__)
 
 RETRY_AFTER_S: Final = 2.0
 """So long after a store did not answer nobody asks it again: each time costs a request the whole timeout."""
@@ -111,6 +118,47 @@ class OnlineFeatures:
             for layout, of_view in zip(layouts.values(), found, strict=True)
         ]
         return PackedAnswer({key: ids}, views)
+
+    def forget(self, who: Who, *, thoroughly: bool) -> int:
+        """Delete the rows of these users, and whatever fillings are left that do not serve; returns how many rows.
+
+        thoroughly  leave no byte of them in a file, which is then written anew
+
+        Whoever reads goes on. Raises FeatureStoreError when the store does not answer.
+        """
+        if not self.pointer.exists():
+            return 0
+        with exclusively(self.folder / "online.lock"):
+            filling = self.current()
+            self.remove_all_but(filling.name)
+            rows = self.place.rows(self.folder, filling.name, patient=True)
+            try:
+                users = who.ids
+                if users is None:
+                    users = who.among(value_of(key, USER_ID) for key in set(rows.all_keys(PROJECT)))
+                count = rows.delete_keys(PROJECT, plain_keys(USER_ID, list(users)))
+                if thoroughly:
+                    rows.overwrite_deleted()
+            except RowsUnavailableError as error:
+                raise self.unavailable(error) from error
+            finally:
+                rows.close()
+        return count
+
+    def remove_all_but(self, serving: str) -> None:
+        """Remove what served before, and what is left of fillings that broke off. Raises FeatureStoreError."""
+        for name in sorted({path.name.partition(".")[0] for path in self.fillings.iterdir()} - {serving}):
+            note = self.file(name, "json")
+            store = msgspec.json.decode(note.read_bytes(), type=Filling).store if note.exists() else SQLITE
+            if store == self.place.name:
+                try:
+                    self.place.clear(name)
+                except RowsUnavailableError as error:
+                    raise self.unavailable(error) from error
+            elif store != SQLITE:
+                logger.warning("%s is no longer the online store; remove the keys recsys:*:%s:* there", store, name)
+            for path in self.fillings.glob(f"{name}.*"):
+                path.unlink()
 
     def close(self) -> None:
         """Close the connections; the next read opens them."""

@@ -16,6 +16,7 @@ from features.stored_views import PROJECT, Views, item_views, user_views
 from recsys.catalogue import Catalogue
 from recsys.errors import FeatureStoreError
 from recsys.exposure import Exposure
+from recsys.forgetting.who import Who
 from recsys.online_address import SQLITE
 from recsys.schema import ITEM_ID, USER_ID
 from recsys.state import ItemState, UserState
@@ -46,6 +47,10 @@ class OnlineBehaviour:
         config = workspace.config
         features = FeatureSet.of_config(config)
         return cls(workspace.features, features, online_store=config.features.online_store, project=config.name)
+
+    def forget_online(self, who: Who, *, thoroughly: bool) -> int:
+        """Delete their rows in the online store (features.online); returns how many. Raises FeatureStoreError."""
+        return self._online.forget(who, thoroughly=thoroughly)
 
     def online_as_of(self) -> datetime:
         """The moment of the snapshot in the online store. Raises FeatureStoreError when it is empty."""

@@ -7,7 +7,6 @@ Writes  features/online/FILLING.json   what a filling is, before it is made
         features/online_as_of          the filling that serves; it changes last
 """
 
-import logging
 import os
 import secrets
 import shutil
@@ -23,11 +22,7 @@ from features.feast_plugins.packed_online_store import OnlineStoreUnavailableErr
 from features.feast_project import apply, feature_store_yaml, open_project
 from features.online import Filling, OnlineFeatures
 from features.packed.layout import RowLayout
-from features.packed.places import RowsUnavailableError
 from recsys.durable import exclusively
-from recsys.online_address import SQLITE
-
-logger = logging.getLogger(__name__)
 
 
 def fill(
@@ -62,23 +57,7 @@ def fill(
         _write(online.folder / "feature_store.yaml", described.encode())
         _write(online.pointer, msgspec.json.encode(filling))
         online.close()
-        _remove_all_but(online, name)
-
-
-def _remove_all_but(online: OnlineFeatures, serving: str) -> None:
-    """What served before, and what is left of fillings that broke off."""
-    for name in sorted({path.name.partition(".")[0] for path in online.fillings.iterdir()} - {serving}):
-        note = online.file(name, "json")
-        store = msgspec.json.decode(note.read_bytes(), type=Filling).store if note.exists() else SQLITE
-        if store == online.place.name:
-            try:
-                online.place.clear(name)
-            except RowsUnavailableError as error:
-                raise online.unavailable(error) from error
-        elif store != SQLITE:
-            logger.warning("%s is no longer the online store; remove the keys recsys:*:%s:* there", store, name)
-        for path in online.fillings.glob(f"{name}.*"):
-            path.unlink()
+        online.remove_all_but(name)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -45,8 +45,8 @@ class OnlinePlace(Protocol):
     def fill_section(self, filling: str) -> dict[str, Any]:
         """The same for who fills it."""
 
-    def rows(self, folder: Path, filling: str) -> RowsPlace:
-        """Its rows, for whoever reads them."""
+    def rows(self, folder: Path, filling: str, *, patient: bool = False) -> RowsPlace:
+        """Its rows, for whoever reads them; `patient`: for who would rather wait than do without."""
 
     def clear(self, filling: str) -> None:
         """Remove the rows that are in no file of the features folder. Raises RowsUnavailableError."""
@@ -65,7 +65,7 @@ class SqlitePlace:
 
     public_section = fill_section = section
 
-    def rows(self, folder: Path, filling: str) -> SqliteRows:
+    def rows(self, folder: Path, filling: str, *, patient: bool = False) -> SqliteRows:
         """Those of the file."""
         return SqliteRows(folder / self._path(filling))
 
@@ -110,12 +110,13 @@ class RedisPlace:
         """With more patience."""
         return {**self.section(filling), "timeout_ms": FILL_TIMEOUT_MS}
 
-    def rows(self, folder: Path, filling: str) -> RowsPlace:
+    def rows(self, folder: Path, filling: str, *, patient: bool = False) -> RowsPlace:
         """Those of the keys."""
         # Here, for not every installation has the package.
-        from features.packed.redis import RedisRows
+        from features.packed.redis import TIMEOUT_MS, RedisRows
 
-        return RedisRows(self._address.get_secret_value(), self._prefix(filling))
+        timeout_ms = FILL_TIMEOUT_MS if patient else TIMEOUT_MS
+        return RedisRows(self._address.get_secret_value(), self._prefix(filling), timeout_ms=timeout_ms)
 
     def clear(self, filling: str) -> None:
         """Every key of the filling. Raises RowsUnavailableError."""

@@ -36,10 +36,14 @@ from features.stored_views import (
 from features.successors import successors
 from features.user_attributes import user_attributes
 from recsys.catalogue import Catalogue
+from recsys.forgetting.who import Who
+from recsys.schema import USER_ID
 from recsys.state import Neighbours
 
 VIEWS = (ITEM_VIEW, USER_VIEW, HISTORY_VIEW, AFFINITY_VIEW, EXPOSURE_VIEW, ATTRIBUTES_VIEW)
+USER_VIEWS = (USER_VIEW, HISTORY_VIEW, AFFINITY_VIEW, ATTRIBUTES_VIEW)
 COOCCURRENCE = "cooccurrence"
+COMPUTED_FROM = "computed_from"
 DAILY = "daily"
 
 
@@ -73,11 +77,17 @@ class Snapshots:
         self._days.log.hold(interactions.select(*COLUMNS))
 
     def write(
-        self, tables: SnapshotTables, catalogue: Catalogue, as_of: datetime, *, windows_from: datetime | None
+        self,
+        tables: SnapshotTables,
+        catalogue: Catalogue,
+        as_of: datetime,
+        *,
+        windows_from: datetime | None,
+        same_neighbours: bool = False,
     ) -> None:
         """The snapshot of a moment; `hold` came before with the same interactions.
 
-        windows_from  that of BehaviourStore.snapshot
+        windows_from, same_neighbours  those of BehaviourStore.snapshot
         """
         interactions, impressions, users = tables
         of_tables = {
@@ -87,6 +97,11 @@ class Snapshots:
             of_tables[ATTRIBUTES_VIEW] = user_attributes(users, as_of, self.features)
         self._write_views(of_tables, catalogue, as_of, windows_from)
         begun = windows_from or as_of
+        if same_neighbours and begun < as_of:
+            partial = self.neighbours(as_of).with_suffix(".tmp.npz")
+            shutil.copyfile(self.neighbours(begun), partial)
+            partial.replace(self.neighbours(as_of))
+            return
         found = Neighbours(*(of(interactions, catalogue, begun) for of in (cooccurrence, regression, successors)))
         by = popularity_by(interactions, users, begun, self.features)
         write_neighbours(self.neighbours(as_of), found, by, catalogue)
@@ -114,16 +129,34 @@ class Snapshots:
                 path.rename(folder / f"{_stamp(as_of)}-{path.name}")
         shutil.rmtree(new)
 
+    def forget(self, who: Who) -> dict[str, int]:
+        """Remove every snapshot when one of them knows any of these users, and the days on which they did anything.
+
+        Returns how many of each; the next training computes what is missing.
+        """
+        days = self._days.forget(who)
+        shutil.rmtree(self.folder / DAILY / "snapshot", ignore_errors=True)
+        files = [path for view in USER_VIEWS for path in (self.folder / view).glob("*.parquet")]
+        known = days > 0 or any(who.among(pl.read_parquet(path, columns=[USER_ID])[USER_ID]) for path in files)
+        moments = len(list((self.folder / COOCCURRENCE).glob("*.npz"))) if known else 0
+        if known:
+            self._forget_all()
+            (self.folder / COMPUTED_FROM).unlink(missing_ok=True)
+        return {"days": days, "snapshots": moments}
+
     def forget_other_data(self, fingerprint: str) -> None:
         """Drop every snapshot that was computed from other data than that of this fingerprint; the days stay."""
-        mark = self.folder / "computed_from"
+        mark = self.folder / COMPUTED_FROM
         if mark.exists() and mark.read_text() == fingerprint:
             return
+        self._forget_all()
+        mark.write_text(fingerprint)
+
+    def _forget_all(self) -> None:
         # The neighbours first: a moment without them counts as missing, whatever else is left of it.
         for view in (COOCCURRENCE, *VIEWS):
             if (self.folder / view).exists():
                 shutil.rmtree(self.folder / view)
-        mark.write_text(fingerprint)
 
 
 def _stamp(as_of: datetime) -> str:

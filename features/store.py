@@ -26,6 +26,7 @@ from features.stored_views import EVENT_TIMESTAMP, PROJECT, item_views, user_vie
 from features.weights import weights_of
 from recsys.catalogue import Catalogue
 from recsys.exposure import Exposure
+from recsys.forgetting.who import Who
 from recsys.online_address import SQLITE
 from recsys.schema import ITEM_ID, USER_ID
 from recsys.state import ItemState, UserState
@@ -75,6 +76,7 @@ class BehaviourStore(OnlineBehaviour):
         impressions: pl.DataFrame | None = None,
         users: pl.DataFrame | None = None,
         windows_from: datetime | None = None,
+        same_neighbours: bool = False,
         advance: Callable[[], None] = lambda: None,
     ) -> int:
         """Compute every view and the neighbours at each moment, unless they are there; returns how many were not.
@@ -82,6 +84,7 @@ class BehaviourStore(OnlineBehaviour):
         impressions   what was shown, if that is known
         users         the table with their attributes, of which there is no view when features has none
         windows_from  the moment of an earlier snapshot: windows begin as there, and neighbours are those of it
+        same_neighbours  the snapshot of windows_from knows all that happened before it: its neighbours are taken
         advance       is told of every moment that is there
 
         Of days whose interactions have not changed since they were computed nothing is computed again.
@@ -94,7 +97,9 @@ class BehaviourStore(OnlineBehaviour):
         tables = SnapshotTables(interactions, impressions, users)
         for as_of in moments:
             if as_of in missing:
-                self._snapshots.write(tables, catalogue, as_of, windows_from=windows_from)
+                self._snapshots.write(
+                    tables, catalogue, as_of, windows_from=windows_from, same_neighbours=same_neighbours
+                )
             advance()
         return len(missing)
 
@@ -115,6 +120,10 @@ class BehaviourStore(OnlineBehaviour):
         objects = feature_objects(self.folder, self.features)
         layouts = layouts_of(item_views(self.features) | user_views(self.features))
         fill(self._online, as_of, self._snapshots.neighbours(as_of), objects, layouts)
+
+    def forget(self, who: Who) -> dict[str, int]:
+        """Remove snapshots and days that know any of these users (features.snapshots); returns how many."""
+        return self._snapshots.forget(who)
 
     # Reading for training: point in time, from the offline store
 

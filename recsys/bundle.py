@@ -5,6 +5,8 @@ bundles/<bundle_id>/manifest.json, manifest.sha256    what is in it and a hash o
 bundles/champion                the bundle_id that serves
 bundles/champions.json          those before it (recsys.champions)
 
+Machines that share an object store have copies of it in such a folder each (recsys.shelf).
+
 A bundle is written beside its place, made durable and renamed; the champion changes by one atomic replacement. A
 process that dies in the middle leaves the old champion and at most a hidden folder that the next publish removes.
 """
@@ -12,7 +14,7 @@ process that dies in the middle leaves the old champion and at most a hidden fol
 import hashlib
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +22,7 @@ from typing import Any, Final
 
 import msgspec
 
-from recsys.champions import champions, note_champion, previous_champion
+from recsys.champions import Champion, champions, note_champion, previous_champion, write_champions
 from recsys.durable import exclusively, put, sync
 from recsys.errors import BundleError
 
@@ -80,7 +82,7 @@ def publish(bundles: Path, manifest: Manifest, build: Callable[[Path], None]) ->
     plain name or is taken, or when `build` leaves nothing or something that is not a plain file; whatever `build`
     raises passes through. In each of these cases nothing is left behind.
     """
-    target = bundles / _checked_id(bundles, manifest.bundle_id)
+    target = bundles / checked_id(bundles, manifest.bundle_id)
     bundles.mkdir(parents=True, exist_ok=True)
     with exclusively(bundles / PUBLISHING):
         # Whoever holds the lock is the only live publisher: every other unfinished folder is a dead one's.
@@ -103,15 +105,24 @@ def publish(bundles: Path, manifest: Manifest, build: Callable[[Path], None]) ->
     return target
 
 
-def promote(bundles: Path, bundle_id: str, check: Callable[[Bundle], None] | None = None) -> None:
+def promote(
+    bundles: Path,
+    bundle_id: str,
+    check: Callable[[Bundle], None] | None = None,
+    *,
+    instead_of: str | None = None,
+) -> None:
     """Make a bundle the champion; the one before is noted, for `rollback`.
 
-    Raises BundleError, and leaves the old champion, when the bundle is not whole; whatever `check` raises of it does
-    the same.
+    instead_of  only as long as this one is champion; None: whichever is
+
+    Raises BundleError, and leaves the old champion, when the bundle is not whole or another one than `instead_of` is
+    champion by now; whatever `check` raises of it does the same.
     """
-    _check(bundles / _checked_id(bundles, bundle_id), check)
+    check_bundle(bundles / checked_id(bundles, bundle_id), check)
     with exclusively(bundles / PROMOTING):
         before = champion_id(bundles)
+        check_unchanged(bundles, before, bundle_id, instead_of)
         # Raises before anything is changed.
         champions(bundles)
         put(bundles / CHAMPION, f"{bundle_id}\n".encode())
@@ -131,11 +142,28 @@ def rollback(bundles: Path, check: Callable[[Bundle], None] | None = None) -> st
             raise BundleError(
                 f"{bundles}: no champion is known from before {now}; `recsys bundles list` shows what can be promoted"
             )
-        _check(bundles / _checked_id(bundles, before), check)
+        check_bundle(bundles / checked_id(bundles, before), check)
         # Before the champion: left alone, the note says that the one to go back to is still this one.
         note_champion(bundles, before, None, back=True)
         put(bundles / CHAMPION, f"{before}\n".encode())
     return before
+
+
+def set_champions(bundles: Path, known: Sequence[Champion]) -> None:
+    """Have what a store says of champions, newest first, at least one. Callers hold the lock PROMOTING and have the
+    bundle of the first."""
+    if champion_id(bundles) != known[0].bundle_id:
+        put(bundles / CHAMPION, f"{known[0].bundle_id}\n".encode())
+    write_champions(bundles, known)
+
+
+def check_unchanged(where: object, champion: str | None, bundle_id: str, instead_of: str | None) -> None:
+    """Raises BundleError when a bundle is to take the place of another one than the champion."""
+    if instead_of is not None and champion not in (instead_of, bundle_id):
+        raise BundleError(
+            f"{where}: {champion} was made champion meanwhile, {bundle_id} was to take the place of {instead_of}; "
+            "compare it with the new one: run the retraining again, or look with `recsys bundles diff`"
+        )
 
 
 def champion_id(bundles: Path) -> str | None:
@@ -151,7 +179,7 @@ def champion(bundles: Path) -> Path:
     pointer, bundle_id = bundles / CHAMPION, champion_id(bundles)
     if bundle_id is None:
         raise BundleError(f"{pointer}: no bundle was promoted yet; run `recsys train` first")
-    return bundles / _checked_id(pointer, bundle_id)
+    return bundles / checked_id(pointer, bundle_id)
 
 
 def list_bundles(bundles: Path) -> list[Path]:
@@ -164,9 +192,9 @@ def open_bundle(path: Path) -> Bundle:
 
     Raises BundleError that names the first file which is missing, differs or is not listed.
     """
-    hashes = {name: _sha256(path / name) for name in _file_names(path)}
+    hashes = {name: sha256_of(path / name) for name in _file_names(path)}
     sealed_hash = _read(path / MANIFEST_HASH).decode(errors="replace").strip()
-    manifest = _decode_manifest(path / MANIFEST, sealed_hash)
+    manifest = decode_manifest(path / MANIFEST, _read(path / MANIFEST), sealed_hash)
     expected = {MANIFEST: sealed_hash, MANIFEST_HASH: hashes[MANIFEST_HASH], **manifest.files}
     for name in sorted(expected):
         if name not in hashes:
@@ -184,7 +212,8 @@ def read_manifest(path: Path) -> Manifest:
     """What a bundle says of itself; none of its files but the manifest is looked at. Raises BundleError."""
     if not path.is_dir():
         raise BundleError(f"{path}: there is no such bundle; `recsys bundles list` shows the published ones")
-    return _decode_manifest(path / MANIFEST, _read(path / MANIFEST_HASH).decode(errors="replace").strip())
+    sealed_hash = _read(path / MANIFEST_HASH).decode(errors="replace").strip()
+    return decode_manifest(path / MANIFEST, _read(path / MANIFEST), sealed_hash)
 
 
 def champion_state(bundles: Path) -> tuple[object, ...]:
@@ -208,7 +237,8 @@ def decision_path(bundles: Path, bundle_id: str) -> Path:
     return bundles / f"{bundle_id}.decision.json"
 
 
-def _check(path: Path, check: Callable[[Bundle], None] | None) -> None:
+def check_bundle(path: Path, check: Callable[[Bundle], None] | None) -> None:
+    """Raises BundleError when a bundle is not whole, or whatever `check` raises of it."""
     bundle = open_bundle(path)
     if check is not None:
         check(bundle)
@@ -216,7 +246,7 @@ def _check(path: Path, check: Callable[[Bundle], None] | None) -> None:
 
 def _seal(folder: Path, manifest: Manifest) -> None:
     """Hash what was built, write the manifest, and push all of it to the disk."""
-    hashes = {name: _sha256(folder / name) for name in _file_names(folder)}
+    hashes = {name: sha256_of(folder / name) for name in _file_names(folder)}
     if not hashes:
         raise BundleError(f"{folder}: build wrote no file; a bundle holds at least one")
     for name in (MANIFEST, MANIFEST_HASH):
@@ -229,8 +259,8 @@ def _seal(folder: Path, manifest: Manifest) -> None:
         sync(path)
 
 
-def _decode_manifest(path: Path, sealed_hash: str) -> Manifest:
-    document = _read(path)
+def decode_manifest(path: object, document: bytes, sealed_hash: str) -> Manifest:
+    """What a manifest says; `path`: where it was read. Raises BundleError when it is not the one that was sealed."""
     found = hashlib.sha256(document).hexdigest()
     if found != sealed_hash:
         raise BundleError(f"{path}: sha256 is {found}, {MANIFEST_HASH} beside it has {sealed_hash!r}; {_REPAIR}")
@@ -256,8 +286,14 @@ def _file_names(folder: Path) -> list[str]:
     return names
 
 
-def _checked_id(where: Path, bundle_id: str) -> str:
-    if not _BUNDLE_ID.fullmatch(bundle_id) or bundle_id == CHAMPION:
+def is_id(bundle_id: str) -> bool:
+    """Whether it is a plain name that a bundle can have."""
+    return bool(_BUNDLE_ID.fullmatch(bundle_id)) and bundle_id != CHAMPION
+
+
+def checked_id(where: object, bundle_id: str) -> str:
+    """The id. Raises BundleError for what is no plain name."""
+    if not is_id(bundle_id):
         raise BundleError(
             f"{where}: {bundle_id!r} is no bundle id; expected letters, digits, '.', '_' and '-', and not {CHAMPION!r}"
         )
@@ -271,6 +307,7 @@ def _read(path: Path) -> bytes:
         raise BundleError(f"{path}: the file is missing; {_REPAIR}") from error
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """In hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -19,6 +19,8 @@ RANKER_ONNX_FILE: Final = "ranker.onnx"
 RANKER_ROWS_FILE: Final = "ranker_rows.npy"
 """The same trees for ONNX Runtime, and features on which both can be compared, float32 (n, n_features)."""
 RANKER_FILES: Final = (RANKER_FILE, RANKER_ONNX_FILE, RANKER_ROWS_FILE)
+TRAINED_USERS_FILE: Final = "trained_users.npy"
+"""Whom the models learned from (recsys.forgetting.lineage)."""
 USER_ATTRIBUTES_FILE: Final = "user_attributes.json"
 """How attributes of users become numbers, if recsys.toml named any (recsys.attributes)."""
 

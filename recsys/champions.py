@@ -6,6 +6,7 @@ It is written beside `champion`, which alone says what serves: a process that di
 which the one before still follows, as it does from one that knows nothing of a champion that was put there by hand.
 """
 
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -46,6 +47,31 @@ def previous_champion(bundles: Path, now: str) -> str | None:
     return next((each.bundle_id for each in champions(bundles) if each.bundle_id != now), None)
 
 
+def promoted(known: Sequence[Champion], bundle_id: str, before: str | None) -> list[Champion]:
+    """The list once a bundle is champion, after `before`, which the list may lack."""
+    found = list(known)
+    if before is not None and (not found or found[0].bundle_id not in (before, bundle_id)):
+        found.insert(0, Champion(before))
+    if not found or found[0].bundle_id != bundle_id:
+        found.insert(0, Champion(bundle_id, datetime.now(UTC)))
+    return found[:KEPT]
+
+
+def gone_back(known: Sequence[Champion], bundle_id: str) -> list[Champion]:
+    """The list once a bundle, which is in it, is champion again: those that came after it are forgotten."""
+    return list(known)[[each.bundle_id for each in known].index(bundle_id) :]
+
+
+def write_champions(bundles: Path, known: Sequence[Champion]) -> None:
+    """On the disk when the call returns."""
+    put(bundles / HISTORY, encoded(known))
+
+
+def encoded(known: Sequence[Champion]) -> bytes:
+    """As JSON."""
+    return msgspec.json.format(msgspec.json.encode(known)) + b"\n"
+
+
 def note_champion(bundles: Path, bundle_id: str, before: str | None, *, back: bool = False) -> None:
     """Write down that a bundle is champion, after `before`.
 
@@ -54,11 +80,12 @@ def note_champion(bundles: Path, bundle_id: str, before: str | None, *, back: bo
     Raises BundleError for a list that cannot be read.
     """
     known = champions(bundles)
-    if back:
-        at = [each.bundle_id for each in known].index(bundle_id)
-        known = known[at:]
-    elif before is not None and (not known or known[0].bundle_id not in (before, bundle_id)):
-        known.insert(0, Champion(before))
-    if not known or known[0].bundle_id != bundle_id:
-        known.insert(0, Champion(bundle_id, datetime.now(UTC)))
-    put(bundles / HISTORY, msgspec.json.format(msgspec.json.encode(known[:KEPT])) + b"\n")
+    write_champions(bundles, gone_back(known, bundle_id) if back else promoted(known, bundle_id, before))
+
+
+def forget_champions(bundles: Path, bundle_ids: Collection[str]) -> None:
+    """Leave these out: a rollback goes to one before them. Raises BundleError for a list that cannot be read."""
+    known = champions(bundles)
+    kept = [each for each in known if each.bundle_id not in bundle_ids]
+    if kept != known:
+        write_champions(bundles, kept)

@@ -28,7 +28,10 @@ WITHOUT_USERS = ("files", "mind", "amazon_reviews")
 Precision = Literal["auto", "fp32", "fp16", "int8"]
 DEFAULT_SURFACE: Final = "default"
 """That of a request which names none."""
+CHAMPION: Final = "champion"
+"""What a variant of an experiment names for whichever bundle serves."""
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?")
+_STORE: Final = re.compile(r"(?!file://[^/])[a-z][a-z0-9+.-]*://\S+")
 Cutoffs = tuple[Positive, ...]
 SomeCutoffs = Annotated[Cutoffs, Meta(min_length=1)]
 
@@ -55,6 +58,10 @@ class Source(Stage, frozen=True, kw_only=True):
     """Whether to read, behind these, what `recsys export` wrote out of the event log: docs/event-log.md."""
     max_bad_share: Share = 0.05
     """More refused rows than this share of any one table end the import with exit code 2."""
+    max_ahead_minutes: PositiveFloat = 10.0
+    """Events and impressions later than the clock by more than this are refused until their time has come."""
+    max_events_per_user_per_day: Positive = 2000
+    """Of more events, or impressions, of one user in a day the first so many count: docs/retraining.md."""
 
 
 class InteractionType(Stage, frozen=True):
@@ -444,8 +451,6 @@ class Checks(Stage, frozen=True, kw_only=True):
     """One item with more of the events than this share is an error, if none had half as much before."""
     max_shown_share: Share = 0.8
     """One item in more of the impressions than this share is an error, if none was in half as many before."""
-    max_ahead_minutes: PositiveFloat = 10.0
-    """An event later than the clock by more than this is an error."""
 
 
 class Gate(Stage, frozen=True, kw_only=True):
@@ -466,6 +471,11 @@ class Gate(Stage, frozen=True, kw_only=True):
     """Times the median milliseconds of the champion for one user that the challenger may take."""
     audited_rows: Positive = 210
     """Rows that `recsys audit leaks` makes anew."""
+    audited_requests: Annotated[int, Meta(ge=0)] = 20
+    """Answers with logged features that `recsys audit parity` replays; 0: the gate does not ask whether what is served
+    is what training computes."""
+    min_audited_requests: Positive = 5
+    """Of fewer that can be replayed the gate says nothing."""
 
 
 class Retrain(Stage, frozen=True, kw_only=True):
@@ -480,10 +490,27 @@ class Retrain(Stage, frozen=True, kw_only=True):
     """Most threads; not set: one for each core."""
 
 
+class Bundles(Stage, frozen=True, kw_only=True):
+    """Where model bundles are kept and how many: docs/bundles.md."""
+
+    url: str | None = None
+    """An object store that several machines share: s3://bucket/folder with the extra recsys[s3], gs://bucket/folder
+    with recsys[gs], file:///folder, or what else fsspec knows. Not set: the folder bundles/ of the project alone."""
+    poll_seconds: PositiveFloat = 2.0
+    """How often a server asks the store which bundle is champion."""
+    keep: Positive = 10
+    """So many of the newest stay when `recsys retrain` has promoted one, here and in the store; beside them the
+    champion, the one before it and those that experiments name."""
+
+    def __post_init__(self) -> None:
+        if self.url is not None and not _STORE.fullmatch(self.url):
+            raise ValueError(f"url is {self.url!r}; expected such as s3://bucket/folder or file:///folder")
+
+
 class Variant(Stage, frozen=True, kw_only=True):
     """What some users of an experiment get."""
 
-    bundle: str = "champion"
+    bundle: str = CHAMPION
     """A bundle by its id, or champion: whichever serves."""
     share: Share = 0.0
     """Of all users."""
@@ -561,9 +588,16 @@ class Config(Stage, frozen=True):
     checks: Checks = field(default_factory=Checks)
     gate: Gate = field(default_factory=Gate)
     retrain: Retrain = field(default_factory=Retrain)
+    bundles: Bundles = field(default_factory=Bundles)
     security: Security = field(default_factory=Security)
     surfaces: dict[str, Surface] = {}
     experiments: dict[str, Experiment] = {}
+
+    @property
+    def experiment_bundles(self) -> frozenset[str]:
+        """The bundles that experiments name, whether these take place now or not."""
+        named = {each.bundle for one in self.experiments.values() for each in one.variants.values()}
+        return frozenset(named - {CHAMPION})
 
     @property
     def label_types(self) -> tuple[str, ...]:

@@ -28,5 +28,9 @@ class BundleError(RecsysError):
     """A model bundle is missing, incomplete or does not match its manifest."""
 
 
+class StoreError(BundleError):
+    """The object store of the bundles does not answer, or refuses."""
+
+
 class FeatureStoreError(RecsysError):
     """The feature store is missing, empty or serves other features than the model expects."""

@@ -68,6 +68,10 @@ def read_number(column: pl.Series) -> pl.Series:
     return number.set(~number.is_finite(), None)
 
 
+YEARS = (1, 9999)
+"""Of moments that every reader knows."""
+
+
 def read_time(column: pl.Series) -> pl.Series:
     """ISO 8601 with or without a zone, a date, or the seconds, milliseconds or microseconds since 1970; else UTC."""
     if column.dtype.is_temporal() and column.dtype not in (pl.Time, pl.Duration):
@@ -107,7 +111,8 @@ def _read_iso(text: pl.Series) -> pl.Series:
             found = found if has_zone else found.dt.replace_time_zone("UTC")
             moment = moment.zip_with(moment.is_not_null(), found)
             part = part.set(found.is_not_null(), None)
-    return moment
+    # A zone may put the last evening of 9999 behind it, where no calendar goes.
+    return moment.set((~moment.dt.year().is_between(*YEARS)).fill_null(False), None)
 
 
 def _read_epoch(number: pl.Series) -> pl.Series:

@@ -6,6 +6,7 @@ reason, the first that applies; null means that it is good.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,17 @@ import polars as pl
 
 from recsys.errors import DataError
 from recsys.parsing import missing_to_null, read, read_attribute
-from recsys.schema import EVENT_ID, EVENT_TYPE, ITEM_ID, REQUEST_ID, REQUIRED, UPDATED_AT, USER_ID, columns_of
+from recsys.schema import (
+    EVENT_ID,
+    EVENT_TYPE,
+    ITEM_ID,
+    REQUEST_ID,
+    REQUIRED,
+    TIMESTAMP,
+    UPDATED_AT,
+    USER_ID,
+    columns_of,
+)
 from recsys.sources import Chunk
 
 # What tells one row of a table from another; a row that lacks it (an interaction without event_id) repeats nothing.
@@ -24,6 +35,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "users": (USER_ID,),
 }
 HAS_ATTRIBUTES = ("items", "users")
+OF_THE_FUTURE = "timestamp in the future"
 
 Fault = tuple[str, pl.Series]
 """A reason and the rows that it applies to."""
@@ -62,12 +74,14 @@ class Validator:
     columns            our column name = the name in the file, for those that differ
     interaction_types  the event types of recsys.toml
     known_items        the item ids that an interaction may name; None: any
+    latest             what is later is of the future; None: nothing is
     """
 
     table: str
     columns: Mapping[str, str]
     interaction_types: Sequence[str]
     known_items: pl.Series | None = None
+    latest: datetime | None = None
     _found: dict[str, None] = field(default_factory=dict)
     _seen: SeenKeys = field(default_factory=SeenKeys)
 
@@ -150,12 +164,13 @@ class Validator:
 
     def _unfit(self, typed: pl.DataFrame) -> list[Fault]:
         """Values that can be read but make no sense."""
+        faults: list[Fault] = []
+        if self.latest is not None and TIMESTAMP in typed.columns:
+            faults.append((OF_THE_FUTURE, typed.get_column(TIMESTAMP) > self.latest))
         if self.table == "interactions":
-            unknown = ~typed.get_column(EVENT_TYPE).is_in(list(self.interaction_types))
-            faults = [("unknown event_type", unknown)]
+            faults.append(("unknown event_type", ~typed.get_column(EVENT_TYPE).is_in(list(self.interaction_types))))
             if self.known_items is not None:
                 faults.append(("unknown item_id", ~typed.get_column(ITEM_ID).is_in(self.known_items.implode())))
-            return faults
         if self.table == "impressions":
             is_blank = ~pl.element().str.contains(r"\S").fill_null(False)
             is_share = ((pl.element() > 0) & (pl.element() <= 1)).fill_null(False)
@@ -166,8 +181,8 @@ class Validator:
                 "as many propensities as items expected": items.list.len() != propensities.list.len(),
                 "propensities outside (0, 1]": ~propensities.list.eval(is_share).list.all(),
             }
-            return [(reason, typed.select(test).to_series()) for reason, test in tests.items()]
-        return []
+            faults += [(reason, typed.select(test).to_series()) for reason, test in tests.items()]
+        return faults
 
     def _repeated(self, typed: pl.DataFrame, good: pl.Series) -> pl.Series:
         """The good rows whose key a good row had before."""

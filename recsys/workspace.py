@@ -10,17 +10,22 @@ bundles/      one folder a model bundle, and `champion`, the name of the one tha
 events.db     the event log                                      written by recsys serve
 log/          the same by day, one folder a table                written by recsys export; [log] folder may name another
 keys.json     the hashes of the API keys                         written by recsys keys
+forgotten.json, forgotten.key  users who were forgotten, as hashes  written by recsys forget
 retrain.json  what was last learned from, and what came of it    written by recsys retrain
 """
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 
 from recsys.config import Config, load_config
 from recsys.errors import DataError
 from recsys.schema import TABLES
+
+RETRAIN_LOCK: Final = ".retrain.lock"
+"""In the folder: held by the one process that retrains, or that forgets what training keeps."""
 
 
 @dataclass(frozen=True)

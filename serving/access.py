@@ -6,7 +6,7 @@
 The application does not start with a route that says nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from litestar import Litestar, Request
@@ -19,6 +19,8 @@ from recsys.errors import RecsysError
 from serving.gate import Gate
 from serving.keys import Scope
 
+Instead = Callable[[ASGIConnection[Any, Any, Any, Any]], Scope | None]
+
 
 class UndeclaredRouteError(RecsysError):
     """A route does not say who may ask for it."""
@@ -27,21 +29,25 @@ class UndeclaredRouteError(RecsysError):
 class Needs:
     """The guard of a route; `scope` is None where everybody may ask."""
 
-    def __init__(self, scope: Scope | None) -> None:
+    def __init__(self, scope: Scope | None, instead: Instead | None = None) -> None:
+        """instead  says of a request which other scope it needs; None: this one"""
         self.scope = scope
+        self._instead = instead
 
     async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-        if self.scope is not None:
+        other = None if self._instead is None else self._instead(connection)
+        scope = other or self.scope
+        if scope is not None:
             assert isinstance(connection, Request)
-            gate_of(connection).admit(connection, self.scope)
+            gate_of(connection).admit(connection, scope)
 
 
 OPEN: Final = Needs(None)
 
 
-def needs(scope: Scope) -> Needs:
-    """The guard of a route for keys with this scope."""
-    return Needs(scope)
+def needs(scope: Scope, instead: Instead | None = None) -> Needs:
+    """The guard of a route for keys with this scope; `instead` is that of Needs."""
+    return Needs(scope, instead)
 
 
 def gate_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Gate:

@@ -17,6 +17,7 @@ from serving.docs import DocsPage
 from serving.events import NotStoredError
 from serving.exact_openapi import describe_bodies
 from serving.feedback import events
+from serving.forgetting.route import forget_user
 from serving.gate import Gate
 from serving.items import delete_item, items
 from serving.listing import similar, similar_by_body, trending
@@ -56,6 +57,7 @@ def create_app(*services: Service, follower: Follower | None = None) -> Litestar
             delete_item,
             users,
             delete_user,
+            forget_user,
             bundles,
             promote_bundle,
             rollback_bundle,
@@ -116,7 +118,8 @@ async def livez() -> dict[str, str]:
 async def readyz(request: Request[Any, Any, Any]) -> dict[str, str]:
     """The engine is loaded, of every project: send requests here.
 
-    Of a server of one project also its bundle, and `refused` or `rules` while a newer one, or newer rules, are refused.
+    Of a server of one project also its bundle; `refused` or `rules` while a newer one, or newer rules, are refused; and
+    `store` while the object store of the bundles cannot be followed.
     """
     services = gate_of(request).services
     engines = [service.ready_engine() for service in services]
@@ -125,6 +128,8 @@ async def readyz(request: Request[Any, Any, Any]) -> dict[str, str]:
     ready = {"status": "ready", "bundle": engines[0].bundle_id}
     if services[0].bundle_refused:
         ready["refused"] = "the champion or its features cannot be loaded, the log says why; what was before serves on"
+    if services[0].mirror is not None and services[0].mirror.problem is not None:
+        ready["store"] = services[0].mirror.problem
     if services[0].rules_refused:
         ready["rules"] = "those of recsys.toml are refused, the log says why; those before them stay in force"
     return ready

@@ -14,10 +14,13 @@ REQUESTS = 50
 @click.option(
     "--requests", type=click.IntRange(min=1), default=REQUESTS, show_default=True, help="Drawn from all logged"
 )
+@click.option("--latest", is_flag=True, help="Only answers from the features that are in the online store now")
 @click.option("--seed", type=int, default=0, show_default=True, help="Another one draws other requests")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Where to write the result as well")
 @click.pass_context
-def parity(context: click.Context, config_path: Path, requests: int, seed: int, json_path: Path | None) -> None:
+def parity(
+    context: click.Context, config_path: Path, requests: int, latest: bool, seed: int, json_path: Path | None
+) -> None:
     """Answers were made from the features that training would have computed."""
     from recsys.workspace import Workspace
 
@@ -26,7 +29,7 @@ def parity(context: click.Context, config_path: Path, requests: int, seed: int, 
 
     from serving.audit_parity import audit_parity, findings, summary
 
-    audited = audit_parity(workspace, requests=requests, seed=seed)
+    audited = audit_parity(workspace, requests=requests, seed=seed, latest=latest)
     found = findings(audited)
     click.echo(summary(audited))
     if json_path:

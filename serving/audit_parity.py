@@ -11,8 +11,8 @@ Reads   tables/, events.db, bundles/
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from functools import cache, partial
+from datetime import datetime
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,13 +32,13 @@ from recsys.bundle_files import CATALOGUE_FILE
 from recsys.catalogue import Catalogue
 from recsys.errors import BundleError
 from recsys.progress import progress
-from recsys.schema import TIMESTAMP
 from recsys.state import ItemState
 from recsys.workspace import Workspace
 from serving.bundle_engine import BundleEngine
 from serving.feature_table import LoggedRequest, logged_requests
 from serving.fitting import check_fits
 from serving.item_table import latest_items
+from serving.replayed_states import ReplayedStates
 from serving.tables_then import tables_then
 
 TOLERANCE = 1e-5
@@ -74,9 +74,13 @@ class OfflineSnapshot:
         raise NotImplementedError("users are read at the moment of their request")
 
 
-def audit_parity(workspace: Workspace, *, requests: int, seed: int) -> ParityAudit:
-    """Replay as many of the logged requests, drawn at random."""
+def audit_parity(workspace: Workspace, *, requests: int, seed: int, latest: bool = False) -> ParityAudit:
+    """Replay as many of the logged requests, drawn at random; latest: of those that were answered from the features
+    that are in the online store now. Raises FeatureStoreError when there are none."""
     logged = list(logged_requests(workspace.events)) if workspace.events.exists() else []
+    if latest:
+        written_at = BehaviourStore.of(workspace).online_written_at()
+        logged = [request for request in logged if request.features.written_at == written_at]
     drawn = np.sort(np.random.default_rng(seed).permutation(len(logged))[:requests]).tolist()
     found = ParityAudit()
     if not drawn:
@@ -87,14 +91,18 @@ def audit_parity(workspace: Workspace, *, requests: int, seed: int) -> ParityAud
     # Each is read and hashed once, however many states it answered from.
     features = FeatureSet.of_config(workspace.config)
     bundle_of = cache(lambda name: _opened(workspace.bundles / name, features))
-    with progress("replaying requests", len(drawn)) as advance:
+    with (
+        progress("replaying requests", len(drawn)) as advance,
+        TemporaryDirectory(prefix="recsys-audit-") as folder,
+    ):
+        states = ReplayedStates(BehaviourStore(Path(folder), features, weights_of(workspace.config.interaction_types)))
         for _, group in groupby((logged[at] for at in drawn), key=_state_of):
             same = list(group)
             bundle = bundle_of(same[0].bundle)
             if isinstance(bundle, str):
                 found.skipped[bundle] += len(same)
             else:
-                _replay(workspace, bundle, features, tables, same, found)
+                _replay(workspace, bundle, states, tables, same, found)
             advance(len(same), note=f"{len(found.differences)} differences")
     return found
 
@@ -121,44 +129,34 @@ def _opened(path: Path, features: FeatureSet) -> Bundle | str:
 def _replay(
     workspace: Workspace,
     bundle: Bundle,
-    features: FeatureSet,
+    states: ReplayedStates,
     tables: SnapshotTables,
     requests: Sequence[LoggedRequest],
     found: ParityAudit,
 ) -> None:
     """Replay requests that this bundle answered from one state."""
-    served = requests[0].features
+    served, store = requests[0].features, states.store
     types = workspace.config.interaction_types
-    then = tables_then(workspace.events, tables, served, types)
-    now = served.as_of
-    if len(then.recent):
-        latest = then.recent[TIMESTAMP].max()
-        assert isinstance(latest, datetime)
-        now = max(now, latest + timedelta(microseconds=1))
-    with TemporaryDirectory(prefix="recsys-audit-") as folder:
-        store = BehaviourStore(Path(folder), features, weights_of(types))
-        catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
-        snapshot = partial(store.snapshot, impressions=then.impressions, users=tables.users)
-        snapshot(then.known, catalogue, [served.as_of])
-        if now > served.as_of:
-            everything = pl.concat([then.known, weigh(then.recent, types)], how="diagonal")
-            snapshot(everything, catalogue, [now], windows_from=served.as_of)
-        engine = BundleEngine(
-            bundle,
-            OfflineSnapshot(store, served.as_of),
-            features=features,
-            events=Path(folder) / "no_events.db",
-            weights={},
-            candidates=workspace.config.retrieval.candidates,
-            precision=workspace.config.text.precision,
-        )
-        engine.replay(latest_items(workspace.events, until=served.items), Path(folder) / "embeddings.db")
-        state = store.items_at(engine.catalogue, now)
-        engine.move_to(state)
-        users = store.users_at([request.user_id for request in requests], engine.catalogue, now)
-        for request, user in zip(requests, users, strict=True):
-            expected = engine.features_of(user, request.features.candidates, request.query)
-            compare(found, request.features.matrix, expected, request.features.candidates, bundle.manifest.features)
+    most_a_day = workspace.config.source.max_events_per_user_per_day
+    then = tables_then(workspace.events, tables, served, types, most_a_day)
+    catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
+    now = states.compute(bundle.manifest.bundle_id, catalogue, served.as_of, then, types, tables.users)
+    engine = BundleEngine(
+        bundle,
+        OfflineSnapshot(store, served.as_of),
+        features=store.features,
+        events=store.folder / "no_events.db",
+        weights={},
+        candidates=workspace.config.retrieval.candidates,
+        precision=workspace.config.text.precision,
+    )
+    engine.replay(latest_items(workspace.events, until=served.items), store.folder / "embeddings.db")
+    state = store.items_at(engine.catalogue, now)
+    engine.move_to(state)
+    users = store.users_at([request.user_id for request in requests], engine.catalogue, now)
+    for request, user in zip(requests, users, strict=True):
+        expected = engine.features_of(user, request.features.candidates, request.query)
+        compare(found, request.features.matrix, expected, request.features.candidates, bundle.manifest.features)
 
 
 def compare(

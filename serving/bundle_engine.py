@@ -53,10 +53,12 @@ class BundleEngine:
         channels: Channels = DEFAULT_CHANNELS,
         precision: Precision = "auto",
         logged_features_share: float = 0.0,
+        most_a_day: int | None = None,
     ) -> None:
         """`features` of the project; `events`: the event log; `weights` of the interaction types.
 
         logged_features_share  of the answers, with which their features are given
+        most_a_day             events of one user since the snapshot that count; None: all
 
         Raises BundleError when the bundle was trained on other features, FeatureStoreError when there are none.
         """
@@ -77,6 +79,7 @@ class BundleEngine:
             candidates=candidates,
             channels=guarded.channels,
             precision=precision,
+            most_a_day=most_a_day,
         )
         ranker = open_ranker(bundle.path, names)
         self._interest = UserInterest(self.live)

@@ -7,12 +7,12 @@ from litestar import Request, get, post
 from litestar.exceptions import HTTPException, NotFoundException
 from litestar.params import FromPath
 
-from recsys.errors import BundleError
+from recsys.errors import BundleError, StoreError
 from serving import openapi
 from serving.access import needs
 from serving.bundle_shelf import BundleShelf, NoSuchBundleError
 from serving.bundle_types import BundlesAnswer, PromotedAnswer
-from serving.openapi import NO_SUCH_BUNDLE, NOT_PROMOTED, NOT_READY, answered
+from serving.openapi import NO_SUCH_BUNDLE, NOT_PROMOTED, NOT_READY, STORE_DOWN, answered
 from serving.service import service_of
 
 # In a thread: hashing the files of a bundle takes a good part of a second, and requests go on meanwhile.
@@ -30,7 +30,7 @@ from serving.service import service_of
     },
 )
 async def bundles(request: Request[Any, Any, Any]) -> BundlesAnswer:
-    """List the bundles, say which one is champion, which one a rollback goes back to, and which one answers here."""
+    """List the bundles of this machine, and say which is champion, which a rollback goes back to, and which answers."""
     service = service_of(request)
     engine = service.ready_engine()
     try:
@@ -50,6 +50,7 @@ async def bundles(request: Request[Any, Any, Any]) -> BundlesAnswer:
         200: answered(PromotedAnswer, openapi.PROMOTED_ANSWER),
         404: NO_SUCH_BUNDLE,
         409: NOT_PROMOTED,
+        503: STORE_DOWN,
     },
 )
 async def promote_bundle(bundle_id: FromPath[str], request: Request[Any, Any, Any]) -> PromotedAnswer:
@@ -72,7 +73,12 @@ async def promote_bundle(bundle_id: FromPath[str], request: Request[Any, Any, An
     operation_id="rollback_bundle",
     guards=[needs("admin")],
     status_code=200,
-    responses={200: answered(PromotedAnswer, openapi.PROMOTED_ANSWER), 404: NO_SUCH_BUNDLE, 409: NOT_PROMOTED},
+    responses={
+        200: answered(PromotedAnswer, openapi.PROMOTED_ANSWER),
+        404: NO_SUCH_BUNDLE,
+        409: NOT_PROMOTED,
+        503: STORE_DOWN,
+    },
 )
 async def rollback_bundle(request: Request[Any, Any, Any]) -> PromotedAnswer:
     """Go back to the champion before this one, if it is whole; once more goes to the one before that."""
@@ -92,4 +98,4 @@ def _shelf(request: Request[Any, Any, Any]) -> BundleShelf:
 
 
 def _refused(error: BundleError) -> HTTPException:
-    return HTTPException(str(error), status_code=409)
+    return HTTPException(str(error), status_code=503 if isinstance(error, StoreError) else 409)

@@ -16,6 +16,7 @@ class BundleLine(Struct, frozen=True):
     trained_until: datetime | None = None
     metric: Annotated[str, Meta(description="What `value` is, over all users of the test days")] | None = None
     value: float | None = None
+    forgotten_users: Annotated[int, Meta(description="So many that it was trained with are forgotten since")] = 0
     problem: Annotated[str, Meta(description="Why nothing is said of it")] | None = None
 
 

@@ -1,6 +1,6 @@
 """The commands `recsys bundles list|show|promote|rollback|diff|prune`: which bundle serves, and which could.
 
-Reads and writes  bundles/; running servers follow within seconds
+Reads and writes  bundles/, and the object store of [bundles] url; running servers follow within seconds
 """
 
 from datetime import datetime
@@ -10,9 +10,8 @@ from typing import Any
 import click
 import msgspec
 
-from recsys.bundle import champion, decision_path
 from recsys.cli import CONFIG_OPTION
-from recsys.pruning import prune as prune_bundles
+from recsys.errors import StoreError
 from recsys.workspace import Workspace
 from serving.bundle_shelf import BundleShelf, differences, flat
 
@@ -28,7 +27,13 @@ def bundles() -> None:
 @CONFIG_OPTION
 def list_command(config_path: Path) -> None:
     """Print every bundle, the newest first: * is the champion, - the one that a rollback goes back to."""
-    lines = _shelf(config_path).lines()
+    shelf = _shelf(config_path)
+    try:
+        stored = shelf.stored()
+    except StoreError as error:
+        click.echo(f"{error}\nonly what lies here is listed, with the champion of here", err=True)
+        stored = None
+    lines = shelf.lines(stored)
     if not lines:
         click.echo("no bundles; `recsys train` makes one")
     for line in lines:
@@ -37,8 +42,11 @@ def list_command(config_path: Path) -> None:
             click.echo(f"{mark} {line.bundle_id}  {line.problem}")
             continue
         measured = "not measured" if line.value is None else f"{line.metric} {line.value:.4f}"
+        where = "" if stored is None else f"  {shelf.where(line.bundle_id, stored)}"
+        forgotten = f"  trained with {line.forgotten_users:,} forgotten users" if line.forgotten_users else ""
         click.echo(
-            f"{mark} {line.bundle_id}  made {_day(line.created_at)}  data until {_day(line.trained_until)}  {measured}"
+            f"{mark} {line.bundle_id}  made {_day(line.created_at)}  data until {_day(line.trained_until)}  "
+            f"{measured}{where}{forgotten}"
         )
 
 
@@ -48,11 +56,13 @@ def list_command(config_path: Path) -> None:
 def show(config_path: Path, bundle_id: str | None) -> None:
     """Print how a bundle was made, how good it is and what the gate said of it; the champion's unless named."""
     shelf = _shelf(config_path)
-    bundle_id = champion(shelf.path).name if bundle_id is None else bundle_id
+    bundle_id = shelf.champion() if bundle_id is None else bundle_id
     told = flat(msgspec.to_builtins(shelf.manifest(bundle_id)))
-    decision = decision_path(shelf.path, bundle_id)
-    if decision.exists():
-        told |= flat({"decision": msgspec.json.decode(decision.read_bytes())})
+    decision = shelf.decision(bundle_id)
+    if decision is not None:
+        told |= flat({"decision": decision})
+    if (mark := shelf.mark(bundle_id)) is not None:
+        told |= {"forgotten.users": len(mark.users), "forgotten.latest": _day(mark.latest)}
     for name, value in told.items():
         click.echo(f"{name}: {_told(value)}")
 
@@ -61,7 +71,10 @@ def show(config_path: Path, bundle_id: str | None) -> None:
 @CONFIG_OPTION
 @click.argument("bundle_id")
 def promote(config_path: Path, bundle_id: str) -> None:
-    """Make a bundle the champion, if every file of it is whole and its features are those of this version."""
+    """Make a bundle the champion, if every file of it is whole and its features are those of this version.
+
+    One that is in the object store alone is brought here first.
+    """
     _shelf(config_path).promote(bundle_id)
     click.echo(f"{bundle_id} is the champion")
 
@@ -88,10 +101,18 @@ def diff(config_path: Path, before: str, after: str) -> None:
 
 @bundles.command()
 @CONFIG_OPTION
-@click.option("--keep", type=click.IntRange(min=0), required=True, help="So many of the newest stay.")
-def prune(config_path: Path, keep: int) -> None:
-    """Delete all but the newest bundles; the champion and the one before it always stay."""
-    for name in prune_bundles(_shelf(config_path).path, keep=keep):
+@click.option("--keep", type=click.IntRange(min=0), help="So many of the newest stay.")
+@click.option("--forgotten", is_flag=True, help="Those go that were trained with users who are forgotten since.")
+def prune(config_path: Path, keep: int | None, forgotten: bool) -> None:
+    """Delete all but the newest bundles, here and in the object store.
+
+    The champion, the one before it and those that experiments of recsys.toml name always stay. With --forgotten all
+    those go that were trained with forgotten users, but for the champion.
+    """
+    if (keep is None) != forgotten:
+        raise click.UsageError("give --keep, or --forgotten: one of the two")
+    shelf = _shelf(config_path)
+    for name in shelf.prune_forgotten() if keep is None else shelf.prune(keep=keep):
         click.echo(f"{name} is deleted")
 
 

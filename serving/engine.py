@@ -57,6 +57,7 @@ def load_engine(workspace: Workspace, bundle_id: str | None = None) -> BundleEng
         channels=channels,
         precision=config.text.precision,
         logged_features_share=config.serving.logged_features_share,
+        most_a_day=config.source.max_events_per_user_per_day,
     )
     if workspace.events.exists():
         engine.replay(latest_items(workspace.events), workspace.embeddings)

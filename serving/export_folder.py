@@ -9,7 +9,7 @@ get their names. Who finds names that are missing, after a process that died the
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -64,6 +64,20 @@ class ExportFolder:
         self._save()
         self._written = []
         self.finish()
+
+    def replace(self, table: str, change: Callable[[Path, Path], bool]) -> None:
+        """Put other files in the place of those of a table, each at once.
+
+        change  writes what is to come in the place of a file, its first argument, into the second; False: it may stay
+        """
+        for path in sorted(self._folder.glob(f"{table}/day=*/*.parquet")):
+            # What broke off before is removed when the folder is opened.
+            if change(path, _hidden(path)):
+                sync(_hidden(path))
+                os.replace(_hidden(path), path)
+                sync(path.parent)
+            else:
+                _hidden(path).unlink(missing_ok=True)
 
     def finish(self) -> None:
         """Give those files their names that have none yet."""

@@ -67,6 +67,7 @@ class Live:
         candidates: int,
         channels: Channels,
         precision: Precision,
+        most_a_day: int | None,
     ) -> None:
         """`scorer` over the item vectors of the bundle. Raises BundleError or FeatureStoreError."""
         self.text: Final = LiveText(bundle, precision)
@@ -79,7 +80,7 @@ class Live:
         self.items = LiveItems(catalogue, state, scorer.vectors, topics)
         self.catalogue = self.items.catalogue
         self._log, self._store = events, TimedStore(store)
-        self.behaviour = LiveBehaviour(RecentLog(events), self._store, self.items, features, weights)
+        self.behaviour = LiveBehaviour(RecentLog(events), self._store, self.items, features, weights, most_a_day)
         index = bundle.path / NEAREST_FILE
         self._nearest = NearestItems.load(index) if index.exists() else None
         text = TextSide(scorer, topics, self._nearest)

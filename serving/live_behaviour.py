@@ -7,9 +7,10 @@ starts again finds the same.
 
 import bisect
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from math import inf
 from typing import Final, Protocol
 
 from features.featureset import FeatureSet
@@ -21,7 +22,7 @@ from recsys.state import Floats, ItemState, UserState
 from serving.item_table import LAST_SEQUENCE
 from serving.live_exposure import Answer, LiveExposure
 from serving.live_items import LiveItems
-from serving.recent_log import RecentLog, is_recent
+from serving.recent_log import RecentLog, UserDay, day_of, is_recent
 
 A_MICROSECOND: Final = 1e-6
 RETRY_S: Final = 1.0
@@ -61,8 +62,13 @@ class LiveBehaviour:
         items: LiveItems,
         features: FeatureSet,
         weights: Mapping[str, float],
+        most_a_day: int | None = None,
     ) -> None:
-        """`weights`: of each interaction type. Raises FeatureStoreError when the store is empty."""
+        """Raises FeatureStoreError when the store is empty.
+
+        weights     of each interaction type
+        most_a_day  events of one user since the snapshot that count, by the day (UTC) of each; None: all
+        """
         self._log, self._store, self._items = log, store, items
         self._features = features
         self.as_of, self.written_at = store.online_as_of(), store.online_written_at()
@@ -70,6 +76,9 @@ class LiveBehaviour:
         self.position = 0
         """The place in the log up to which events were seen."""
         self.exposure = LiveExposure(log, items, features, self.as_of, self.written_at)
+        self._most_a_day = inf if most_a_day is None else most_a_day
+        self._of_day: Counter[UserDay] = Counter()
+        """Events that came of it."""
         self._events: dict[str, list[RecentEvent]] = {}
         self._pairs: dict[tuple[str, str], list[RecentEvent]] = {}
         """The same events, by user and item."""
@@ -93,11 +102,15 @@ class LiveBehaviour:
         self.is_up_to_date = False
         new: dict[str, list[RecentEvent]] = {}
         answers: list[Answer] = []
+        of_day: Counter[UserDay] = Counter()
         position = self.position
         for user, event, received_at, request_id in self._log.after(self.position, until):
             position = event.place
             recent = is_recent(event.at, received_at, self.as_of, self.written_at)
             if recent and event.event_type in self._since.weights:
+                of_day[day := day_of(user, event)] += 1
+                if self._of_day[day] + of_day[day] > self._most_a_day:
+                    continue
                 new.setdefault(user, []).append(event)
                 if request_id is not None:
                     answers.append(Answer(request_id, event.item_id, event.event_type))
@@ -111,6 +124,7 @@ class LiveBehaviour:
             self._now = max(self._now, latest + A_MICROSECOND)
             self.show({event.item_id for events in new.values() for event in events})
         self.position = position
+        self._of_day.update(of_day)
         changed = self.exposure.follow(answers, self._now)
         self.is_up_to_date = True
         return bool(new) or changed

@@ -67,6 +67,12 @@ class EngineState(Collector):
             "1 while recsys.toml has rules that cannot be used; those before them stay in force",
             float(self._service.rules_refused),
         )
+        if self._service.mirror is not None:
+            yield GaugeMetricFamily(
+                "recsys_bundle_store_failing",
+                "1 while the champion of the object store cannot be followed; the one of this machine serves on",
+                float(self._service.mirror.problem is not None),
+            )
 
     def _bundle_created_at(self, bundle_id: str) -> datetime | None:
         """None of one that was removed from the disk, on which it serves on."""

@@ -1,5 +1,6 @@
 """The event log that [log] of a recsys.toml names."""
 
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
@@ -24,9 +25,11 @@ def open_log(workspace: Workspace) -> EventLog:
     """
     if resolve(workspace.config.log.store, KEY) == SQLITE:
         return EventLog.open(workspace.events)
+    from serving.forgetting.stream import follow_forgotten
     from serving.redis_store import RedisStore
 
-    return EventLog(workspace.events, RedisStore(lambda: open_stream(workspace), workspace.events))
+    store = RedisStore(lambda: open_stream(workspace), workspace.events, partial(follow_forgotten, workspace))
+    return EventLog(workspace.events, store)
 
 
 def open_stream(workspace: Workspace) -> "RedisStream":

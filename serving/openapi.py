@@ -185,6 +185,19 @@ USERS_ANSWER: Final[dict[str, Any]] = {
     "results": [{"status": "stored", "user_id": "17850"}, {"status": "stored", "user_id": "13047"}]
 }
 USER_DELETED: Final[dict[str, Any]] = {"status": "deleted", "user_id": "17850"}
+FORGOTTEN_ANSWER: Final[dict[str, Any]] = {
+    "status": "forgotten",
+    "removed": {
+        "interactions": 312,
+        "impressions": 41,
+        "users": 1,
+        "features": 3,
+        "shadows": 0,
+        "exported": 353,
+        "online": 3,
+    },
+    "left": ["bundles", "cache", "features", "tables"],
+}
 
 BUNDLES_ANSWER: Final[dict[str, Any]] = {
     "serving": "online-retail-20111125-37c12139",
@@ -198,6 +211,7 @@ BUNDLES_ANSWER: Final[dict[str, Any]] = {
             "trained_until": "2011-11-25T00:00:00Z",
             "metric": "ndcg@10",
             "value": 0.3887,
+            "forgotten_users": 0,
             "problem": None,
         }
     ],
@@ -298,6 +312,24 @@ NO_SUCH_ITEM: Final = ResponseSpec(
 NOT_STORED: Final = ResponseSpec(
     Problem,
     description="The event log cannot be written; nothing of the request is stored, send it again",
+    media_type=MEDIA_TYPE,
+    generate_examples=False,
+)
+NOT_FORGOTTEN: Final = ResponseSpec(
+    Problem,
+    description="A place could not be written; that the user is to be forgotten is noted, send it again",
+    media_type=MEDIA_TYPE,
+    generate_examples=False,
+)
+NOT_FOUND: Final = ResponseSpec(
+    Problem,
+    description="There is no id in the address, or this server has no project to forget in",
+    media_type=MEDIA_TYPE,
+    generate_examples=False,
+)
+STORE_DOWN: Final = ResponseSpec(
+    Problem,
+    description="The object store of the bundles does not answer; the champion stays",
     media_type=MEDIA_TYPE,
     generate_examples=False,
 )

@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from litestar import Request
+from litestar.connection import ASGIConnection
 
 
 def id_in_path(request: Request[Any, Any, Any], before: str, after: str = "") -> str | None:
@@ -11,8 +12,13 @@ def id_in_path(request: Request[Any, Any, Any], before: str, after: str = "") ->
 
     Litestar's own value has lost doubled and last slashes, and is decoded twice.
     """
-    path = request.scope["raw_path"].partition(b"?")[0].decode("ascii", "replace")
-    sent = path.partition(before)[2]
+    sent = sent_behind(request, before)
     if not sent.endswith(after):
         return None
     return unquote(sent[: len(sent) - len(after)]) or None
+
+
+def sent_behind(connection: ASGIConnection[Any, Any, Any, Any], before: str) -> str:
+    """What stands in the path behind a part of it, before anything was decoded."""
+    path: bytes = connection.scope["raw_path"]
+    return path.partition(b"?")[0].decode("ascii", "replace").partition(before)[2]

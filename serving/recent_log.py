@@ -12,6 +12,7 @@ import msgspec
 
 from features.recent import RecentEvent
 from recsys.schema import EVENT_TYPE, ITEM_ID, ITEMS, REQUEST_ID, TIMESTAMP, USER_ID, VALUE
+from recsys.state import SECONDS_A_DAY
 from serving.item_table import LAST_SEQUENCE
 from serving.log_file import FileToRead
 from serving.moments import MICROSECONDS, microseconds
@@ -50,6 +51,15 @@ class LoggedImpression(NamedTuple):
     def items(self) -> set[str]:
         """The items, each once."""
         return msgspec.json.decode(self.items_json, type=set[str])
+
+
+UserDay = tuple[str, int]
+"""A user, and a day (UTC) since 1970."""
+
+
+def day_of(user: str, event: RecentEvent) -> UserDay:
+    """The day that an event counts for."""
+    return user, int(event.at // SECONDS_A_DAY)
 
 
 def is_recent(at: float, received_at: float, as_of: datetime, written_at: datetime) -> bool:

@@ -19,7 +19,7 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from recsys.errors import DataError
+from recsys.errors import DataError, RecsysError
 from serving.log_file import FILE_ERRORS, LogFile
 from serving.log_rows import Acknowledged
 from serving.log_store import Entries, StoreUnavailableError, Written
@@ -34,13 +34,17 @@ FOLLOW_TIMEOUT_S: Final = 1.0
 
 RETRY_S: Final = 0.5
 
+Entry = tuple[bytes, Mapping[bytes, bytes]]
+Forgetter = Callable[[Sequence[Entry]], Callable[[], None]]
+"""Notes whom entries say to forget, and returns what forgets them (serving.forgetting.stream)."""
+
 _LOG: Final = logging.getLogger(__name__)
 
 
 class RedisStore:
     """Stores entries in the stream."""
 
-    def __init__(self, open_stream: Callable[[], RedisStream], path: Path) -> None:
+    def __init__(self, open_stream: Callable[[], RedisStream], path: Path, forgetter: Forgetter) -> None:
         """Raises DataError when Redis does not answer or keeps nothing, or the file is that of another log."""
         self._stream = open_stream()
         try:
@@ -50,7 +54,7 @@ class RedisStore:
             raise DataError(
                 f"{self._stream.name}: {type(error).__name__}; the Redis of [log] store must answer at the start"
             ) from error
-        self._follower = _Follower(open_stream(), path, stream_id, last)
+        self._follower = _Follower(open_stream(), path, stream_id, last, forgetter)
 
     def write(self, groups: Sequence[Entries], received_at: datetime) -> list[Written]:
         received = microseconds(received_at)
@@ -84,7 +88,10 @@ class RedisStore:
 class _Follower:
     """A thread that brings what comes into the stream into the file."""
 
-    def __init__(self, stream: RedisStream, path: Path, stream_id: str, last: Mapping[str, int]) -> None:
+    def __init__(
+        self, stream: RedisStream, path: Path, stream_id: str, last: Mapping[str, int], forgetter: Forgetter
+    ) -> None:
+        self._forgetter = forgetter
         self._stream, self._path, self._stream_id = stream, path, stream_id
         self._file = LogFile(path)
         self._given = dict(last)
@@ -117,12 +124,15 @@ class _Follower:
             try:
                 entries = self._stream.after(self._last)
                 if entries:
+                    # Noted before the file is beyond these entries, and done when it has what came before them.
+                    forget = self._forgetter(entries)
                     self._last, there = self._file.write(partial(self._add, entries))
+                    forget()
                     with self._moved:
                         self._there = there
                         self._moved.notify_all()
                 failing = False
-            except (RedisError, *FILE_ERRORS) as error:
+            except (RedisError, RecsysError, *FILE_ERRORS) as error:
                 if not failing:
                     failing = True
                     _LOG.error("%s does not follow %s: %s", self._path, self._stream.name, type(error).__name__)
@@ -132,9 +142,7 @@ class _Follower:
         join_stream(connection, self._path, self._stream_id, self._given)
         return last_entry(connection)
 
-    def _add(
-        self, entries: Sequence[tuple[bytes, Mapping[bytes, bytes]]], connection: sqlite3.Connection
-    ) -> tuple[str, Mapping[str, int]]:
+    def _add(self, entries: Sequence[Entry], connection: sqlite3.Connection) -> tuple[str, Mapping[str, int]]:
         last = self._joined(connection)
         # Another process on this file was faster, or the file is a new one: on from where it is.
         if last == self._last:

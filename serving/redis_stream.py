@@ -8,7 +8,7 @@ recsys:{PROJECT}:log:seen:…     the keys of rows, for as long as a repeated on
 
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -117,6 +117,22 @@ class RedisStream:
         """The entries behind this one; waits a moment when there are none."""
         answer = self._redis.xread({self._key: entry_id}, count=ENTRIES_AT_ONCE, block=BLOCK_MS)
         return list(answer[0][1]) if answer else []
+
+    def entries(self) -> Iterator[tuple[bytes, Mapping[bytes, bytes]]]:
+        """Every entry that there is now, in its order."""
+        last = self._redis.xrevrange(self._key, count=1)
+        start = "-"
+        while last and (found := self._redis.xrange(self._key, start, last[0][0], count=ENTRIES_AT_ONCE)):
+            yield from found
+            start = f"({found[-1][0].decode()}"
+
+    def remove(self, entry_ids: Sequence[bytes], keys: Sequence[tuple[str, str]]) -> None:
+        """Remove entries, and the keys by which rows of a table are recognised, each as (table, key)."""
+        for start in range(0, len(entry_ids), ENTRIES_AT_ONCE):
+            self._redis.xdel(self._key, *entry_ids[start : start + ENTRIES_AT_ONCE])
+        for start in range(0, len(keys), ENTRIES_AT_ONCE):
+            names = [f"{self._key}:seen:{table}:{key}" for table, key in keys[start : start + ENTRIES_AT_ONCE]]
+            self._redis.unlink(*names)
 
     def trim(self, before: datetime) -> None:
         """Remove entries that were added before a moment."""

@@ -10,7 +10,7 @@ import gc
 import logging
 import time
 from collections.abc import Callable
-from threading import Event
+from threading import Event, Thread
 from typing import Final
 
 from recsys.errors import BundleError, RecsysError
@@ -60,6 +60,8 @@ class Reloader:
 
     def first(self) -> Engine:
         """Load the engine that the server begins with. Raises what `load` raises, if there is none to begin with."""
+        if self.service.mirror is not None:
+            self.service.mirror.begin()
         newest = self._newest()
         surfaces = {} if self._rules is None else self._rules.read()
         try:
@@ -86,6 +88,9 @@ class Reloader:
 
     def watch(self, stop: Event) -> None:
         """Look for something new until told to stop."""
+        if self.service.mirror is not None:
+            # In a thread of its own: a store may be slow, and a bundle large.
+            Thread(target=self.service.mirror.watch, args=[stop], name="bundle-store", daemon=True).start()
         self._look_at_variants()
         refresh_seconds = self.service.config.features.refresh_seconds
         sign, looked_at = self._sign(), time.monotonic()

@@ -5,7 +5,7 @@ Writes  events.db
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -48,15 +48,15 @@ def forget(log: sqlite3.Connection, exported: Mapping[str, int], before: datetim
     what is deleted, and numbers are not given again.
     """
     moment, gone = microseconds(before), 0
-    _step(log, lambda: continue_after(log, log_id(log), {table: last_sequence(log, table) for table in exported}))
+    keep_numbers(log, exported)
     bounds = moment, moment, exported["impressions"]
-    gone += _delete(log, "features", "rowid", [key for (key,) in log.execute(_OLD_FEATURES, bounds)])
-    gone += _delete(log, SHADOWS, "rowid", [key for (key,) in log.execute(OLD_SHADOWS, (moment,))])
+    gone += delete_rows(log, "features", "rowid", [key for (key,) in log.execute(_OLD_FEATURES, bounds)])
+    gone += delete_rows(log, SHADOWS, "rowid", [key for (key,) in log.execute(OLD_SHADOWS, (moment,))])
     for table in _FIRST_TO_KEEP:
         for keys in _oldest(log, table, exported[table], moment):
-            gone += _delete(log, table, "sequence", keys)
+            gone += delete_rows(log, table, "sequence", keys)
     superseded = log.execute(_SUPERSEDED, (exported["items"], moment))
-    gone += _delete(log, "items", "sequence", [key for (key,) in superseded])
+    gone += delete_rows(log, "items", "sequence", [key for (key,) in superseded])
     if gone:
         _give_back(log)
     return gone
@@ -70,10 +70,16 @@ def _oldest(log: sqlite3.Connection, table: str, exported: int, moment: int) -> 
         yield keys
 
 
-def _delete(log: sqlite3.Connection, table: str, key: str, keys: Sequence[int]) -> int:
+def keep_numbers(log: sqlite3.Connection, tables: Iterable[str]) -> None:
+    """Have no number of these tables given again when the latest rows are deleted."""
+    step(log, lambda: continue_after(log, log_id(log), {table: last_sequence(log, table) for table in tables}))
+
+
+def delete_rows(log: sqlite3.Connection, table: str, key: str, keys: Sequence[int]) -> int:
+    """Delete rows by their keys, some at a time; returns how many keys."""
     for start in range(0, len(keys), ROWS_A_STEP):
         some = [(each,) for each in keys[start : start + ROWS_A_STEP]]
-        _step(log, partial(log.executemany, f"DELETE FROM {table} WHERE {key} = ?", some))
+        step(log, partial(log.executemany, f"DELETE FROM {table} WHERE {key} = ?", some))
     return len(keys)
 
 
@@ -87,7 +93,7 @@ def _give_back(log: sqlite3.Connection) -> None:
     log.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
-def _step(log: sqlite3.Connection, work: Callable[[], object]) -> None:
+def step(log: sqlite3.Connection, work: Callable[[], object]) -> None:
     """A transaction, and a pause in which those that wait for it come first."""
     started = time.monotonic()
     log.execute("BEGIN IMMEDIATE")

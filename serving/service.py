@@ -1,6 +1,6 @@
 """What the routes share: the engine that answers now, the event log and the configuration, of the caller's project."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
@@ -10,6 +10,7 @@ from litestar import Request
 from litestar.exceptions import ServiceUnavailableException
 
 from recsys.config import Config
+from serving.bundle_mirror import BundleMirror
 from serving.bundle_shelf import BundleShelf
 from serving.events import EventLog
 from serving.keys_file import LiveKeys
@@ -42,6 +43,10 @@ class Service:
     """Whether there is a newer bundle, or there are newer features, by now that cannot be loaded."""
     shelf: BundleShelf | None = None
     """Its bundles, to be listed and promoted; None: nobody can."""
+    forget: Callable[[Sequence[str]], dict[str, int]] | None = None
+    """Removes all that servers have of users, and counts it (serving.forgetting.served); None: nobody can."""
+    mirror: BundleMirror | None = None
+    """What follows the object store of its bundles; None: there is none."""
     experiments: Experiments = field(default_factory=Experiments)
     """Those that take place."""
     shadows: Shadows = field(init=False)

@@ -24,10 +24,14 @@ _ANY_ROW: Final = """
         + EXISTS (SELECT 1 FROM users)"""
 
 
+FORGOTTEN: Final = "forgotten"
+"""Of entries that say whom to forget (serving.forgetting.stream); they are no row."""
+
+
 class StreamRow(NamedTuple):
     """A row on its way to Redis.
 
-    table   interactions, impressions, items, users or shadows
+    table   interactions, impressions, items, users, shadows or forgotten
     key     what it must not share with another row of the table; empty: nothing
     values  the row behind its sequence, and for an impression the row of its features or nothing, as MessagePack
     """
@@ -88,7 +92,7 @@ def add_entries(connection: sqlite3.Connection, entries: Iterable[tuple[bytes, M
             insert_user(connection, sequence, row)
         elif table == SHADOWS:
             insert_shadow(connection, row)
-        else:
+        elif table != FORGOTTEN:
             insert_impression(connection, sequence, row)
             if of_features is not None:
                 insert_features(connection, of_features)

@@ -3,6 +3,7 @@
 Reads  events.db
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +22,7 @@ from recsys.schema import (
     VALUE,
 )
 from serving.moments import MICROSECONDS
-from serving.recent_log import RecentLog, is_recent
+from serving.recent_log import RecentLog, UserDay, day_of, is_recent
 from serving.types import ServedFeatures
 
 EVENT_COLUMNS = {
@@ -48,8 +49,12 @@ class TablesThen(NamedTuple):
     impressions: pl.DataFrame
 
 
-def tables_then(log: Path, tables: SnapshotTables, served: ServedFeatures, types: Iterable[str]) -> TablesThen:
+def tables_then(
+    log: Path, tables: SnapshotTables, served: ServedFeatures, types: Iterable[str], most_a_day: int
+) -> TablesThen:
     """The tables up to the snapshot, and what the log had since up to the places that were followed.
+
+    most_a_day  events of one user since the snapshot that count, as a server counts
 
     An interaction names its impression only when both are of before the snapshot, or both of since: so a server counts.
     """
@@ -57,26 +62,23 @@ def tables_then(log: Path, tables: SnapshotTables, served: ServedFeatures, types
     shown = recent_impressions(log, served)
     named = pl.col(REQUEST_ID).is_in(shown[REQUEST_ID].implode())
     known = tables.interactions.filter(earlier).with_columns(pl.when(~named).then(REQUEST_ID))
-    recent = recent_interactions(log, served, types).with_columns(pl.when(named).then(REQUEST_ID))
+    recent = recent_interactions(log, served, types, most_a_day).with_columns(pl.when(named).then(REQUEST_ID))
     if tables.impressions is not None:
         shown = pl.concat([tables.impressions.filter(earlier).select(shown.columns), shown])
     return TablesThen(known, recent, shown)
 
 
-def recent_interactions(log: Path, served: ServedFeatures, types: Iterable[str]) -> pl.DataFrame:
+def recent_interactions(log: Path, served: ServedFeatures, types: Iterable[str], most_a_day: int) -> pl.DataFrame:
     """The interactions that the snapshot lacks."""
-    rows = [
-        (
-            user,
-            event.item_id,
-            event.event_type,
-            round(event.at * MICROSECONDS),
-            None if event.value != event.value else event.value,
-            request_id,
-        )
-        for user, event, received_at, request_id in RecentLog(log).after(0, served.events)
-        if event.event_type in types and is_recent(event.at, received_at, served.as_of, served.written_at)
-    ]
+    rows, of_day = [], Counter[UserDay]()
+    for user, event, received_at, request_id in RecentLog(log).after(0, served.events):
+        if event.event_type not in types or not is_recent(event.at, received_at, served.as_of, served.written_at):
+            continue
+        of_day[day := day_of(user, event)] += 1
+        if of_day[day] <= most_a_day:
+            value = None if event.value != event.value else event.value
+            at = round(event.at * MICROSECONDS)
+            rows.append((user, event.item_id, event.event_type, at, value, request_id))
     return _timed(pl.DataFrame(rows, schema=EVENT_COLUMNS, orient="row"))
 
 

@@ -1,7 +1,7 @@
 """The routes that change attributes of users: POST /v1/users and DELETE /v1/users/{user_id}."""
 
 import asyncio
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from litestar import Request, delete, post
 from litestar.exceptions import NotFoundException
@@ -11,15 +11,14 @@ from litestar.params import Body, FromPath
 from serving import openapi
 from serving.access import needs
 from serving.body import UsersBody
+from serving.forgetting.route import forget, is_of_data, scope_of_data
+from serving.forgetting.types import ForgottenAnswer
 from serving.openapi import NOT_STORED, REFUSED, answered
 from serving.paths import id_in_path
 from serving.problems import invalid
 from serving.service import service_of
 from serving.types import Refusal
 from serving.user_types import UserResult, UsersAnswer, UserVersion
-
-DATA: Final = "/data"
-"""What is behind a user in an address is no part of the id: what the log has of a user is something else."""
 
 
 @post(
@@ -59,14 +58,17 @@ async def users(
 @delete(
     "/v1/users/{user_id:path}",
     operation_id="delete_user",
-    guards=[needs("ingest")],
+    guards=[needs("ingest", instead=scope_of_data)],
     status_code=200,
     responses={200: answered(UserResult, openapi.USER_DELETED), 503: NOT_STORED},
 )
-async def delete_user(user_id: FromPath[str], request: Request[Any, Any, Any]) -> UserResult:
+async def delete_user(user_id: FromPath[str], request: Request[Any, Any, Any]) -> UserResult | ForgottenAnswer:
     """Forget the attributes of a user, those of the users table as well; what the user did stays."""
+    if is_of_data(request):
+        # The router takes all that follows for the id, whatever routes there are: a slash of the id is encoded.
+        return await forget(request)
     found = id_in_path(request, "/v1/users/")
-    if found is None or found.endswith(DATA):
+    if found is None:
         raise NotFoundException
     await asyncio.wrap_future(service_of(request).event_log.submit_users([UserVersion(found, None)]))
     return UserResult("deleted", found)

@@ -14,15 +14,13 @@ from pathlib import Path
 from time import time
 from typing import Final, NamedTuple
 
-from recsys.config import Experiment, load_config
+from recsys.config import CHAMPION, Experiment, load_config
 from recsys.errors import RecsysError
 from serving.protocol import Engine
 from serving.rules import Surfaces
 from serving.service import Service
 from serving.surfaces import FileState, file_state
 from serving.variants import Experiments, Running
-
-CHAMPION: Final = "champion"
 
 _LOG: Final = logging.getLogger(__name__)
 

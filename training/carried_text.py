@@ -30,6 +30,7 @@ from recsys.bundle_files import (
     SCORER_FILE,
     SMALLER_ENCODER_FILES,
     TOKENIZER_FILE,
+    TRAINED_USERS_FILE,
     VECTORS_FILE,
 )
 from recsys.catalogue import Catalogue
@@ -45,7 +46,7 @@ from training.prepared import PreparedTexts
 from training.stages import hash_of_file
 from training.text_stage import PRETRAINED, TEXT_FILE, KeptFold
 
-COPIED = (ENCODER_FILE, GATHER_FILE, TOKENIZER_FILE, *SMALLER_ENCODER_FILES.values())
+COPIED = (ENCODER_FILE, GATHER_FILE, TOKENIZER_FILE, TRAINED_USERS_FILE, *SMALLER_ENCODER_FILES.values())
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,12 @@ class CarriedText:
 
     @classmethod
     def of(cls, bundle: Bundle, cache: Path) -> "CarriedText | None":
-        """That of a bundle; None when the cache has it no more, or the bundle is of a version that did not note it."""
+        """That of a bundle; None when the cache has it no more, or it is of a version that did not note it, or whom it
+        learned from.
+        """
         text = bundle.manifest.text
         folder = cache / text.get("stage", "")
-        if "stage" not in text or not (folder / TEXT_FILE).exists():
+        if "stage" not in text or not all((folder / name).exists() for name in (TEXT_FILE, TRAINED_USERS_FILE)):
             return None
         items = pl.read_parquet(bundle.path / CATALOGUE_FILE)
         return cls(folder, items, datetime.fromisoformat(text["trained_until"]))

@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from recsys.schema import EVENT_TYPE
+from recsys.user_caps import reason as beyond_cap
 from recsys.workspace import Workspace
 from training.checks_report import ChecksReport, Finding, written
 from training.latest_days import Latest
@@ -29,8 +30,8 @@ NAMED: Final = 5
 def check_logs(workspace: Workspace, now: datetime) -> ChecksReport:
     """Check the tables of a project, and write the report beside them; `now`: what the clock says."""
     config = workspace.config
-    latest = Latest.of(
-        workspace.read_table("interactions"), workspace.read_impressions(), config.label_types, config.checks, now
+    latest = Latest(
+        workspace.read_table("interactions"), workspace.read_impressions(), config.label_types, config.checks
     )
     findings = [*refused(workspace), *latest.findings()]
     return written(workspace, ChecksReport(now, latest.since, latest.until, findings))
@@ -38,7 +39,7 @@ def check_logs(workspace: Workspace, now: datetime) -> ChecksReport:
 
 def refused(workspace: Workspace) -> Iterator[Finding]:
     """What the import refused, as it counted."""
-    checks = workspace.config.checks
+    checks, most = workspace.config.checks, workspace.config.source.max_events_per_user_per_day
     path = workspace.table_path("items").with_name("import.json")
     counts: dict[str, Any] = msgspec.json.decode(path.read_bytes()) if path.exists() else {}
     for table, count in counts.items():
@@ -52,6 +53,13 @@ def refused(workspace: Workspace) -> Iterator[Finding]:
                 "new event types",
                 f"{unknown:,} of {of:,} interactions are of {types}",
                 f"some of {sorted(workspace.config.interaction_types)}; name the others under [interaction_types]",
+            )
+        if capped := count["cleaned"].get(beyond_cap(most), 0):
+            yield Finding(
+                "warning",
+                f"{table} beyond the cap",
+                f"{capped:,} were left out",
+                f"at most {most:,} of one user in a day, [source] max_events_per_user_per_day; is it a robot?",
             )
         if others:
             yield Finding(

@@ -2,8 +2,11 @@
 
 Writes  bundles/BUNDLE_ID.decision.json, beside the bundle, which never changes
 
-It does when the leak audit finds nothing, the lower end of the 95 % interval of the difference on the main metric lies
-above the margin, no slice is significantly worse, and it stays within its budgets of size and time.
+It does when the audits of leaks and of parity find nothing, the lower end of the 95 % interval of the difference on the
+main metric lies above the margin, no slice is significantly worse, and it stays within its budgets of size and time.
+
+A champion that was trained with users who are forgotten since (recsys.forgetting.lineage) has to go: only a leak keeps
+it, and all else that speaks against the challenger is a warning.
 
 Slices are many, and one in twenty of equal models would be "worse" by chance: the level of each is 5 % divided by their
 number (Bonferroni). Where there are too few users to say anything, nothing is said.
@@ -21,6 +24,7 @@ from recsys.bundle import decision_path
 from recsys.config import Gate
 from recsys.durable import put
 from training.contest import Contest
+from training.parity import Parity
 
 LEVEL: Final = 0.05
 SLACK_MS: Final = 1.0
@@ -46,6 +50,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """champion, challenger → size of the bundle."""
     contest: Contest | None
     """None: it was not measured."""
+    parity: Parity | None = None
+    """Whether servers answered from the features that training computes; None: nothing could be said."""
 
     def __rich__(self) -> Table:
         verdict = "is promoted" if self.promoted else f"is refused, {self.champion or 'nothing'} stays"
@@ -74,25 +80,37 @@ def decide(
     contest: Contest | None,
     *,
     leaks: Sequence[str],
+    parity: Parity | None = None,
     sizes: dict[str, int],
     champion: str | None,
     challenger: str,
     decided_at: datetime,
     measured: tuple[datetime, datetime],
+    has_to_go: bool = False,
 ) -> Decision:
     """Judge a challenger. Without a champion it only has to be free of leaks.
 
     contest  None: there is no champion, or too few users to measure on
+    parity   None: no answers were replayed
     sizes    bytes of the champion, where there is one, and of the challenger
     measured from when and until when the contest was held
+    has_to_go  the champion was trained with users who are forgotten since
     """
-    reasons = [f"leak: {line}" for line in leaks]
+    reasons, against = [f"leak: {line}" for line in leaks], list[str]()
+    warnings: list[str] = []
+    if parity is not None and parity.replayed >= gate.min_audited_requests:
+        against += [f"parity: {line}" for line in parity.findings]
     if contest is not None:
-        reasons += [*too_bad(gate, contest), *too_costly(gate, contest, sizes)]
+        against += [*too_bad(gate, contest), *too_costly(gate, contest, sizes)]
+        warnings += shifted(contest.calibration)
     elif champion is not None:
-        reasons.append(
+        against.append(
             f"fewer than {gate.min_users} users chose anything from {measured[0]:%Y-%m-%d} on, too few to measure on"
         )
+    if has_to_go:
+        warnings += [f"{reason}; the champion was trained with forgotten users and has to go" for reason in against]
+    else:
+        reasons += against
     return Decision(
         challenger=challenger,
         champion=champion,
@@ -101,11 +119,12 @@ def decide(
         measured_from=measured[0],
         measured_until=measured[1],
         reasons=reasons,
-        warnings=[] if contest is None else list(shifted(contest.calibration)),
+        warnings=warnings,
         margin=gate.margin,
         leaks=list(leaks),
         bytes=sizes,
         contest=contest,
+        parity=parity,
     )
 
 

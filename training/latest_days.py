@@ -20,31 +20,13 @@ from training.checks_report import Finding
 class Latest:
     """The latest days of the logs, and the periods of as many days before them.
 
-    interactions, impressions  what is not of the future
-    ahead                      how many rows are
+    label_types  the event types that are labels
     """
 
     interactions: pl.DataFrame
     impressions: pl.DataFrame | None
-    ahead: int
     label_types: tuple[str, ...]
     checks: Checks
-
-    @classmethod
-    def of(
-        cls,
-        interactions: pl.DataFrame,
-        impressions: pl.DataFrame | None,
-        label_types: tuple[str, ...],
-        checks: Checks,
-        now: datetime,
-    ) -> "Latest":
-        in_time = pl.col(TIMESTAMP) <= now + timedelta(minutes=checks.max_ahead_minutes)
-        past, seen = interactions.filter(in_time), None if impressions is None else impressions.filter(in_time)
-        ahead = interactions.height - past.height
-        if impressions is not None and seen is not None:
-            ahead += impressions.height - seen.height
-        return cls(past, seen, ahead, label_types, checks)
 
     @cached_property
     def until(self) -> datetime | None:
@@ -72,13 +54,6 @@ class Latest:
     def findings(self) -> Iterator[Finding]:
         """All that is not as expected."""
         checks = self.checks
-        if self.ahead:
-            yield Finding(
-                "error",
-                "events of the future",
-                f"{self.ahead:,} rows later than the clock of this machine",
-                f"none by more than {checks.max_ahead_minutes:g} minutes; are the clocks right, and the time zones?",
-            )
         for table, rows in (("interactions", self.interactions), ("impressions", self.impressions)):
             if rows is not None:
                 yield from self._volume(table, self.periods(rows))

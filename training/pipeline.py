@@ -23,10 +23,12 @@ from recsys.catalogue import Catalogue
 from recsys.config import Finetune
 from recsys.config import Ranker as RankerConfig
 from recsys.errors import DataError
+from recsys.forgetting.key import Shorts, UserKey
+from recsys.forgetting.lineage import write_trained_users
 from recsys.interest import InterestScorer, signal_names
 from recsys.progress import progress
 from recsys.retrieval import Channels
-from recsys.schema import SURFACE, TABLES, TIMESTAMP
+from recsys.schema import SURFACE, TABLES, TIMESTAMP, USER_ID
 from recsys.split import cold_items, earlier_windows
 from recsys.state import ItemState, Mask
 from recsys.workspace import Workspace
@@ -99,6 +101,15 @@ class Pipeline:
         """A hash of all that the features depend on: tables, weights of the interaction types, and code."""
         tables = [hash_of_file(self.workspace.table_path(name)) for name in TABLES]
         return key_of([tables, self.config.interaction_types])
+
+    @cached_property
+    def trained_users(self) -> Shorts:
+        """Whom the models learn from, as bundles note it (recsys.forgetting.lineage)."""
+        before = pl.col(TIMESTAMP) < self.cut
+        tables = [rows.filter(before) for rows in (self.interactions, self.impressions) if rows is not None]
+        tables += [] if self.users is None else [self.users]
+        ids = pl.concat([rows.select(USER_ID) for rows in tables])[USER_ID].unique()
+        return UserKey.of(self.workspace.root).shorts(ids.drop_nulls())
 
     @cached_property
     def text_key(self) -> str:
@@ -197,6 +208,7 @@ class Pipeline:
                 measured=self.measured,
             )
             save_text_model(encoder, tuned, self.catalogue, self.config, [*self.windows, self.cut], folder)
+            write_trained_users(folder, self.trained_users)
             forget_walk(folder)
 
         return TextModel(self.stages.run("text", self.text_key, build), history_items)

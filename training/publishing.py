@@ -1,7 +1,7 @@
 """Put the models of a pipeline into a bundle, make it the champion, and fill the online store.
 
 Reads   cache/
-Writes  bundles/BUNDLE_ID/, bundles/champion, features/online/
+Writes  bundles/BUNDLE_ID/, bundles/champion, features/online/, and the object store of [bundles] url
 """
 
 import re
@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from features.recommender import UntrainedRanker
-from recsys.bundle import Manifest, list_bundles, promote, publish
+from recsys.bundle import Manifest, list_bundles, publish
 from recsys.bundle_files import (
     CATALOGUE_FILE,
     NEAREST_FILE,
@@ -24,11 +24,15 @@ from recsys.bundle_files import (
     RANKER_ROWS_FILE,
     SMALLER_ENCODER_FILES,
     TEXT_FILES,
+    TRAINED_USERS_FILE,
     USER_ATTRIBUTES_FILE,
     VECTORS_FILE,
 )
+from recsys.forgetting.lineage import write_trained_users
 from recsys.retrieval.nearest import NearestItems
+from recsys.shelf import Shelf
 from training.export_ranker import check_against_lightgbm
+from training.parity import note_filling
 from training.pipeline import Pipeline
 
 PACKAGES = (
@@ -52,20 +56,28 @@ def bundle_id(pipeline: Pipeline) -> str:
     return f"{name}-{pipeline.cut:%Y%m%d}-{pipeline.key[:8]}"
 
 
-def publish_models(pipeline: Pipeline, report: dict[str, Any] | None) -> Path:
+def publish_models(pipeline: Pipeline, report: dict[str, Any] | None, *, instead_of: str | None = None) -> Path:
     """Publish and promote the bundle, with the figures of its report if it was measured; returns its folder.
 
-    A bundle that is there already is promoted as it is.
+    A bundle that is there already is promoted as it is. instead_of: only as long as this one is champion; None:
+    whichever is. Raises BundleError when it is not, StoreError when the store of the bundles does not answer.
     """
-    identity = bundle_id(pipeline)
+    identity, shelf = bundle_id(pipeline), Shelf(pipeline.workspace)
     target = pipeline.workspace.bundles / identity
     if target not in list_bundles(pipeline.workspace.bundles):
         manifest = _manifest(pipeline, identity, report)
         publish(pipeline.workspace.bundles, manifest, lambda folder: fill(pipeline, folder))
+    shelf.upload(identity)
     # Features first: a server that starts in between finds all that the old champion needs as well.
-    pipeline.store.materialise(pipeline.end)
-    promote(pipeline.workspace.bundles, identity)
+    fill_online(pipeline)
+    shelf.promote(identity, instead_of=instead_of)
     return target
+
+
+def fill_online(pipeline: Pipeline) -> None:
+    """Put what is known of items and users by now into the online store, and note which tables that came from."""
+    pipeline.store.materialise(pipeline.end)
+    note_filling(pipeline.workspace, pipeline.store)
 
 
 def fill(pipeline: Pipeline, folder: Path) -> None:
@@ -81,6 +93,9 @@ def fill(pipeline: Pipeline, folder: Path) -> None:
         if (trained / name).exists():
             shutil.copyfile(trained / name, folder / name)
     pipeline.catalogue.table.write_parquet(folder / CATALOGUE_FILE)
+    # A text model that was carried over may have learned from users of whom nothing is left since.
+    of_text = np.load(text / TRAINED_USERS_FILE)
+    write_trained_users(folder, np.union1d(of_text, pipeline.trained_users))
     if pipeline.catalogue.of_users is not None:
         (folder / USER_ATTRIBUTES_FILE).write_bytes(msgspec.json.encode(pipeline.catalogue.of_users))
 

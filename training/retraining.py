@@ -1,16 +1,17 @@
 """One retraining: from the event log to a challenger, and from the gate to a new champion or none.
 
-export → import → checks of the logs → features → text model → ranker → leak audit → contest with the champion →
-decision → publish and promote, or keep the champion and fill the online store anew.
+parity audit of what was served → forget users who are still to be forgotten → export → import → checks of the logs →
+features → text model → ranker → leak audit → contest with the champion → decision → publish, promote and delete the
+oldest bundles, or keep the champion and fill the online store anew.
 
 Each stage leaves its result under a name made of what went into it, so that a run that was killed is gone on with by
 the next one, and ends in the same state. The challenger does not learn from the latest [gate] days: on them both are
 measured, and what was measured is what serves. A champion that was trained on some of these days is not measured on
-them.
+them. One that was trained with users who are forgotten since is replaced, its text model as well.
 
-Reads   recsys.toml, events.db, the files of [source], bundles/champion
-Writes  all that recsys export, import and train write, and tables/checks.json, bundles/BUNDLE_ID.decision.json,
-        retrain.json
+Reads   recsys.toml, events.db, the files of [source], bundles/champion and the object store of [bundles] url
+Writes  all that recsys export, import and train write, and tables/checks.json, tables/parity.json,
+        bundles/BUNDLE_ID.decision.json, retrain.json
 """
 
 import sys
@@ -27,11 +28,14 @@ from rich.console import Console
 from recsys.bundle import CHAMPION, Bundle, champion, decision_path, open_bundle
 from recsys.cli import GROUP, load_command
 from recsys.durable import at_once_or_not, put
-from recsys.errors import DataError
+from recsys.errors import DataError, StoreError
+from recsys.forgetting.lineage import read_mark
+from recsys.forgetting.register import Register
 from recsys.importing import import_tables
 from recsys.importsummary import TooManyBadRows
 from recsys.schema import EVENT_TYPE, TABLES, TIMESTAMP, USER_ID
-from recsys.workspace import Workspace
+from recsys.shelf import Shelf
+from recsys.workspace import RETRAIN_LOCK, Workspace
 from training.audit_leaks import audit_leaks, findings
 from training.carried_text import CarriedText
 from training.checks_report import BrokenLogs, ChecksReport, Finding, report_path, written
@@ -39,11 +43,11 @@ from training.contenders import challenger_of, champion_of
 from training.contest import Contest, hold
 from training.data_checks import check_logs
 from training.gate import Decision, decide, write_decision
+from training.parity import Parity, parity_of_served
 from training.pipeline import Pipeline
-from training.publishing import bundle_id, fill, publish_models
+from training.publishing import bundle_id, fill, fill_online, publish_models
 from training.stages import hash_of_file, key_of
 
-LOCK = ".retrain.lock"
 LOG_COLUMNS = 140
 
 
@@ -61,6 +65,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     champion: str | None
     """That of the beginning."""
+    marked_at: datetime | None = None
+    """The latest moment at which a user was forgotten that it was trained with."""
     challenger: str | None = None
     """Once it is decided."""
     outcome: int | None = None
@@ -73,7 +79,7 @@ def retrain(workspace: Workspace, *, dry_run: bool = False, now: datetime | None
 
     Raises BrokenLogs, or another RecsysError; then the champion stays.
     """
-    with at_once_or_not(workspace.root / LOCK) as free:
+    with at_once_or_not(workspace.root / RETRAIN_LOCK) as free:
         if not free:
             say("another retraining of this project runs; this one ends")
             return Outcome.BUSY
@@ -87,44 +93,81 @@ class _Retraining:
     now: datetime
 
     def run(self) -> Outcome:
+        shelf = Shelf(self.workspace)
+        # First: a store that does not answer is to fail this before hours of training, not after.
+        shelf.follow()
+        parity = None if _champion(self.workspace) is None else parity_of_served(self.workspace)
+        _forget(self.workspace)
         _export(self.workspace)
         _import(self.workspace, self.now)
         report = check_logs(self.workspace, self.now)
         show(report)
         if report.errors:
             raise BrokenLogs(report_path(self.workspace), report)
-        key, last, serving = _key(self.workspace), _last(self.workspace), _champion(self.workspace)
-        goes_on = last is not None and last.key == key
-        if last is not None and last.key == key:
+        last, serving = _last(self.workspace), _champion(self.workspace)
+        mark = None if serving is None else read_mark(self.workspace.bundles, serving.manifest.bundle_id)
+        key, marked_at = _key(self.workspace), None if mark is None else mark.latest
+        goes_on = last is not None and last.key == key and marked_at in (None, last.marked_at)
+        if last is not None and goes_on:
             if last.outcome is not None:
                 say("nothing new since the latest retraining; nothing is trained")
                 return Outcome.KEPT
             if serving is not None and serving.manifest.bundle_id == last.challenger != last.champion:
                 say(f"{last.challenger} was promoted by a run that did not end well; nothing is left to do")
-                return self._end(last, Outcome.PROMOTED)
-        run = Run(key=key, champion=None if serving is None else serving.manifest.bundle_id)
+                return self._promoted(last, shelf)
+        run = Run(key=key, champion=None if serving is None else serving.manifest.bundle_id, marked_at=marked_at)
         self._note(run)
-        pipeline = _pipeline(self.workspace, serving)
+        pipeline = _pipeline(self.workspace, serving, has_to_go=mark is not None)
+        too_few = False
         if serving is not None and (users := _users_to_measure(pipeline)) < self.workspace.config.gate.min_users:
-            say(f"only {users} users to measure on after {pipeline.cut}; {run.champion} stays, and nothing is trained")
-            return self._end(run, Outcome.KEPT)
-        decision = self._decision(pipeline, serving, goes_on=goes_on)
+            few = f"only {users} users to measure on after {pipeline.cut}"
+            if mark is None:
+                say(f"{few}; {run.champion} stays, and nothing is trained")
+                return self._end(run, Outcome.KEPT)
+            say(f"{few}; {run.champion} was trained with forgotten users and has to go all the same")
+            too_few, pipeline = True, _pipeline(self.workspace, None)
+        decision = self._decision(
+            pipeline, serving, parity, goes_on=goes_on, has_to_go=mark is not None, too_few=too_few
+        )
         show(decision)
         if self.dry_run:
             return Outcome.PROMOTED if decision.promoted else Outcome.KEPT
         run = msgspec.structs.replace(run, challenger=decision.challenger)
         write_decision(self.workspace.bundles, decision)
+        shelf.upload_decision(decision.challenger)
         self._note(run)
         if not decision.promoted:
             # Servers get what is known by now of items and users, whatever model they rank with.
-            pipeline.store.materialise(pipeline.end)
+            fill_online(pipeline)
             return self._end(run, Outcome.KEPT)
         metrics = {} if decision.contest is None else decision.contest.metrics
-        publish_models(pipeline, {"models": {"recsys": metrics}})
-        return self._end(run, Outcome.PROMOTED)
+        publish_models(pipeline, {"models": {"recsys": metrics}}, instead_of=run.champion)
+        return self._promoted(run, shelf)
 
-    def _decision(self, pipeline: Pipeline, serving: Bundle | None, *, goes_on: bool) -> Decision:
-        """A new one; or that of the run that this one goes on with, if it was written down: by the same settings."""
+    def _promoted(self, run: Run, shelf: Shelf) -> Outcome:
+        """Once it is written down: what cannot be deleted is no reason to say that the promotion failed."""
+        outcome = self._end(run, Outcome.PROMOTED)
+        try:
+            for name in shelf.prune():
+                say(f"{name} is deleted, beyond the {self.workspace.config.bundles.keep} newest")
+        except StoreError as error:
+            say(f"{error}; old bundles are deleted by the next retraining")
+        return outcome
+
+    def _decision(
+        self,
+        pipeline: Pipeline,
+        serving: Bundle | None,
+        parity: Parity | None,
+        *,
+        goes_on: bool,
+        has_to_go: bool,
+        too_few: bool,
+    ) -> Decision:
+        """A new one; or that of the run that this one goes on with, if it was written down: by the same settings.
+
+        has_to_go, too_few  the champion has to; there are too few users to measure both on
+        """
         pipeline.compute_features()
         identity, champion_id = bundle_id(pipeline), None if serving is None else serving.manifest.bundle_id
         path = decision_path(self.workspace.bundles, identity)
@@ -140,16 +183,19 @@ class _Retraining:
         contest: Contest | None = None
         if serving is not None:
             sizes["champion"] = _bytes(serving.path)
+        if serving is not None and not too_few:
             contest = hold(pipeline, champion_of(pipeline, serving), challenger_of(pipeline, folder))
         return decide(
             gate,
             contest,
             leaks=leaks,
+            parity=parity,
             sizes=sizes,
             champion=champion_id,
             challenger=identity,
             decided_at=self.now,
             measured=(pipeline.cut, pipeline.end),
+            has_to_go=has_to_go,
         )
 
     def _end(self, run: Run, outcome: Outcome) -> Outcome:
@@ -172,17 +218,26 @@ def show(what: ChecksReport | Decision) -> None:
     (console if console.is_terminal else Console(stderr=True, width=LOG_COLUMNS)).print(what)
 
 
+def _forget(workspace: Workspace) -> None:
+    """By way of the command line, as `_export`."""
+    if Register(workspace.root).pending() is not None:
+        _command(workspace, "forget", "--pending", "--locked")
+
+
 def _export(workspace: Workspace) -> None:
     """By way of the command line, for the event log belongs to what serves, which training does not know."""
-    if not workspace.config.source.log or not workspace.events.exists():
-        return
-    [entry] = entry_points(group=GROUP, name="export")
-    load_command(entry).main(["--config", str(workspace.root / "recsys.toml")], standalone_mode=False)
+    if workspace.config.source.log and workspace.events.exists():
+        _command(workspace, "export")
+
+
+def _command(workspace: Workspace, name: str, *arguments: str) -> None:
+    [entry] = entry_points(group=GROUP, name=name)
+    load_command(entry).main(["--config", str(workspace.root / "recsys.toml"), *arguments], standalone_mode=False)
 
 
 def _import(workspace: Workspace, now: datetime) -> None:
     try:
-        import_tables(workspace)
+        import_tables(workspace, now)
     except TooManyBadRows as error:
         limit = workspace.config.source.max_bad_share
         finding = Finding("error", "import", str(error), f"at most {limit:.1%} refused rows of a table")
@@ -214,9 +269,9 @@ def _champion(workspace: Workspace) -> Bundle | None:
     return open_bundle(champion(workspace.bundles)) if promoted else None
 
 
-def _pipeline(workspace: Workspace, serving: Bundle | None) -> Pipeline:
+def _pipeline(workspace: Workspace, serving: Bundle | None, *, has_to_go: bool = False) -> Pipeline:
     """Cut where neither the challenger nor the champion has seen what follows; with the champion's text while it is
-    young."""
+    young and the champion does not have to go."""
     moments = workspace.read_table("interactions")[TIMESTAMP]
     first, last, days = moments.min(), moments.max(), workspace.config.gate.days
     if not isinstance(first, datetime) or not isinstance(last, datetime):
@@ -231,7 +286,7 @@ def _pipeline(workspace: Workspace, serving: Bundle | None) -> Pipeline:
         return Pipeline(workspace, cut=cut)
     cut = max(cut, serving.manifest.trained_until)
     pipeline = Pipeline(workspace, cut=min(cut, last))
-    carried = CarriedText.of(serving, workspace.cache)
+    carried = None if has_to_go else CarriedText.of(serving, workspace.cache)
     if carried is None or serving.manifest.text["settings"] != pipeline.text_settings_with(workspace.config.finetune):
         return pipeline
     every = timedelta(days=workspace.config.retrain.text_every_days)

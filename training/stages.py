@@ -2,12 +2,16 @@
 
 cache/STAGE-KEY/      the files of a stage; KEY is a hash of its inputs, its configuration and the code
 cache/STAGE-KEY/seconds    how long it took
+
+Of each stage the latest results stay, and those that the champion and the one before it were made from: the next
+retraining goes on from their text model, however many were refused since.
 """
 
 import shutil
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
@@ -15,6 +19,9 @@ from pathlib import Path
 
 import msgspec
 
+from recsys.bundle import champion_id, read_manifest
+from recsys.champions import previous_champion
+from recsys.errors import BundleError
 from recsys.workspace import Workspace
 
 PACKAGES = ("recsys", "features", "training")
@@ -53,11 +60,24 @@ class Stages:
     def _forget_oldest(self, name: str) -> None:
         """Bound the cache: results for configurations and code of long ago are not needed again."""
         kept = sorted(self.workspace.cache.glob(f"{name}-*"), key=lambda folder: folder.stat().st_mtime)
+        needed = self._of_champions()
         for folder in kept[:-KEPT]:
-            shutil.rmtree(folder)
+            if folder.name not in needed:
+                shutil.rmtree(folder)
         # Of runs that were killed.
         for partial in self.workspace.cache.glob(f".{name}-*.partial"):
             shutil.rmtree(partial)
+
+    def _of_champions(self) -> set[str]:
+        """The stages that the champion and the one before it name."""
+        bundles, found = self.workspace.bundles, set[str]()
+        now = champion_id(bundles)
+        # What cannot be read names nothing, and is no reason not to train what is to take its place.
+        with suppress(BundleError):
+            for name in (now, None if now is None else previous_champion(bundles, now)):
+                if name is not None:
+                    found.add(read_manifest(bundles / name).text.get("stage", ""))
+        return found
 
 
 def key_of(inputs: object) -> str:

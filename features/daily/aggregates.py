@@ -27,6 +27,7 @@ from features.daily.parallel import side_by_side
 from features.daily.partials import Partials, merged_pairs, together
 from features.featureset import FeatureSet
 from recsys.errors import FeatureStoreError
+from recsys.forgetting.who import Who
 from recsys.schema import ITEM_ID, TIMESTAMP, USER_ID
 
 MERGE_DAYS = 28  # fewer are read about as fast one by one
@@ -58,6 +59,15 @@ class DailyAggregates:
         side_by_side(self._compute, missing)
         self._merge(whole)
         return len(missing)
+
+    def forget(self, who: Who) -> int:
+        """Remove the days of the log that know any of these users, and all that was computed of them and of earlier
+        logs; returns how many days.
+        """
+        days = self.log.forget(who)
+        self._versions = self._read_versions()
+        self._forget()
+        return len(days)
 
     def _compute(self, day: date) -> None:
         found = partials(keyed_events(self.log, day, self.log.scan(day), self.types), self.types)

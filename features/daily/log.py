@@ -10,7 +10,8 @@ from pathlib import Path
 
 import polars as pl
 
-from recsys.schema import TIMESTAMP
+from recsys.forgetting.who import Who
+from recsys.schema import TIMESTAMP, USER_ID
 
 ONE_DAY = timedelta(days=1)
 EVENTS = "events"
@@ -67,6 +68,21 @@ class DailyLog:
                 changed.append(day)
             start += length
         return sorted(changed)
+
+    def forget(self, who: Who) -> list[date]:
+        """Remove every day on which any of these users did anything, and what killed processes left; returns the days.
+
+        The next `hold` writes them anew.
+        """
+        for leftover in self.folder.glob("day=*/*.tmp"):
+            leftover.unlink()
+        found = []
+        for day in self.days():
+            users = pl.scan_parquet(_parts(self.path(day)), hive_partitioning=False).select(pl.col(USER_ID).unique())
+            if who.among(users.collect()[USER_ID]):
+                shutil.rmtree(self.path(day))
+                found.append(day)
+        return found
 
     def days(self) -> list[date]:
         """The days with interactions, in order."""

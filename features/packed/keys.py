@@ -31,6 +31,18 @@ def unique_keys(columns: Mapping[str, Sequence[Any]]) -> tuple[list[bytes], np.n
     return list(map(b"".join, zip(*parts, strict=True))), index
 
 
+def plain_keys(name: str, values: Sequence[str]) -> list[bytes]:
+    """The keys of entities with one join key, which is a string; none of no values."""
+    return unique_keys({name: values})[0] if values else []
+
+
+def value_of(key: bytes, name: str) -> str | None:
+    """The reverse: the value in a key; None for one of another join key, of several, or of no string."""
+    head = struct.pack("<III", 1, STRING, len(name.encode())) + name.encode() + struct.pack("<I", STRING)
+    # Behind the kind stands the length of the value.
+    return key[len(head) + 4 :].decode() if key.startswith(head) else None
+
+
 def distinct(values: Sequence[Any]) -> tuple[list[Any], np.ndarray]:
     """Each value once, and where each of them all stands: int64 (n,)."""
     position = {value: at for at, value in enumerate(dict.fromkeys(values))}

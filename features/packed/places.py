@@ -1,6 +1,6 @@
 """Where packed rows lie, as far as it is the same everywhere."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from features.packed.layout import RowLayout
@@ -39,6 +39,18 @@ class RowsPlace(Protocol):
 
     def delete(self, project: str, view: str) -> None:
         """Delete the rows of a view, of whatever schema. Raises RowsUnavailableError."""
+        ...
+
+    def all_keys(self, project: str) -> Iterator[bytes]:
+        """The key of every entity with a row in any view, of whatever schema: again for each of its views."""
+        ...
+
+    def delete_keys(self, project: str, keys: Sequence[bytes]) -> int:
+        """Delete the rows of some entities in every view, of whatever schema; returns how many there were."""
+        ...
+
+    def overwrite_deleted(self) -> None:
+        """Leave nothing of deleted rows where rows lie, as far as the store can. Raises RowsUnavailableError."""
         ...
 
     def close(self) -> None:

@@ -91,6 +91,29 @@ class RedisRows:
         """Delete the view's keys, of whatever schema: a scan over all keys of the server."""
         self._delete(self._beginning(project, view))
 
+    def all_keys(self, project: str) -> Iterator[bytes]:
+        """A scan over all keys of the server."""
+        beginning = self._beginning(project, "")[:-1]
+        with self._connected() as client:
+            for key in client.scan_iter(match=_escaped(beginning) + b"*", count=1000):
+                # Neither the view nor the schema has a colon; an entity may.
+                yield key[len(beginning) :].split(b":", 2)[2]
+
+    def delete_keys(self, project: str, keys: Sequence[bytes]) -> int:
+        """A scan over all keys of the server for each."""
+        beginning, count = self._beginning(project, "")[:-1], 0
+        with self._connected() as client:
+            for key in keys:
+                pattern = _escaped(beginning) + b"*:*:" + _escaped(key)
+                for found in list(client.scan_iter(match=pattern, count=1000)):
+                    # A star takes colons as well.
+                    if found[len(beginning) :].split(b":", 2)[2] == key:
+                        count += client.unlink(found)
+        return count
+
+    def overwrite_deleted(self) -> None:
+        """Nothing: Redis gives the memory back, and its files change when it writes them anew."""
+
     def clear(self) -> None:
         """Delete all keys of the prefix, of whatever project, view and schema: a scan as for `delete`."""
         self._delete(f"{self._prefix}:".encode())
@@ -101,9 +124,8 @@ class RedisRows:
             self._client.close()
 
     def _delete(self, beginning: bytes) -> None:
-        pattern = b"".join(b"\\" + bytes([byte]) if byte in b"*?[]\\" else bytes([byte]) for byte in beginning)
         with self._connected() as client:
-            found = client.scan_iter(match=pattern + b"*", count=1000)
+            found = client.scan_iter(match=_escaped(beginning) + b"*", count=1000)
             while keys := list(islice(found, ROWS_AT_ONCE)):
                 with client.pipeline(transaction=False) as pipeline:
                     for key in keys:
@@ -136,3 +158,8 @@ class RedisRows:
                 options = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s, "retry": retry}
                 self._client = (RedisCluster if self._cluster else Redis).from_url(self._address, **options)
             return self._client
+
+
+def _escaped(text: bytes) -> bytes:
+    """Taken as it is in a pattern."""
+    return b"".join(b"\\" + bytes([byte]) if byte in b"*?[]\\" else bytes([byte]) for byte in text)

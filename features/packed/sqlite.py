@@ -59,6 +59,36 @@ class SqliteRows:
                 if of == f"{project}:{view}":
                     connection.execute(f"DROP TABLE {_table(project, view, schema)}")
 
+    def all_keys(self, project: str) -> Iterator[bytes]:
+        """A scan over every table."""
+        with self._connection() as connection:
+            for table in _tables(connection, project):
+                for (key,) in connection.execute(f"SELECT key FROM {table}"):
+                    yield key
+
+    def delete_keys(self, project: str, keys: Sequence[bytes]) -> int:
+        """One transaction; what was in the rows is overwritten."""
+        with self._transaction(overwriting=True) as connection:
+            return sum(
+                connection.executemany(f"DELETE FROM {table} WHERE key = ?", [(key,) for key in keys]).rowcount
+                for table in _tables(connection, project)
+                if keys
+            )
+
+    def overwrite_deleted(self) -> None:
+        """Write the file anew: rows that were moved in it leave copies behind that no deletion finds.
+
+        Raises RowsUnavailableError when others do not let go of the file within timeout_ms.
+        """
+        with self._connection() as connection:
+            try:
+                connection.execute("VACUUM")
+                (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            except sqlite3.OperationalError as error:
+                raise RowsUnavailableError(f"{self._path}: {error}; try again") from error
+        if busy:
+            raise RowsUnavailableError(f"{self._path}: others read the file all the time; try again")
+
     def close(self) -> None:
         """Close the idle connections; the last one to close leaves everything in the file itself."""
         idle = self._idle[os.getpid()]
@@ -66,8 +96,10 @@ class SqliteRows:
             idle.pop().close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, *, overwriting: bool = False) -> Iterator[sqlite3.Connection]:
+        """overwriting: what is deleted in it is gone from the file, too"""
         with self._connection() as connection:
+            connection.execute(f"PRAGMA secure_delete = {int(overwriting)}")
             try:
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
@@ -115,6 +147,13 @@ class SqliteRows:
                     "run `feast apply` with this online store"
                 ) from error
         return [found.get(key) for key in keys]
+
+
+def _tables(connection: sqlite3.Connection, project: str) -> list[str]:
+    """Those of every view and schema, as they stand in a statement."""
+    names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    parts = [name.rpartition(":") for name in names if name.startswith(f"{project}:")]
+    return [_table(project, of.removeprefix(f"{project}:"), schema) for of, _, schema in parts]
 
 
 def _marks(parameters: Sequence[bytes]) -> str:

@@ -99,3 +99,15 @@ class UserResult(Struct, frozen=True):
     user_id: str | None = None
     path: str | None = None
     reason: str | None = None
+
+
+class ForgetResult(Struct, frozen=True):
+    """Servers have nothing of the user any more, or will not within seconds.
+
+    removed  place → how many rows are gone
+    left     what `recsys forget --pending`, or else the next retraining, does the same to
+    """
+
+    status: Literal["forgotten"]
+    removed: dict[str, int]
+    left: tuple[str, ...]

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from recsys import __version__
-from recsys.client.answers import Answer, EventResult, ItemResult, RankAnswer, RecommendAnswer, UserResult
+from recsys.client.answers import Answer, EventResult, ForgetResult, ItemResult, RankAnswer, RecommendAnswer, UserResult
 from recsys.client.errors import ClientError, ProblemError, UnreachableError, read_problem
 from recsys.client.event import Event
 from recsys.client.retries import Retries, may_try_again
@@ -213,6 +213,14 @@ class RecsysClient:
         """Forget the attributes of a user; what the user did stays."""
         return self._delete("/v1/users/", user_id, UserResult)
 
+    def forget_user(self, user_id: str, *, timeout_s: float = 60.0) -> ForgetResult:
+        """Remove everything that servers have of a user; the key needs the scope admin. Ask for the user no more first.
+
+        timeout_s  for the call and for one try: exported files are rewritten meanwhile
+        """
+        target = f"/v1/users/{quote(user_id, safe='')}/data"
+        return self._ask("DELETE", target, None, ForgetResult, "/v1/users/…/data", repeatable=True, longer_s=timeout_s)
+
     # The server itself
 
     def ready(self) -> bool:
@@ -242,13 +250,26 @@ class RecsysClient:
                 found += error.problem.results
         return msgspec.convert(found, list[result])  # type: ignore[valid-type]  # a type that is a value
 
-    def _ask(self, method: str, target: str, body: bytes | None, answer: type[T], shown: str, *, repeatable: bool) -> T:
-        """shown: the path without ids, for messages."""
-        ends = time.monotonic() + self._timeout_s
+    def _ask(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None,
+        answer: type[T],
+        shown: str,
+        *,
+        repeatable: bool,
+        longer_s: float | None = None,
+    ) -> T:
+        """shown     the path without ids, for messages
+        longer_s  for the call and for one try, instead of the times of this client
+        """
+        ends = time.monotonic() + (self._timeout_s if longer_s is None else longer_s)
+        try_s = self._try_timeout_s if longer_s is None else longer_s
         for retry in count(1):
             failure: ClientError
             try:
-                received = self._try(method, target, body, min(self._try_timeout_s, ends - time.monotonic()))
+                received = self._try(method, target, body, min(try_s, ends - time.monotonic()))
                 if received.status == 200:
                     return _decoded(received, answer, f"{method} {shown}")
                 problem = read_problem(received.status, received.phrase, received.body)

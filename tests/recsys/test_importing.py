@@ -1,5 +1,5 @@
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
@@ -11,6 +11,7 @@ from recsys.errors import ConfigError, DataError
 from recsys.importing import import_tables
 from recsys.importsummary import TooManyBadRows
 from recsys.schema import UTC_MICROSECONDS, columns_of
+from recsys.workspace import Workspace
 from tests.recsys.project import (
     ITEMS,
     NOON,
@@ -354,7 +355,7 @@ def test_the_counts_are_written_beside_the_tables(tmp_path):
 
 
 names = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), min_size=1, max_size=5).filter(str.strip)
-good_rows = st.tuples(names, names, st.just("view"), st.datetimes(datetime(2000, 1, 1), datetime(2030, 1, 1)))
+good_rows = st.tuples(names, names, st.just("view"), st.datetimes(datetime(2000, 1, 1), datetime(2024, 1, 1)))
 bad_rows = st.sampled_from(
     [
         ("", "a", "view", datetime(2024, 1, 1)),
@@ -389,3 +390,23 @@ def test_every_row_is_kept_or_refused_and_the_good_ones_come_out_unchanged(tmp_p
     kept = workspace.read_table("interactions").select(list(schema))
     want = pl.DataFrame(good, schema=schema, orient="row").cast({"timestamp": UTC_MICROSECONDS})
     assert_frame_equal(kept, want.sort("timestamp", maintain_order=True))
+
+
+def test_what_is_of_the_future_is_refused_until_its_time_has_come(tmp_path):
+    rows = [f"u,a,view,2024-05-01T12:{minute}:00" for minute in ("00", "10", "11")]
+    workspace = project(tmp_path, items=ITEMS, interactions=interactions(*rows))
+    noon = datetime(2024, 5, 1, 12, tzinfo=UTC)
+    counts = import_tables(workspace, noon).tables["interactions"]
+    assert (counts.kept, dict(counts.refused)) == (2, {"timestamp in the future": 1})
+    assert import_tables(workspace, noon + timedelta(minutes=1)).tables["interactions"].kept == 3
+
+
+def test_of_a_user_the_first_events_of_a_day_count_and_those_beyond_the_cap_are_left_out_and_counted(tmp_path):
+    robot = [f"robot,a,view,2024-05-0{day}T12:0{minute}:00" for minute in (3, 1, 2) for day in (1, 2)]
+    workspace = project(tmp_path, items=ITEMS, interactions=interactions(*robot, f"u,a,view,{NOON}"))
+    config = tmp_path / "recsys.toml"
+    config.write_text(config.read_text().replace("[source]", "[source]\nmax_events_per_user_per_day = 2"))
+    counts = import_tables(Workspace.open(config)).tables["interactions"]
+    assert (counts.read, counts.kept, dict(counts.cleaned)) == (7, 5, {"beyond 2 of one user in a day": 2})
+    moments = column(workspace, "interactions", "timestamp")
+    assert [moment.minute for moment in moments] == [0, 1, 2, 1, 2]

@@ -104,3 +104,8 @@ def test_attributes_stay_as_they_are_but_lists_and_objects_become_json():
     assert read_attribute(pl.Series([{"k": 1}])).to_list() == ['{"k":1}']
     assert read_attribute(pl.Series(["x"], dtype=pl.Categorical)).dtype == pl.String
     assert read_attribute(pl.Series([date(2024, 1, 1)])).dtype == pl.Date
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+def test_a_moment_that_its_zone_puts_outside_of_every_calendar_is_unreadable(text):
+    assert read_time(pl.Series([text, "2024-05-01"])).to_list() == [None, datetime(2024, 5, 1, tzinfo=UTC)]

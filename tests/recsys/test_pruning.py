@@ -23,12 +23,17 @@ def names(folder: Path) -> list[str]:
     return [path.name for path in list_bundles(folder)]
 
 
-def test_the_newest_the_champion_and_the_one_before_stay(bundles):
+def test_the_newest_the_champion_and_the_one_before_stay_and_so_does_what_the_gate_said(bundles):
     for name in "bc":
         decision_path(bundles, name).write_text("{}")
     assert prune(bundles, keep=1) == ["c", "d"]
-    assert [decision_path(bundles, name).exists() for name in "bc"] == [True, False]
+    assert [decision_path(bundles, name).exists() for name in "bc"] == [True, True]
     assert names(bundles) == ["a", "b", "e"]
+
+
+def test_what_is_needed_stays(bundles):
+    assert prune(bundles, keep=1, needed={"c"}) == ["d"]
+    assert names(bundles) == ["a", "b", "c", "e"]
 
 
 def test_the_champion_and_the_one_before_stay_even_when_nothing_else_does(bundles):

@@ -67,6 +67,7 @@ def test_items_and_users_come_and_go(client: RecsysClient):
     assert client.rank("u", ["z/é 1"]).unknown == ("z/é 1",)
     assert client.upsert_users([{"user_id": "u/1", "country": "France"}])[0].status == "stored"
     assert client.delete_user("u/1").user_id == "u/1"
+    assert client.forget_user("u/1").removed["users"] == 2
 
 
 def test_pages_and_deadlines_and_filters(client: RecsysClient):

@@ -22,6 +22,7 @@ from serving.events import EventLog
 from serving.service import Service
 from serving.types import RankedList
 from tests.serving.made_bundle import made_engine
+from tests.serving.stalls import watched
 from tests.serving.test_engine_online_store import filled
 from tests.valkey import address_of, valkey_server
 
@@ -259,13 +260,18 @@ def test_a_store_that_is_stopped_and_started_under_load_costs_no_answer(tmp_path
 
         disturbing = threading.Thread(target=stop_and_start)
         answers: list[dict[str, Any]] = []
-        with client_of(engine) as client:
+        late: list[float] = []
+        with client_of(engine) as client, watched() as stalls:
 
             def ask(route: str, **fields: Any) -> dict[str, Any]:
+                began = time.monotonic()
                 answer = client.post(route, json={"user_id": "fan", **fields})
                 assert answer.status_code == 200
                 found: dict[str, Any] = answer.json()
                 answers.append(found)
+                # Servers are started beside it, and other programs run: time that nobody got does not count.
+                stalled = stalls.between(began, time.monotonic())
+                late.append(found["took_ms"] - 1000 * stalled)
                 return found
 
             disturbing.start()
@@ -279,4 +285,4 @@ def test_a_store_that_is_stopped_and_started_under_load_costs_no_answer(tmp_path
         assert all(len(answer["items"]) >= 2 for answer in answers)
         assert {"user_features: error"} <= {part for answer in answers for part in answer["degraded"]}
         assert sum(not answer["degraded"] for answer in answers) > 10
-        assert max(answer["took_ms"] for answer in answers) < DEADLINE_MS
+        assert max(late) < DEADLINE_MS

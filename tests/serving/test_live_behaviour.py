@@ -46,10 +46,9 @@ def items_of(catalogue: Catalogue) -> LiveItems:
     return LiveItems(catalogue, state, vectors, Topics.of(TextNeighbours.of(vectors), state))
 
 
-def live(folder: Path, store: MadeStore | None = None) -> LiveBehaviour:
-    return LiveBehaviour(
-        RecentLog(folder / "events.db"), store or MadeStore(FEATURES), items_of(CATALOGUE), FEATURES, WEIGHTS
-    )
+def live(folder: Path, store: MadeStore | None = None, most_a_day: int | None = None) -> LiveBehaviour:
+    log, items = RecentLog(folder / "events.db"), items_of(CATALOGUE)
+    return LiveBehaviour(log, store or MadeStore(FEATURES), items, FEATURES, WEIGHTS, most_a_day)
 
 
 def everything(behaviour: LiveBehaviour, users: Sequence[str]) -> tuple[ItemState, list[UserState]]:
@@ -111,6 +110,33 @@ def test_an_event_is_never_later_than_its_arrival(tmp_path):
         tomorrow = datetime.now(UTC) + timedelta(hours=20)
         log.append([Interaction(user_id="u", item_id="a", event_type="click", timestamp=tomorrow)])
     assert everything(behaviour, [])[0].now <= datetime.now(UTC).timestamp()
+
+
+def test_of_a_robot_the_first_events_of_a_day_count_as_after_the_import(tmp_path):
+    capped, expected = live(tmp_path, most_a_day=2), live(tmp_path)
+    a_day = 86_400
+    with EventLog.open(tmp_path / "events.db") as log:
+        log.append([event("robot", "a", at) for at in (0, 1, a_day, a_day + 1)] + [event("u", "a", 2)])
+        before = everything(expected, ["robot", "u"])
+        assert_same(everything(capped, ["robot", "u"]), before)
+        log.append([event("robot", "a", a_day + 1 + nth) for nth in range(1000)])
+        assert_same(everything(capped, ["robot", "u"]), before)
+        assert everything(expected, [])[0].now > before[0].now
+
+
+def test_what_was_not_followed_because_the_store_failed_is_not_counted_twice(tmp_path, monkeypatch):
+    behaviour = live(tmp_path, most_a_day=1)
+
+    def fail(*_: object) -> list[Row]:
+        raise FeatureStoreError("down")
+
+    with EventLog.open(tmp_path / "events.db") as log, monkeypatch.context() as patch:
+        log.append([event("u", "a", 0)])
+        patch.setattr(behaviour._store, "online_rows", fail)
+        with pytest.raises(FeatureStoreError):
+            behaviour.catch_up()
+    behaviour._retry_at = 0.0
+    assert behaviour.catch_up()
 
 
 # The same state, whatever the order

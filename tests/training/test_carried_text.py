@@ -5,15 +5,17 @@ import polars as pl
 import pytest
 
 from recsys.bundle import Bundle, champion, open_bundle
-from recsys.bundle_files import ENCODER_FILE, TOKENIZER_FILE, VECTORS_FILE
+from recsys.bundle_files import ENCODER_FILE, TOKENIZER_FILE, TRAINED_USERS_FILE, VECTORS_FILE
 from recsys.encoder import ItemEncoder
+from recsys.forgetting.key import UserKey
+from recsys.forgetting.lineage import read_trained_users, write_trained_users
 from tests.training.conftest import Evaluated, copy_of
 from tests.training.project import write_config
 from training import pipeline as pipeline_module
 from training.audit_leaks import audit_leaks, findings
 from training.carried_text import CarriedText, vectors_as_served
 from training.pipeline import Pipeline
-from training.publishing import bundle_id, publish_models
+from training.publishing import bundle_id, fill, publish_models
 
 CUT = datetime(2024, 4, 15, tzinfo=UTC)
 LATER = CUT + timedelta(days=5)
@@ -130,3 +132,32 @@ def test_as_served_known_texts_keep_their_vectors_and_others_are_encoded():
     found = vectors_as_served(vectors, ["a", "b", "c"], rows, ["c", "new", "a", "bb"], reader)
     assert found[:, 0].tolist() == [30, 3, 10, 2]
     assert reader.asked == ["new", "bb"]
+
+
+def test_who_the_carried_model_learned_from_is_among_those_of_the_bundle_though_nothing_is_left_of_them(
+    carried, tmp_path
+):
+    before, after, _ = carried
+    gone = UserKey.of(before.workspace.root).shorts(["nobody-knows"])
+    folder = after.text.folder
+    learned = read_trained_users(folder)
+    assert learned is not None
+    assert learned.tolist() == before.trained_users.tolist()
+    write_trained_users(folder, np.union1d(learned, gone))
+    try:
+        fill(after, tmp_path)
+    finally:
+        write_trained_users(folder, learned)
+    found = read_trained_users(tmp_path)
+    assert found is not None
+    assert found.tolist() == np.union1d(after.trained_users, gone).tolist()
+
+
+def test_a_text_model_that_does_not_say_whom_it_learned_from_is_not_carried(carried):
+    before, _, bundle = carried
+    path = before.text.folder / TRAINED_USERS_FILE
+    path.rename(path.with_name("away"))
+    try:
+        assert CarriedText.of(bundle, before.workspace.cache) is None
+    finally:
+        path.with_name("away").rename(path)

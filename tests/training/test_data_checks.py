@@ -1,8 +1,7 @@
 import json
-from datetime import timedelta
 
 from recsys.importing import import_tables
-from tests.training.retrained import NOW, retrained_project, write_until
+from tests.training.retrained import NOW, retrained_project
 from training.checks_report import Finding, report_path
 from training.data_checks import check_logs, refused
 
@@ -20,12 +19,15 @@ def test_event_types_that_the_configuration_does_not_know_are_named(tmp_path, ti
     assert "['purchase', 'view']" in one.expected
 
 
-def test_the_report_lies_beside_the_tables(tmp_path, tiny_encoder):
+def test_the_report_lies_beside_the_tables_and_says_what_was_beyond_the_cap(tmp_path, tiny_encoder):
     workspace = retrained_project(tmp_path, tiny_encoder)
-    write_until(tmp_path, 100)
+    path = tmp_path / "interactions.csv"
+    robot = [f"robot-{nth},robot,gar-00,view,2024-04-01T12:{nth % 60:02}:00+00:00," for nth in range(2003)]
+    path.write_text(path.read_text() + "\n".join(robot) + "\n")
     import_tables(workspace)
-    report = check_logs(workspace, NOW - timedelta(days=40))
+    report = check_logs(workspace, NOW)
     written = json.loads(report_path(workspace).read_text())
-    assert written["findings"][0]["check"] == "events of the future"
-    assert report.errors == [Finding(**written["findings"][0])]
+    assert report.findings == [Finding(**one) for one in written["findings"]]
+    [capped] = [one for one in report.findings if one.check == "interactions beyond the cap"]
+    assert (capped.level, capped.found) == ("warning", "3 were left out")
     assert report_path(workspace) == tmp_path / "tables" / "checks.json"

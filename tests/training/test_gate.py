@@ -14,6 +14,7 @@ from tests.training.conftest import Evaluated, copy_of
 from training.contenders import challenger_of, champion_of
 from training.contest import Contest, Difference, hold
 from training.gate import Decision, decide, write_decision
+from training.parity import Parity
 from training.pipeline import Pipeline
 from training.publishing import publish_models
 from training.ranker import RankerRows, train_ranker
@@ -50,17 +51,26 @@ def contest(
 
 
 def decided(
-    held: Contest | None, *, size: int = 100, leaks: tuple[str, ...] = (), champion: str | None = "old", **gate
+    held: Contest | None,
+    *,
+    size: int = 100,
+    leaks: tuple[str, ...] = (),
+    parity: Parity | None = None,
+    champion: str | None = "old",
+    has_to_go: bool = False,
+    **gate,
 ) -> Decision:
     return decide(
         Gate(**gate),
         held,
         leaks=leaks,
+        parity=parity,
         sizes={"champion": 100, "challenger": size},
         champion=champion,
         challenger="new",
         decided_at=DAY,
         measured=(DAY, DAY),
+        has_to_go=has_to_go,
     )
 
 
@@ -81,6 +91,16 @@ def test_the_lower_end_of_the_interval_decides_and_the_margin_is_a_share_of_what
     assert "surely by more than -0.0110; expected surely more than -0.0100, which is -2.0%" in reason
     assert decided(contest(better_but_unsure), margin=-0.03).promoted
     assert not decided(contest(EQUAL), margin=0.0).promoted
+
+
+def test_a_champion_that_was_trained_with_forgotten_users_is_kept_by_a_leak_alone():
+    worse = contest(difference(low=-0.2, high=-0.05, p=0.001), milliseconds=(10, 100))
+    assert len(decided(worse, size=300).reasons) == 3
+    decision = decided(worse, size=300, has_to_go=True)
+    assert (decision.promoted, decision.reasons, len(decision.warnings)) == (True, [], 3)
+    assert all(warning.endswith("has to go") for warning in decision.warnings)
+    assert decided(None, has_to_go=True).promoted
+    assert decided(worse, has_to_go=True, leaks=("a",)).reasons == ["leak: a"]
 
 
 def test_a_slice_that_is_significantly_worse_keeps_the_champion_at_a_level_divided_by_their_number():
@@ -120,6 +140,15 @@ def test_without_a_champion_only_a_leak_refuses():
     assert decided(None, champion=None).promoted
     decision = decided(None, champion=None, leaks=("window 1 saw the future",))
     assert decision.reasons == ["leak: window 1 saw the future"]
+
+
+def test_features_that_were_served_otherwise_keep_the_champion_unless_few_answers_were_replayed():
+    line = "item_users, row 0, item a: found 3, expected 2 (in 5 of 5 requests)"
+    for replayed, reasons in ((5, [f"parity: {line}"]), (4, [])):
+        decision = decided(contest(EQUAL), parity=Parity("filling", replayed, [line]))
+        assert (decision.promoted, decision.reasons) == (not reasons, reasons)
+        assert decision.parity.replayed == replayed
+    assert decided(contest(EQUAL), parity=Parity("filling", 5, [])).promoted
 
 
 def test_another_calibration_is_a_warning():

@@ -20,8 +20,11 @@ from recsys.bundle_files import (
     RANKER_ROWS_FILE,
     SMALLER_ENCODER_FILES,
     TEXT_FILES,
+    TRAINED_USERS_FILE,
     VECTORS_FILE,
 )
+from recsys.forgetting.key import UserKey
+from recsys.forgetting.lineage import read_trained_users
 from recsys.retrieval import CHANNELS
 from recsys.retrieval.nearest import NearestItems
 from recsys.trees import OnnxTrees
@@ -143,3 +146,14 @@ def test_a_name_of_any_letters_gives_a_bundle_that_can_be_published(evaluated, t
     publish_models(pipeline, None)
     manifest = open_bundle(champion(workspace.bundles)).manifest
     assert (manifest.dataset, manifest.metrics) == (name, {})
+
+
+def test_a_bundle_says_whom_it_learned_from_and_names_nobody(published):
+    workspace, pipeline = published.workspace, published.pipeline_again()
+    bundle = open_bundle(champion(workspace.bundles))
+    before = pipeline.interactions.filter(pl.col("timestamp") < pipeline.cut)["user_id"].unique()
+    found = read_trained_users(bundle.path)
+    assert found is not None
+    assert found.tolist() == UserKey.existing(workspace.root).shorts(before).tolist()
+    assert len(found) == len(before) < pipeline.interactions["user_id"].n_unique() + 1
+    assert TRAINED_USERS_FILE in bundle.manifest.files

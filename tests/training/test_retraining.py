@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -11,14 +12,22 @@ import pytest
 
 from features.daily.aggregates import DailyAggregates
 from features.store import BehaviourStore
-from recsys.bundle import champion, decision_path, list_bundles, open_bundle
+from recsys.bundle import MANIFEST, champion, decision_path, list_bundles, open_bundle
 from recsys.durable import at_once_or_not
-from recsys.workspace import Workspace
+from recsys.errors import BundleError, StoreError
+from recsys.forgetting.lineage import read_mark
+from recsys.forgetting.register import Register
+from recsys.shelf import Shelf
+from recsys.workspace import RETRAIN_LOCK, Workspace
+from tests.serving.shelves import add_bundle
 from tests.training.retrained import NOW, retrained_project, write_until
+from tests.training.served import SHARE, serve_answers, shift_feature
 from training import retraining
 from training.checks_report import BrokenLogs
 from training.gate import Decision
-from training.retraining import LOCK, Outcome, retrain
+from training.pipeline import Pipeline
+from training.publishing import fill_online
+from training.retraining import Outcome, retrain
 
 MORE = 113
 """Days that the log has when there is more of it."""
@@ -172,13 +181,134 @@ def test_too_few_users_to_measure_on_train_nothing(first, tmp_path, monkeypatch,
     assert champion(workspace.bundles).name.startswith("made-up-shop-20240326")
 
 
+def test_a_champion_that_was_trained_with_a_forgotten_user_is_replaced_though_there_are_too_few_users_to_measure_on(
+    first, tmp_path, monkeypatch, capsys
+):
+    workspace = copied(first, tmp_path)
+    before = champion(workspace.bundles).name
+    config = tmp_path / "recsys.toml"
+    config.write_text(config.read_text().replace("min_users = 20", "min_users = 500"))
+    # As a request to a server left it.
+    Register(tmp_path).note(["user-07"], datetime.now(UTC))
+    monkeypatch.setattr("training.carried_text.CarriedText.carrier", must_not_run)
+    assert retrain(Workspace.open(config), now=NOW) == Outcome.PROMOTED
+    said = capsys.readouterr()
+    assert f"{before} was trained with forgotten users and has to go all the same" in said.err
+    assert "user-07" not in said.out + said.err
+    bundle = open_bundle(champion(workspace.bundles))
+    assert [one.done for one in Register(tmp_path).users()] == [True]
+    assert read_mark(workspace.bundles, before) is not None
+    assert read_mark(workspace.bundles, bundle.path.name) is None
+    decision = decision_on(workspace, bundle.path.name)
+    assert (decision.contest, decision.reasons, len(decision.warnings)) == (None, [], 1)
+    monkeypatch.setattr(retraining, "Pipeline", must_not_run)
+    assert retrain(Workspace.open(config), now=NOW) == Outcome.KEPT
+
+
 def test_two_at_once_are_one_and_the_other_says_so(first, tmp_path, monkeypatch, capsys):
     workspace = copied(first, tmp_path)
     monkeypatch.setattr(retraining, "import_tables", must_not_run)
-    with at_once_or_not(workspace.root / LOCK) as free:
+    with at_once_or_not(workspace.root / RETRAIN_LOCK) as free:
         assert free
         assert retrain(workspace, now=NOW) == Outcome.BUSY
     assert "another retraining of this project runs" in capsys.readouterr().err
+
+
+def served(first: Path, root: Path, *, answers: int, settings: str = "") -> Workspace:
+    """The shop of `first` once its server has given answers, and after that more has happened."""
+    workspace = copied(first, root)
+    with (root / "recsys.toml").open("a") as file:
+        file.write(SHARE + settings)
+    workspace = Workspace.open(root / "recsys.toml")
+    pipeline = Pipeline(workspace, cut=open_bundle(champion(workspace.bundles)).manifest.trained_until)
+    pipeline.compute_features()
+    fill_online(pipeline)
+    serve_answers(workspace, answers=answers)
+    write_until(root, MORE)
+    return workspace
+
+
+def test_a_challenger_takes_the_place_of_a_champion_that_served_what_training_computes_and_the_oldest_bundles_go(
+    first, tmp_path, capsys
+):
+    workspace = served(first, tmp_path, answers=5, settings="[bundles]\nkeep = 1\n")
+    before = champion(workspace.bundles)
+    for name in ("older", "oldest"):
+        add_bundle(before, name)
+        os.utime(workspace.bundles / name / MANIFEST, (0, 0))
+    assert retrain(workspace, now=NOW) == Outcome.PROMOTED
+    now = champion(workspace.bundles)
+    parity = decision_on(workspace, now.name).parity
+    assert (parity.replayed, parity.findings) == (5, [])
+    assert set(list_bundles(workspace.bundles)) == {before, now}
+    assert "older is deleted, beyond the 1 newest" in capsys.readouterr().err
+
+
+def test_a_feature_that_was_served_otherwise_than_it_is_computed_keeps_the_champion_and_is_named(first, tmp_path):
+    workspace = served(first, tmp_path, answers=5)
+    shift_feature(workspace, "item_users")
+    before = champion(workspace.bundles)
+    assert retrain(workspace, now=NOW) == Outcome.KEPT
+    assert champion(workspace.bundles) == before
+    [path] = [path for path in workspace.bundles.glob("*.decision.json") if not path.name.startswith(before.name)]
+    [reason] = msgspec.json.decode(path.read_bytes(), type=Decision).reasons
+    assert reason.startswith("parity: item_users, ")
+
+
+def test_a_few_answers_say_nothing(first, tmp_path):
+    workspace = served(first, tmp_path, answers=4)
+    shift_feature(workspace, "item_users")
+    assert retrain(workspace, now=NOW) == Outcome.PROMOTED
+
+
+def with_store(workspace: Workspace, url: str) -> Workspace:
+    config = workspace.root / "recsys.toml"
+    config.write_text(f'{config.read_text()}\n[bundles]\nurl = "{url}"\n')
+    return Workspace.open(config)
+
+
+def test_what_is_promoted_and_what_the_gate_said_is_in_the_store_for_other_machines(first, tmp_path):
+    for name in ("store", "other"):
+        (tmp_path / name).mkdir()
+    workspace = with_store(copied(first, tmp_path / "shop"), f"file://{tmp_path}/store")
+    before = champion(workspace.bundles).name
+    write_until(workspace.root, MORE)
+    assert retrain(workspace, now=NOW) == Outcome.PROMOTED
+    other = Shelf(with_store(retrained_project(tmp_path / "other", tmp_path), f"file://{tmp_path}/store"))
+    found = other.follow()
+    assert (found.champion, found.before) == (champion(workspace.bundles).name, before)
+    assert open_bundle(champion(other.path)).manifest == open_bundle(champion(workspace.bundles)).manifest
+    told = msgspec.json.decode(decision_path(other.path, found.champion).read_bytes(), type=Decision)
+    assert told == decision_on(workspace, found.champion)
+
+
+def test_a_store_that_does_not_answer_stops_it_before_anything_is_trained(first, tmp_path, monkeypatch):
+    workspace = with_store(copied(first, tmp_path / "shop"), f"file://{tmp_path}/not_mounted")
+    before = champion(workspace.bundles)
+    write_until(workspace.root, MORE)
+    monkeypatch.setattr(retraining, "Pipeline", must_not_run)
+    with pytest.raises(StoreError, match="not_mounted"):
+        retrain(workspace, now=NOW)
+    assert champion(workspace.bundles) == before
+
+
+def test_what_another_machine_has_promoted_meanwhile_is_not_replaced_by_what_was_measured_against_the_one_before(
+    first, tmp_path, monkeypatch
+):
+    (tmp_path / "store").mkdir()
+    workspace = with_store(copied(first, tmp_path / "shop"), f"file://{tmp_path}/store")
+    add_bundle(champion(workspace.bundles), "meanwhile")
+    write_until(workspace.root, MORE)
+    right = retraining.decide
+
+    def late(*arguments: object, **named: object) -> Decision:
+        Shelf(workspace).promote("meanwhile")
+        return right(*arguments, **named)
+
+    monkeypatch.setattr(retraining, "decide", late)
+    with pytest.raises(BundleError, match="meanwhile was made champion meanwhile"):
+        retrain(workspace, now=NOW)
+    assert champion(workspace.bundles).name == "meanwhile"
 
 
 KILLED = """
@@ -204,7 +334,7 @@ def test_runs_that_are_killed_end_in_the_same_state_as_one_that_is_not(first, tm
     for moment in (
         "training.pipeline.train_ranker",
         "training.retraining.write_decision",
-        "training.publishing.promote",
+        "recsys.shelf.promote",
     ):
         assert champion(killed.bundles) == before
         run = [sys.executable, "-c", KILLED, killed.root / "recsys.toml", moment, NOW.isoformat()]

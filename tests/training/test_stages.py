@@ -1,9 +1,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from recsys.bundle import promote, publish
 from recsys.workspace import Workspace
+from tests.recsys.test_bundle import manifest, two_files
 from tests.training.project import config_of
 from training import stages
 from training.stages import KEPT, Stages, hash_of_file, key_of
@@ -119,3 +122,19 @@ def test_a_file_that_is_not_there_has_no_hash(tmp_path):
     assert hash_of_file(tmp_path / "none") == ""
     (tmp_path / "empty").touch()
     assert hash_of_file(tmp_path / "empty") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_what_the_champion_and_the_one_before_were_made_from_stays_however_many_came_since(run):
+    bundles = run.workspace.bundles
+    made = {}
+    for name in ("oldest", "before", "now"):
+        made[name] = run.run("text", [name], writing(name))
+        said = msgspec.structs.replace(manifest(name), text={"stage": made[name].name})
+        publish(bundles, said, two_files)
+        promote(bundles, name)
+    for number in range(2 * KEPT):
+        run.run("text", [number], writing(str(number)))
+    assert [made[name].exists() for name in ("oldest", "before", "now")] == [False, True, True]
+    (bundles / "now" / "manifest.json").write_text("{")
+    run.run("text", ["after"], writing("a champion that cannot be read keeps nobody from training"))
+    assert not made["now"].exists()

@@ -25,8 +25,8 @@ def _closed() -> Iterator[None]:
         OPENED.pop().close()
 
 
-def client_of(url: str, key: str | None = None) -> RecsysClient:
-    OPENED.append(RecsysClient(url, key=key, retries=QUICK))
+def client_of(url: str, key: str | None = None, **times: float) -> RecsysClient:
+    OPENED.append(RecsysClient(url, key=key, retries=QUICK, **times))
     return OPENED[-1]
 
 
@@ -119,6 +119,17 @@ def test_the_page_of_a_proxy_becomes_a_problem_and_ids_are_in_no_message():
         client_of(server.url).delete_user("secret/1")
     assert str(raised.value) == "DELETE /v1/users/…: 404 Not Found; <html>nothing here</html>"
     assert server.asked == [("DELETE", "/v1/users/secret%2F1", None)]
+
+
+def test_a_user_is_forgotten_in_more_time_than_other_calls_have():
+    done = {"status": "forgotten", "removed": {"interactions": 3}, "left": ["tables"]}
+    with scripted(Say(body=done, after_s=0.5)) as server:
+        found = client_of(server.url, try_timeout_s=0.1, timeout_s=0.2).forget_user("secret/1")
+    assert (found.removed, found.left) == ({"interactions": 3}, ("tables",))
+    assert server.asked == [("DELETE", "/v1/users/secret%2F1/data", None)]
+    with scripted(Say(404, {})) as server, pytest.raises(ProblemError) as raised:
+        client_of(server.url).forget_user("secret/1")
+    assert "secret" not in str(raised.value)
 
 
 def test_another_answer_than_ours_is_said_to_be_one():
