@@ -93,7 +93,7 @@ class _Retraining:
         show(report)
         if report.errors:
             raise BrokenLogs(report_path(self.workspace), report)
-        key, last, serving = _key(self.workspace), _last(self.workspace), _champion(self.workspace)
+        key, last, serving = _key(self.workspace), _last(self.workspace), champion_of_project(self.workspace)
         goes_on = last is not None and last.key == key
         if last is not None and last.key == key:
             if last.outcome is not None:
@@ -209,7 +209,8 @@ def _last(workspace: Workspace) -> Run | None:
         raise DataError(f"{workspace.retrain}: {error}; remove the file: the next run trains anew") from error
 
 
-def _champion(workspace: Workspace) -> Bundle | None:
+def champion_of_project(workspace: Workspace) -> Bundle | None:
+    """None while there is none. Raises BundleError for one that is not whole."""
     promoted = (workspace.bundles / CHAMPION).exists()
     return open_bundle(champion(workspace.bundles)) if promoted else None
 
