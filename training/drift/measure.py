@@ -11,10 +11,11 @@ from recsys.drift import DriftReport, Figure, Place, Topic
 from recsys.encoder import bundle_encoder, bundle_text
 from recsys.errors import BundleError
 from recsys.workspace import Workspace
+from training.drift.champion import Champion
 from training.drift.clicks import click_figures
 from training.drift.feedback import feedback_figures
 from training.drift.periods import Periods
-from training.drift.served import BothServed, Champion
+from training.drift.served import BothServed
 from training.drift.topics import Topics, topic_figures, topics_by_week
 from training.drift.unknown import unknown_by_day, unknown_figures
 from training.pipeline import Pipeline
@@ -30,7 +31,7 @@ def measure_drift(workspace: Workspace, champion: Bundle | None, now: datetime) 
     pipeline = Pipeline(workspace, cut=None)
     settings, labels = workspace.config.drift, workspace.config.label_types
     trained_until = None if champion is None else champion.manifest.trained_until
-    periods = Periods.of(settings, pipeline.first, pipeline.end, trained_until)
+    periods = Periods.of(settings, pipeline.first, pipeline.last, trained_until)
     interactions, catalogue = pipeline.interactions, pipeline.catalogue
     figures: list[Figure] = []
     unmeasured: dict[str, str] = {}

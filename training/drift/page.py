@@ -70,7 +70,6 @@ def unknown_plot(report: DriftReport) -> Markup | None:
             panel.set_ylim(0, None)
             panel.set_title(f"{whole} never seen before, share of those of the day")
             panel.grid(axis="y")
-            panel.locator_params(axis="x", nbins=5)
         return as_svg(figure, f"Share of unknown users and items by day, from {days[0].day} to {days[-1].day}")
 
 
@@ -127,7 +126,7 @@ def places_plot(report: DriftReport) -> Markup | None:
 def _dates(panel: Axes, dates: Sequence[date]) -> list[float]:
     """As Matplotlib counts them, on a panel whose x axis is time."""
     panel.xaxis_date()
-    return [float(date2num(one)) for one in dates]
+    return [float(date2num(one)) for one in dates]  # type: ignore[no-untyped-call]
 
 
 def _spoken(figure: Figure) -> str:

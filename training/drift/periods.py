@@ -20,21 +20,21 @@ class Periods:
     latest: Span
 
     @classmethod
-    def of(cls, settings: Drift, first: datetime, end: datetime, trained_until: datetime | None) -> "Periods":
-        """first, end      of the log
+    def of(cls, settings: Drift, first: datetime, last: datetime, trained_until: datetime | None) -> "Periods":
+        """first, last    of the log
         trained_until  of the champion; None: there is none, and the reference ends where the latest days begin
 
         Raises DataError when the log is too short.
         """
-        latest = end - timedelta(days=settings.days)
+        latest = last - timedelta(days=settings.days)
         until = latest if trained_until is None else min(latest, trained_until)
         since = max(until - timedelta(days=settings.reference_days), first)
         if since >= until:
             raise DataError(
-                f"interactions: they run from {first} to {end}, and nothing is older than the latest "
+                f"interactions: they run from {first} to {last}, and nothing is older than the latest "
                 f"{settings.days} days to compare them with; lower days under [drift], or wait for more"
             )
-        return cls(first, Span(since, until), Span(latest, end))
+        return cls(first, Span(since, until), Span(latest, last + timedelta(microseconds=1)))
 
 
 def within(rows: pl.DataFrame, span: Span) -> pl.DataFrame:

@@ -82,16 +82,24 @@ def judged(settings: Drift, kind: Kind, name: str, value: float, *, chance: floa
 
 
 def moved(
-    settings: Drift, kind: Kind, name: str, before: Values, now: Values, *, independent: tuple[float, float]
+    settings: Drift,
+    kind: Kind,
+    name: str,
+    before: Values,
+    now: Values,
+    *,
+    independent: tuple[float, float],
+    usual: float = 0.0,
 ) -> Figure:
-    """Values of before and of now, float (n,) each.
+    """Values of before and of now, float (n,) each; before and now of the figure are their means.
 
     independent  how many users or lists the rows of each are from: rows of one are alike
+    usual        the index between two times of before
     """
     then, latest = binned(before, now)
     used = int(((then > 0) | (latest > 0)).sum())
-    means = [float(np.nanmean(values)) if not np.isnan(values).all() else 0.0 for values in (before, now)]
-    chance = by_chance(used, *independent)
+    chance = max(by_chance(used, *independent), usual)
+    means = [float(known.mean()) if len(known := values[np.isfinite(values)]) else 0.0 for values in (before, now)]
     return judged(settings, kind, name, stability_index(then, latest), chance=chance, before=means[0], now=means[1])
 
 
