@@ -46,11 +46,17 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """champion, challenger → size of the bundle."""
     contest: Contest | None
     """None: it was not measured."""
+    drift: list[str] = []
+    """Alerts of what has moved since the champion was trained (recsys.drift); they decide nothing."""
 
     def __rich__(self) -> Table:
         verdict = "is promoted" if self.promoted else f"is refused, {self.champion or 'nothing'} stays"
         title = f"{self.challenger} {verdict}\n" + "\n".join(
-            [*(f"refused: {reason}" for reason in self.reasons), *(f"warning: {text}" for text in self.warnings)]
+            [
+                *(f"refused: {reason}" for reason in self.reasons),
+                *(f"warning: {text}" for text in self.warnings),
+                *(f"drift: {text}" for text in self.drift),
+            ]
         )
         metric = self.contest.metric if self.contest else ""
         shown = Table(title=title.strip(), title_justify="left")
@@ -79,12 +85,14 @@ def decide(
     challenger: str,
     decided_at: datetime,
     measured: tuple[datetime, datetime],
+    drift: Sequence[str] = (),
 ) -> Decision:
     """Judge a challenger. Without a champion it only has to be free of leaks.
 
     contest  None: there is no champion, or too few users to measure on
     sizes    bytes of the champion, where there is one, and of the challenger
     measured from when and until when the contest was held
+    drift    alerts, which decide nothing
     """
     reasons = [f"leak: {line}" for line in leaks]
     if contest is not None:
@@ -106,6 +114,7 @@ def decide(
         leaks=list(leaks),
         bytes=sizes,
         contest=contest,
+        drift=list(drift),
     )
 
 

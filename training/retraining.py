@@ -1,6 +1,6 @@
 """One retraining: from the event log to a challenger, and from the gate to a new champion or none.
 
-export → import → checks of the logs → features → text model → ranker → leak audit → contest with the champion →
+export → import → checks of the logs → drift → features → text model → ranker → leak audit → contest with the champion →
 decision → publish and promote, or keep the champion and fill the online store anew.
 
 Each stage leaves its result under a name made of what went into it, so that a run that was killed is gone on with by
@@ -9,12 +9,12 @@ measured, and what was measured is what serves. A champion that was trained on s
 them.
 
 Reads   recsys.toml, events.db, the files of [source], bundles/champion
-Writes  all that recsys export, import and train write, and tables/checks.json, bundles/BUNDLE_ID.decision.json,
-        retrain.json
+Writes  all that recsys export, import, drift and train write, and tables/checks.json,
+        bundles/BUNDLE_ID.decision.json, retrain.json, and tracking/ for trackers (training.retrain_tracking)
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from importlib.metadata import entry_points
@@ -22,7 +22,7 @@ from pathlib import Path
 
 import msgspec
 import polars as pl
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from recsys.bundle import CHAMPION, Bundle, champion, decision_path, open_bundle
 from recsys.cli import GROUP, load_command
@@ -38,9 +38,12 @@ from training.checks_report import BrokenLogs, ChecksReport, Finding, report_pat
 from training.contenders import challenger_of, champion_of
 from training.contest import Contest, hold
 from training.data_checks import check_logs
+from training.drift.observing import observe
+from training.drift.table import drift_table
 from training.gate import Decision, decide, write_decision
 from training.pipeline import Pipeline
 from training.publishing import bundle_id, fill, publish_models
+from training.retrain_tracking import Told, tell
 from training.stages import hash_of_file, key_of
 
 LOCK = ".retrain.lock"
@@ -77,19 +80,33 @@ def retrain(workspace: Workspace, *, dry_run: bool = False, now: datetime | None
         if not free:
             say("another retraining of this project runs; this one ends")
             return Outcome.BUSY
-        return _Retraining(workspace, dry_run, now or datetime.now(UTC)).run()
+        retraining = _Retraining(workspace, dry_run, now or datetime.now(UTC))
+        try:
+            outcome = retraining.run()
+            retraining.told.outcome = outcome.name.lower()
+        except BrokenLogs as error:
+            retraining.told.checks = error.report
+            raise
+        finally:
+            # Of a run that did nothing, or for nothing, nobody is told.
+            if not dry_run and not retraining.idle:
+                tell(workspace, retraining.told)
+        return outcome
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Retraining:
     workspace: Workspace
     dry_run: bool
     now: datetime
+    told: Told = field(default_factory=Told)
+    idle: bool = False
+    """Whether there was nothing new."""
 
     def run(self) -> Outcome:
         _export(self.workspace)
         _import(self.workspace, self.now)
-        report = check_logs(self.workspace, self.now)
+        report = self.told.checks = check_logs(self.workspace, self.now)
         show(report)
         if report.errors:
             raise BrokenLogs(report_path(self.workspace), report)
@@ -98,17 +115,21 @@ class _Retraining:
         if last is not None and last.key == key:
             if last.outcome is not None:
                 say("nothing new since the latest retraining; nothing is trained")
+                self.idle = True
                 return Outcome.KEPT
             if serving is not None and serving.manifest.bundle_id == last.challenger != last.champion:
                 say(f"{last.challenger} was promoted by a run that did not end well; nothing is left to do")
                 return self._end(last, Outcome.PROMOTED)
         run = Run(key=key, champion=None if serving is None else serving.manifest.bundle_id)
         self._note(run)
+        self.told.key, self.told.champion = run.key, run.champion
+        self._observe(serving)
         pipeline = _pipeline(self.workspace, serving)
+        self.told.cut = pipeline.cut
         if serving is not None and (users := _users_to_measure(pipeline)) < self.workspace.config.gate.min_users:
             say(f"only {users} users to measure on after {pipeline.cut}; {run.champion} stays, and nothing is trained")
             return self._end(run, Outcome.KEPT)
-        decision = self._decision(pipeline, serving, goes_on=goes_on)
+        decision = self.told.decision = self._decision(pipeline, serving, goes_on=goes_on)
         show(decision)
         if self.dry_run:
             return Outcome.PROMOTED if decision.promoted else Outcome.KEPT
@@ -150,7 +171,17 @@ class _Retraining:
             challenger=identity,
             decided_at=self.now,
             measured=(pipeline.cut, pipeline.end),
+            drift=[] if self.told.drift is None else [str(one) for one in self.told.drift.alerts],
         )
+
+    def _observe(self, serving: Bundle | None) -> None:
+        """What has moved since the champion was trained: it decides nothing, and what fails in it stops nothing."""
+        try:
+            self.told.drift = observe(self.workspace, serving, self.now, send=not self.dry_run)
+        except Exception as error:
+            say(f"the drift is not measured: {type(error).__name__}: {error}")
+        else:
+            show(drift_table(self.told.drift))
 
     def _end(self, run: Run, outcome: Outcome) -> Outcome:
         self._note(msgspec.structs.replace(run, outcome=int(outcome)))
@@ -166,7 +197,7 @@ def say(text: str) -> None:
     print(f"retrain: {text}", file=sys.stderr, flush=True)
 
 
-def show(what: ChecksReport | Decision) -> None:
+def show(what: RenderableType) -> None:
     """A table, as wide as the terminal, or wide enough for all of it in the log of a service."""
     console = Console(stderr=True)
     (console if console.is_terminal else Console(stderr=True, width=LOG_COLUMNS)).print(what)
@@ -195,7 +226,9 @@ def _key(workspace: Workspace) -> str:
     config = workspace.config
     tables = [hash_of_file(workspace.table_path(table)) for table in TABLES]
     settings = [config.name, config.interaction_types, config.text, config.split, config.finetune, config.retrieval]
-    settings += [config.ranker, config.evaluation, config.gate, config.retrain]
+    settings += [config.ranker, config.evaluation, config.gate]
+    # Who is told of a retraining changes nothing of it.
+    settings.append(msgspec.structs.replace(config.retrain, trackers=None))
     attributes = [config.features.item_attributes, config.features.user_attributes]
     return key_of([tables, settings, attributes])
 
