@@ -64,6 +64,7 @@ def serve(
                     keys=LiveKeys(KeysFile(workspace.keys)),
                     shelf=BundleShelf(workspace),
                     bundles=workspace.bundles,
+                    drift=workspace.drift,
                 ),
                 partial(load_engine, workspace),
                 partial(newest, workspace),

@@ -110,7 +110,8 @@ def topics_by_week(
     """When the latest weeks begin, each seven days up to the end of the log, and the shares of the topics in them."""
     told = _told(topics, interactions, catalogue)
     ends = [periods.latest.until - back * WEEKLY for back in range(WEEKS)]
-    spans = [Span(until - WEEKLY, until) for until in reversed(ends) if until > periods.first]
+    whole = [until for until in reversed(ends) if until - WEEKLY >= periods.first] or ends[:1]
+    spans = [Span(until - WEEKLY, until) for until in whole]
     counts = np.stack([_counted(within(told, span), topics) for span in spans])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     sizes = np.bincount(topics.of_items, minlength=len(topics.names)).tolist()

@@ -3,7 +3,7 @@
 Where it is far more than when the champion learned, the engine knows less of whom it ranks for, or of what it ranks.
 """
 
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
 import polars as pl
@@ -50,6 +50,6 @@ def unknown_figures(settings: Drift, days: list[Day], periods: Periods) -> list[
 
 
 def _summed(days: list[Day], span: Span, part: str, whole: str) -> tuple[int, int]:
-    """Over the days of a time; that on which it begins is mostly of the time before."""
-    inside = [one for one in days if span.since.date() < one.day <= span.until.date()]
+    """Over the days that begin in a time."""
+    inside = [one for one in days if span.since <= datetime.combine(one.day, time(), UTC) < span.until]
     return sum(getattr(one, part) for one in inside), sum(getattr(one, whole) for one in inside)
