@@ -40,9 +40,8 @@ def test_clicks_of_now_are_held_against_those_of_before_at_the_same_place():
     (figure,), (first, second) = figures(*before, lists("n", 40, "ab", "a"), lists("m", 40, "ab", "", count=600))
     assert (first.place, first.before, first.expected, first.now, first.shown) == (1, 0.5, 0.5, 0.25, 800)
     assert (second.before, second.now) == (0.25, 0.0)
-    assert first.interval == pytest.approx(
-        (0.25 - 1.96 * np.sqrt(0.25 * 0.75 / 800), 0.25 + 1.96 * 0.25 * np.sqrt(3 / 800))
-    )
+    width = 1.96 * np.sqrt(0.25 * 0.75 / 800)
+    assert first.interval == pytest.approx((0.25 - width, 0.25 + width))
     # 200 clicks where 400 and 200 were expected.
     assert (figure.value, figure.level) == (pytest.approx(200 / 600 - 1), "alert")
     assert (figure.before, figure.now) == (0.375, 0.125)
@@ -60,31 +59,21 @@ def test_what_was_shown_on_the_last_day_waits_for_its_clicks():
     assert "0 lists were shown" in found
 
 
-def served(name: str, rows: list[tuple[str, float]]) -> Served:
-    """Two logged items of each of 200 lists, in the order of `lists`, with these scores."""
-    keys = pl.DataFrame(
-        {
-            "request_id": [f"{name}{at}" for at in range(200) for _ in rows],
-            "item_id": [item for _ in range(200) for item, _ in rows],
-        }
-    )
-    scores = np.array([score for _ in range(200) for _, score in rows])
-    nothing = np.zeros(len(scores), dtype=np.int64)
-    return Served(np.empty((len(scores), 0), np.float32), scores, nothing, nothing, nothing, keys)
+def served(rows: list[tuple[str, str, float]]) -> Served:
+    """Logged items, each as (request, item, score)."""
+    keys = pl.DataFrame({"request_id": [row[0] for row in rows], "item_id": [row[1] for row in rows]})
+    nothing, features = np.zeros(len(rows), dtype=np.int64), np.empty((len(rows), 0), dtype=np.float32)
+    return Served(features, np.array([row[2] for row in rows]), nothing, nothing, nothing, keys)
 
 
 def test_where_scores_are_known_better_items_are_expected_to_be_chosen_more_often():
-    # Before, items of score 1 were always chosen and those of score 0 in half of the lists.
+    # Before, a of score 1 was always chosen, and b of score 0 in half of the lists; now everybody is shown a.
     before = [lists("b", 20, "a", "a"), lists("c", 20, "b", "b", count=100), lists("d", 20, "b", "", count=100)]
-    of_before = pl.concat(
-        [served("b", [("a", 1.0)]).keys, served("c", [("b", 0.0)]).keys[:100], served("d", [("b", 0.0)]).keys[:100]]
-    )
-    scores = np.array([1.0] * 200 + [0.0] * 200)
-    nothing = np.zeros(400, dtype=np.int64)
-    then = Served(np.empty((400, 0), np.float32), scores, nothing, nothing, nothing, of_before)
-    both = BothServed("logged", (), then, served("n", [("a", 1.0)]))
+    then = [(f"b{at}", "a", 1.0) for at in range(200)]
+    then += [(f"{name}{at}", "b", 0.0) for name in "cd" for at in range(100)]
+    both = BothServed("logged", (), served(then), served([(f"n{at}", "a", 1.0) for at in range(200)]))
     (figure,), (place,) = figures(*before, lists("n", 40, "a", "a"), served=both)
-    # 0.75 of the lists of before; now all have the better item: 1 / 0.75 times that.
+    # Of all lists 0.75 were answered: 1 / 0.75 times that.
     assert (place.before, place.expected, place.now) == (0.75, pytest.approx(1.0), 1.0)
     assert figure.level == "ok"
     assert figures(*before, lists("n", 40, "a", "a"))[0][0].level == "alert"

@@ -11,10 +11,8 @@ PERIODS = periods(0, 0, 28, 28, 35)
 CATALOGUE = Catalogue.load(pl.DataFrame({"item_id": ["a", "b"], "title": ["A", "B"], "category": ["toys", "books"]}))
 
 
-def ratings(
-    item: str, day: float, value: float, *, users: int = 100
-) -> list[tuple[str, str, str, float, float | None]]:
-    return [(f"u{user}", item, "rating", day, value) for user in range(users)]
+def ratings(item: str, day: float, value: float) -> list[tuple[str, str, str, float, float | None]]:
+    return [(f"u{user}", item, "rating", day, value) for user in range(100)]
 
 
 def test_ratings_of_a_category_that_turn_sour_are_an_alert_and_those_of_others_are_not():

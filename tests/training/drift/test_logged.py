@@ -38,9 +38,8 @@ def export(root: Path, day: float, *rows: tuple[str, str, list[str] | None]) -> 
 
 def test_lists_of_a_bundle_and_a_time_are_read_where_they_were_logged_with_features(tmp_path):
     export(tmp_path, 1.5, ("early", "made", ["a"]))
-    export(
-        tmp_path, 2.5, ("r2", "made", ["b", "c"]), ("r1", "made", ["a"]), ("other", "old", ["a"]), ("x", "made", None)
-    )
+    export(tmp_path, 2.5, ("r2", "made", ["b", "c"]), ("r1", "made", ["a"]))
+    export(tmp_path, 2.5, ("other", "old", ["a"]), ("not sampled", "made", None))
     export(tmp_path, 4.0, ("late", "made", ["a"]))
     workspace = Workspace(tmp_path, config_of())
     rows = logged_lists(workspace, "made", Span(at(2), at(4)))
