@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+import lightgbm as lgb
 import numpy as np
 import polars as pl
 
 from features.recommender import Ranker
 from features.trees import open_ranker
 from recsys.bundle import Bundle
-from recsys.bundle_files import SCORER_FILE
+from recsys.bundle_files import RANKER_FILE, SCORER_FILE
 from recsys.drift import Span
 from recsys.interest import InterestScorer
 from recsys.schema import ITEM_ID, TIMESTAMP, USER_ID
@@ -38,6 +39,7 @@ ROWS_A_LIST: Final = 50
 """Candidates of a computed list that are looked at, drawn."""
 
 AGES: Final = ("item_age_days", "user_age_days")
+MINOR: Final = 0.01
 WEEK: Final = timedelta(days=7)
 
 
@@ -66,7 +68,7 @@ class Champion:
         if any(len(rows) < ENOUGH_LISTS for rows in lists):
             return None
         then, now = (as_served(rows, self._ranker, columns=len(self._names), most=LISTS) for rows in lists)
-        return BothServed("logged", self._names, then, now, self._ages)
+        return BothServed("logged", self._names, then, now, self._ages, self._minor)
 
     def _computed(self, periods: Periods) -> BothServed | str:
         days = timedelta(days=self.pipeline.config.drift.days)
@@ -76,7 +78,7 @@ class Champion:
             return "nobody was active in the reference, or in the latest days"
         self.pipeline.compute_features_at({span.since for some in found for span in some})
         then, now = (self._of_moments(some) for some in found)
-        return BothServed("computed", self._names, then, now, self._ages)
+        return BothServed("computed", self._names, then, now, self._ages, self._minor)
 
     @property
     def _ages(self) -> frozenset[str]:
@@ -85,6 +87,15 @@ class Champion:
         attributes = [("item", project.item_attributes), ("user", project.user_attributes)]
         moments = [f"{whose}_{name}_days" for whose, some in attributes for name, kind in some if kind == "timestamp"]
         return frozenset([*AGES, *moments])
+
+    @property
+    def _minor(self) -> frozenset[str]:
+        """Features that brought the ranker less than MINOR of its gain; none of a ranker without trees."""
+        trees = self.bundle.path / RANKER_FILE
+        if not trees.exists():
+            return frozenset()
+        gains = lgb.Booster(model_file=trees).feature_importance("gain")
+        return frozenset(name for name, gain in zip(self._names, gains, strict=True) if gain < MINOR * gains.sum())
 
     def _users(self, span: Span) -> Sequence[str]:
         """Those who were active."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -49,6 +50,7 @@ class BothServed:
 
     names  of the features
     ages   those that grow by a day every day
+    minor  those that the ranker hardly goes by: that they move is never an alert
     """
 
     way: Literal["logged", "computed"]
@@ -56,6 +58,7 @@ class BothServed:
     before: Served
     now: Served
     ages: frozenset[str] = frozenset()
+    minor: frozenset[str] = frozenset()
 
     def figures(self, settings: Drift) -> list[Figure]:
         """One for each feature, and one for the scores.
@@ -73,4 +76,6 @@ class BothServed:
     def _figure(self, settings: Drift, kind: Kind, name: str, before: Values, now: Values) -> Figure:
         independent = self.before.independent, self.now.independent
         usual = stability_index(*binned(*(before[self.before.parts == part] for part in (0, 1))))
-        return moved(settings, kind, name, before, now, independent=independent, usual=usual)
+        found = moved(settings, kind, name, before, now, independent=independent, usual=usual)
+        is_minor = name in self.minor and found.level == "alert"
+        return msgspec.structs.replace(found, level="note") if is_minor else found

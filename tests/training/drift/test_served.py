@@ -37,6 +37,11 @@ def test_rows_of_few_items_say_little():
     assert level(STEADY, STEADY // 2, items=12) == "ok"
 
 
+def test_a_feature_that_the_ranker_hardly_goes_by_is_a_note_at_most():
+    both = BothServed("computed", ("f",), served(STEADY, HALVES), served(STEADY // 2, HALVES), minor=frozenset({"f"}))
+    assert [figure.level for figure in both.figures(SETTINGS)] == ["note", "alert"]
+
+
 def test_an_age_is_no_figure():
     before = served(STEADY, HALVES)
     found = BothServed("computed", ("f",), before, before, ages=frozenset({"f"})).figures(SETTINGS)
