@@ -18,9 +18,10 @@ import polars as pl
 from features.recommender import Ranker
 from features.trees import open_ranker
 from recsys.bundle import Bundle
-from recsys.bundle_files import RANKER_FILE, SCORER_FILE
+from recsys.bundle_files import CATALOGUE_FILE, RANKER_FILE, SCORER_FILE, VECTORS_FILE
 from recsys.drift import Span
-from recsys.interest import InterestScorer
+from recsys.encoder import bundle_encoder, bundle_text
+from recsys.interest import InterestScorer, Vectors
 from recsys.schema import ITEM_ID, TIMESTAMP, USER_ID
 from recsys.state import Mask, Positions
 from training.contenders import as_served_now, check_comparable
@@ -55,6 +56,18 @@ class Champion:
         check_comparable(pipeline, bundle, self._scorer.signals)
         self._names = tuple(bundle.manifest.features)
         self._ranker: Ranker = open_ranker(bundle.path, self._names)
+
+    @property
+    def own_vectors(self) -> Vectors:
+        """Of the items that it was published with: float32 (n, d)."""
+        found: Vectors = np.load(self.bundle.path / VECTORS_FILE)
+        return found
+
+    @property
+    def own_texts(self) -> list[str]:
+        """What these were made of."""
+        encoder = bundle_encoder(self.bundle, self.pipeline.config.text.precision)
+        return bundle_text(self.bundle, encoder).of_table(pl.read_parquet(self.bundle.path / CATALOGUE_FILE))
 
     def served(self, periods: Periods) -> BothServed | str:
         """Logged or computed; or why neither."""

@@ -8,7 +8,6 @@ from datetime import date, datetime
 
 from recsys.bundle import Bundle
 from recsys.drift import DriftReport, Figure, Place, Topic
-from recsys.encoder import bundle_encoder, bundle_text
 from recsys.errors import BundleError
 from recsys.workspace import Workspace
 from training.drift.champion import Champion
@@ -63,8 +62,7 @@ def measure_drift(workspace: Workspace, champion: Bundle | None, now: datetime) 
     if isinstance(opened, str):
         unmeasured["topics"] = opened
     else:
-        encoder = bundle_encoder(opened.bundle, workspace.config.text.precision)
-        of_texts = Topics.of(opened.vectors, bundle_text(opened.bundle, encoder).of_table(catalogue.table))
+        of_texts = Topics.of(opened.own_vectors, opened.own_texts, opened.vectors)
         figures += topic_figures(settings, of_texts, interactions, catalogue, periods)
         weeks, topics = topics_by_week(of_texts, interactions, catalogue, periods)
     return DriftReport(

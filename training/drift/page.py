@@ -9,7 +9,7 @@ from typing import Final
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.dates import date2num
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 
 from recsys.drift import DriftReport, Figure, Level
 from training.report_svg import BASELINE, MUTED, OURS, OURS_SOFT, PALETTE, SECOND, as_svg, draw_bars, label_bars, panels
@@ -50,7 +50,7 @@ def stability_plot(report: DriftReport) -> Markup | None:
     with panels(1, rows=len(shown)) as (figure, (panel,)):
         values = [one.value for one in shown]
         draw_bars(panel, [one.name for one in shown], values, colours=[COLOURS[one.level] for one in shown])
-        label_bars(panel, values, [f"{one.value:.2f}   {one.before:.3g} → {one.now:.3g}" for one in shown])
+        label_bars(panel, values, [f"{one.value:.2f} ({one.before:.3g} → {one.now:.3g})" for one in shown])
         panel.scatter([one.chance for one in shown], range(len(shown)), marker="|", s=90, color=MUTED)
         spoken = ", ".join(f"{one.name} {one.value:.2f}" for one in shown)
         return as_svg(figure, f"Population stability index of features and scores: {spoken}")
@@ -92,7 +92,7 @@ def topics_plot(report: DriftReport) -> Markup | None:
         panel.set_ylim(0, None)
         panel.set_title("share of what users did, by week")
         panel.grid(axis="y")
-        panel.legend(frameon=False, fontsize=9, loc="upper left", ncols=2)
+        figure.legend(frameon=False, fontsize=9, loc="outside lower left", ncols=3)
         return as_svg(figure, "; ".join(_spoken(moves[topic.name]) for topic in shown))
 
 
@@ -125,7 +125,9 @@ def places_plot(report: DriftReport) -> Markup | None:
 
 def _dates(panel: Axes, dates: Sequence[date]) -> list[float]:
     """As Matplotlib counts them, on a panel whose x axis is time."""
-    panel.xaxis_date()
+    locator = AutoDateLocator(maxticks=6)  # type: ignore[no-untyped-call]
+    panel.xaxis.set_major_locator(locator)
+    panel.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     return [float(date2num(one)) for one in dates]  # type: ignore[no-untyped-call]
 
 

@@ -35,6 +35,7 @@ WEEKS: Final = 26
 """So many of the latest are shown."""
 
 WEEKLY: Final = timedelta(days=7)
+ROWS_AT_ONCE: Final = 50_000
 
 _WORD: Final = re.compile(r"[^\W\d_]{3,}")
 TOPIC: Final = "topic"
@@ -48,36 +49,46 @@ class Topics:
     of_items: Positions
 
     @classmethod
-    def of(cls, vectors: Vectors, texts: Sequence[str]) -> "Topics":
-        """Of unit vectors, float32 (n_items, d), n_items ≥ 1, and the texts that they are of."""
-        of_items = clustered(vectors, int(np.clip(round((len(vectors) / 2) ** 0.5), 1, MOST_TOPICS)))
-        return cls(telling_words(texts, of_items), of_items)
+    def of(cls, vectors: Vectors, texts: Sequence[str], now: Vectors) -> "Topics":
+        """Of the unit vectors of a bundle, float32 (n_known, d), n_known ≥ 1, and the texts that they are of.
+
+        now  float32 (n_items, d), the items of the catalogue, each of the nearest topic
+
+        As long as a bundle serves, its topics and their names stay the same.
+        """
+        means = centres(vectors, int(np.clip(round((len(vectors) / 2) ** 0.5), 1, MOST_TOPICS)))
+        return cls(telling_words(texts, nearest(means, vectors), len(means)), nearest(means, now))
 
 
-def clustered(vectors: Vectors, count: int) -> Positions:
-    """Which of at most `count` clusters each row is in: int64 (n,), the numbers without gaps."""
+def centres(vectors: Vectors, count: int) -> Vectors:
+    """Of at most `count` clusters of the rows, each of which has some: float32 (n, d)."""
     import faiss
 
     settings = {"niter": ROUNDS, "nredo": STARTS, "seed": SEED, "spherical": True, "min_points_per_centroid": 1}
     means = faiss.Kmeans(vectors.shape[1], min(count, len(vectors)), **settings)
-    rows = np.ascontiguousarray(vectors, dtype=np.float32)
-    means.train(rows)
-    _, nearest = means.index.search(rows, 1)
-    found: Positions = np.unique(nearest[:, 0], return_inverse=True)[1].astype(np.int64)
-    return found
+    means.train(np.ascontiguousarray(vectors, dtype=np.float32))
+    found: Vectors = np.asarray(means.centroids)
+    return found[np.unique(nearest(found, vectors))]
 
 
-def telling_words(texts: Sequence[str], clusters: Positions) -> list[str]:
-    """Of each cluster its WORDS most telling words, the most telling first; no two have the same name."""
-    counts = [Counter[str]() for _ in range(int(clusters.max()) + 1)]
+def nearest(means: Vectors, vectors: Vectors) -> Positions:
+    """The nearest mean of each row: int64 (n,)."""
+    parts = (vectors[start : start + ROWS_AT_ONCE] for start in range(0, len(vectors), ROWS_AT_ONCE))
+    found = [np.argmax(part @ means.T, axis=1) for part in parts]
+    return np.concatenate([np.empty(0, dtype=np.int64), *found])
+
+
+def telling_words(texts: Sequence[str], clusters: Positions, count: int) -> list[str]:
+    """Of each of so many clusters its WORDS most telling words, the most telling first; no two have the same name."""
+    counts = [Counter[str]() for _ in range(count)]
     for text, cluster in zip(texts, clusters.tolist(), strict=True):
         # Once a text: long ones would speak for all others.
         counts[cluster].update(set(_WORD.findall(text.lower())))
     everywhere = sum(counts, Counter[str]())
     per_cluster = everywhere.total() / len(counts)
     names: list[str] = []
-    for count in counts:
-        weights = {word: n / count.total() * np.log1p(per_cluster / everywhere[word]) for word, n in count.items()}
+    for own in counts:
+        weights = {word: n / own.total() * np.log1p(per_cluster / everywhere[word]) for word, n in own.items()}
         best = sorted(weights, key=lambda word: (-weights[word], word))
         name = " ".join(best[:WORDS]) or "without words"
         same = sum(other == name or other.startswith(f"{name} #") for other in names)

@@ -5,7 +5,7 @@ import pytest
 
 from tests.training.drift.tables import SETTINGS, interactions, periods
 from tests.training.project import catalogue_of
-from training.drift.topics import Topics, clustered, telling_words, topic_figures, topics_by_week
+from training.drift.topics import Topics, centres, nearest, telling_words, topic_figures, topics_by_week
 
 NAMES = ["lamp", "oak lamp", "desk lamp", "mug", "tea mug", "blue mug"]
 VECTORS = np.array([[1, 0], [0.99, 0.14], [0.98, -0.2], [0, 1], [0.1, 0.99], [-0.1, 0.99]], dtype=np.float32)
@@ -14,25 +14,33 @@ TOPICS = Topics(["lamp", "mug"], np.array([0, 0, 0, 1, 1, 1]))
 
 
 def test_items_that_lie_together_are_a_cluster_and_the_same_vectors_give_the_same():
-    found = clustered(VECTORS, 2)
+    found = nearest(centres(VECTORS, 2), VECTORS)
     assert len(set(found[:3])) == len(set(found[3:])) == 1
     assert found[0] != found[3]
-    assert (clustered(VECTORS, 2) == found).all()
-    assert clustered(VECTORS[:1], 2).tolist() == [0]
+    assert (centres(VECTORS, 2) == centres(VECTORS, 2)).all()
+    assert len(centres(VECTORS[:1], 2)) == 1
+    assert len(centres(VECTORS[[0, 0, 0]], 3)) == 1
 
 
 def test_a_topic_is_named_by_the_words_that_are_in_its_texts_and_seldom_elsewhere():
     texts = ["red lamp of oak", "red lamp", "red mug for tea", "red mug 500"]
-    assert telling_words(texts, np.array([0, 0, 1, 1])) == ["lamp oak red", "mug for tea"]
+    assert telling_words(texts, np.array([0, 0, 1, 1]), 2) == ["lamp oak red", "mug for tea"]
 
 
 def test_topics_of_the_same_words_are_numbered_and_one_without_words_says_so():
-    names = telling_words(["lamp", "lamp", "12"], np.array([0, 1, 2]))
+    names = telling_words(["lamp", "lamp", "12"], np.array([0, 1, 2]), 3)
     assert names == ["lamp", "lamp #2", "without words"]
 
 
 def test_as_many_topics_as_half_the_items_have_a_root():
-    assert len(Topics.of(np.eye(8, dtype=np.float32), NAMES[:1] * 8).names) == 2
+    eight = np.eye(8, dtype=np.float32)
+    assert len(Topics.of(eight, NAMES[:1] * 8, eight).names) == 2
+
+
+def test_new_items_join_the_topics_that_the_champion_has():
+    topics = Topics.of(VECTORS, NAMES, np.concatenate([VECTORS, VECTORS[:1]]))
+    assert topics.names == Topics.of(VECTORS, NAMES, VECTORS[:0]).names
+    assert topics.of_items[6] == topics.of_items[0] != topics.of_items[3]
 
 
 def log(lamps_now: int) -> list[tuple[str, str, str, float, float | None]]:
@@ -52,7 +60,7 @@ def test_a_topic_that_surges_is_an_alert_of_its_name_and_so_is_one_that_vanishes
 
 
 def test_topics_are_found_in_the_vectors_and_what_surges_is_told_by_its_words():
-    topics = Topics.of(VECTORS, NAMES)
+    topics = Topics.of(VECTORS, NAMES, VECTORS)
     figures = topic_figures(SETTINGS, topics, interactions(log(90)), CATALOGUE, periods(0, 0, 28, 28, 35))
     (surged,) = [figure for figure in figures if figure.now > figure.before]
     assert surged.level == "alert"
