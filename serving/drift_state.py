@@ -38,7 +38,7 @@ class DriftState(Collector):
         for kind in KINDS:
             figures = [figure for figure in report.figures if figure.kind == kind]
             if figures:
-                moved.add_metric((kind,), max((figure.value for figure in figures), key=abs))
+                moved.add_metric((kind,), max(figure.value for figure in figures))
                 alerts.add_metric((kind,), float(sum(figure.level == "alert" for figure in figures)))
         yield moved
         yield alerts
