@@ -15,6 +15,7 @@ from serving.ladder import BY_PLACE, Ladder, Scored
 from serving.live import Live
 from serving.surface_rules import MAX_PER_CATEGORY
 from serving.types import Filtered, RankedItem, RankedList, ServedFeatures
+from serving.watching import note_candidates
 
 OF_REQUEST: Final = ("candidates",)
 """Provenance of an item that the request itself proposed."""
@@ -39,6 +40,7 @@ class Answering:
         live, index = self._live, self._live.catalogue.index
         unknown = [item for item in candidates if item not in live.items]
         positions = np.array([index[item] for item in candidates if item in live.items], dtype=np.int64)
+        note_candidates(len(positions), len(unknown))
         if len(positions) == 0:
             return RankedList([], unknown, [])
         user = live.user(asked.user_id, asked.course, keep=self._ladder.keep_for(len(positions)))
