@@ -478,6 +478,45 @@ class Gate(Stage, frozen=True, kw_only=True):
     """Of fewer that can be replayed the gate says nothing."""
 
 
+class Drift(Stage, frozen=True, kw_only=True):
+    """What `recsys drift` and each retraining compare: the latest days with those that the champion learned from. See
+    docs/drift.md."""
+
+    days: Positive = 7
+    """The latest days, up to the last event."""
+    reference_days: Positive = 28
+    """What they are compared with: the last so many days that the champion learned from."""
+    note: PositiveFloat = 0.1
+    """A population stability index from here on is worth a look."""
+    alert: PositiveFloat = 0.25
+    """From here on it is an alert."""
+    clicks_note: PositiveFloat = 0.1
+    """Clicks that differ from those expected by more than this share of them are worth a look."""
+    clicks_alert: PositiveFloat = 0.25
+    """From here on they are an alert."""
+    webhook: str | None = None
+    """Where new alerts are sent, as JSON: http:// or https://. ${NAME} stands for an environment variable: keep the
+    secret part of the address in one."""
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("note", self.note, self.alert),
+            ("clicks_note", self.clicks_note, self.clicks_alert),
+        ):
+            if low > high:
+                raise ValueError(f"{name} is {low:g}, above the alert of {high:g}; expected at most that")
+        if self.webhook is not None and not self.webhook.startswith(("http://", "https://", "${")):
+            raise ValueError("webhook is no address; expected http://… or https://…, or ${NAME} for one")
+
+    def __repr__(self) -> str:
+        """Without the address, whose path is often a secret."""
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"Drift({shown})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [(name, getattr(self, name)) for name in self.__struct_fields__ if name != "webhook"]
+
+
 class Retrain(Stage, frozen=True, kw_only=True):
     """`recsys retrain`, which other work on the machine goes before."""
 
@@ -488,6 +527,8 @@ class Retrain(Stage, frozen=True, kw_only=True):
     """How far it gives way to other processes: 0 not at all, 19 the most."""
     threads: Positive | None = None
     """Most threads; not set: one for each core."""
+    trackers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] | None = None
+    """Who is told of each retraining; not set: mlflow where recsys[mlflow] is installed. [] is nobody."""
 
 
 class Bundles(Stage, frozen=True, kw_only=True):
@@ -587,6 +628,7 @@ class Config(Stage, frozen=True):
     log: Log = field(default_factory=Log)
     checks: Checks = field(default_factory=Checks)
     gate: Gate = field(default_factory=Gate)
+    drift: Drift = field(default_factory=Drift)
     retrain: Retrain = field(default_factory=Retrain)
     bundles: Bundles = field(default_factory=Bundles)
     security: Security = field(default_factory=Security)

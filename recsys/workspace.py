@@ -11,6 +11,7 @@ events.db     the event log                                      written by recs
 log/          the same by day, one folder a table                written by recsys export; [log] folder may name another
 keys.json     the hashes of the API keys                         written by recsys keys
 forgotten.json, forgotten.key  users who were forgotten, as hashes  written by recsys forget
+drift.html    the latest drift as a page                         written by recsys drift
 retrain.json  what was last learned from, and what came of it    written by recsys retrain
 """
 
@@ -99,6 +100,11 @@ class Workspace:
     @property
     def keys(self) -> Path:
         return self.root / "keys.json"
+
+    @property
+    def drift(self) -> Path:
+        """What has moved since the champion was trained, as recsys.drift.DriftReport."""
+        return self.root / "tables" / "drift.json"
 
     @property
     def retrain(self) -> Path:

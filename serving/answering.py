@@ -15,6 +15,7 @@ from serving.ladder import BY_PLACE, Ladder, Scored
 from serving.live import Live
 from serving.surface_rules import MAX_PER_CATEGORY, Shown
 from serving.types import Filtered, RankedItem, RankedList, ServedFeatures
+from serving.watching import note_candidates
 
 OF_REQUEST: Final = ("candidates",)
 """Provenance of an item that the request itself proposed."""
@@ -39,6 +40,7 @@ class Answering:
         live = self._live
         places = live.items.positions(candidates)
         unknown, positions = [candidates[at] for at in np.flatnonzero(places < 0).tolist()], places[places >= 0]
+        note_candidates(len(positions), len(unknown))
         if len(positions) == 0:
             return RankedList([], unknown, [])
         user = live.user(asked.user_id, asked.course, keep=self._ladder.keep_for(len(positions)))

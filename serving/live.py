@@ -42,6 +42,7 @@ from serving.rules import Rules
 from serving.stage import LeftOut
 from serving.timed_store import USER_FEATURES, TimedStore
 from serving.user_attributes import user_attributes_of
+from serving.watching import note_user
 
 RECENT_EVENTS = "recent_events"
 """What an answer goes without while what users did last cannot be followed."""
@@ -110,6 +111,7 @@ class Live:
             return self.nobody()
         finally:
             self._store.course = None
+        note_user(is_known=len(known.history) > 0)
         try:
             return self.users.with_attributes(user_id, known)
         except sqlite3.Error:

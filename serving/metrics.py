@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from recsys.bundle import MANIFEST
 from serving.access import needs
+from serving.drift_state import DriftState
 from serving.events import EventLog
 from serving.service import Service, service_of
 from serving.watch import Watch
@@ -30,6 +31,7 @@ async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
     for state in (
         EngineState(service),
         service.traffic,
+        DriftState(service.drift),
         EventLogState(service.event_log),
         ProcessState(request.app.state.watch),
     ):

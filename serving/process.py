@@ -42,6 +42,7 @@ def serve_projects(config_paths: Sequence[Path], *, host: str, port: int, listen
                     bundles=workspace.bundles,
                     forget=partial(forget_users, workspace),
                     mirror=mirror_of(workspace, shelf),
+                    drift=workspace.drift,
                 ),
                 partial(load_engine, workspace),
                 # An engine that is loaded anew knows nothing of users who were forgotten.

@@ -37,6 +37,8 @@ class Service:
     """How its requests were answered."""
     bundles: Path | None = None
     """The folder of its bundles, for how old the one is that serves."""
+    drift: Path | None = None
+    """What has moved since the champion was trained, if `recsys drift` has written it (recsys.drift)."""
     rules_refused: bool = False
     """Whether recsys.toml has other rules by now, which cannot be used."""
     bundle_refused: bool = False

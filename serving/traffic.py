@@ -29,12 +29,19 @@ class Traffic(Collector):
         self._stages = Histogram(STAGE_SECONDS)
         self._scores = Histogram(SCORES)
         self._degraded: Counter[tuple[str, str]] = Counter()
+        self._users = {"yes": 0, "no": 0}
+        self._candidates = {"yes": 0, "no": 0}
 
     def add(self, route: str, watched: Watched, seconds: float) -> None:
         """Count a request that is over; `route`: method and path, without the ids in it."""
         self._requests.add((route, str(watched.status)), seconds)
         for stage in watched.stages:
             self._stages.add((stage.stage,), stage.seconds)
+        if watched.user_is_known is not None:
+            self._users["yes" if watched.user_is_known else "no"] += 1
+        if watched.candidates is not None:
+            self._candidates["yes"] += watched.candidates[0]
+            self._candidates["no"] += watched.candidates[1]
         if watched.degraded:
             # Scores of an order that something is missing from are on another scale.
             for said in watched.degraded:
@@ -58,3 +65,11 @@ class Traffic(Collector):
         for labels, count in self._degraded.items():
             degraded.add_metric(labels, float(count))
         yield degraded
+        for name, help_text, counts in (
+            ("recsys_users_asked", "Requests for a user, by whether the user has a history", self._users),
+            ("recsys_candidates_asked", "Candidates sent, by whether the catalogue has them", self._candidates),
+        ):
+            family = CounterMetricFamily(name, help_text, labels=("known",))
+            for known, count in counts.items():
+                family.add_metric((known,), float(count))
+            yield family

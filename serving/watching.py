@@ -28,7 +28,7 @@ class Took(NamedTuple):
 class Watched:
     """One request."""
 
-    __slots__ = ("began", "degraded", "items", "request_id", "stages", "status")
+    __slots__ = ("began", "candidates", "degraded", "items", "request_id", "stages", "status", "user_is_known")
 
     def __init__(self) -> None:
         self.request_id = uuid.uuid4().hex
@@ -39,6 +39,10 @@ class Watched:
         self.degraded: Sequence[str] = ()
         self.items: Sequence[Any] = ()
         """Those of the answer, best first."""
+        self.candidates: tuple[int, int] | None = None
+        """How many items the request named that the catalogue has, and that it has not; None: it named none."""
+        self.user_is_known: bool | None = None
+        """Whether the user has a history; None: nobody was named, or the store did not answer."""
 
 
 CURRENT: Final[ContextVar[Watched | None]] = ContextVar("recsys_watched", default=None)
@@ -65,6 +69,20 @@ def stage(name: str) -> Iterator[None]:
         yield
     finally:
         took(name, began, time.perf_counter() - began)
+
+
+def note_candidates(known: int, unknown: int) -> None:
+    """Note what the request on its way names; of several engines that are asked the last one counts."""
+    watched = CURRENT.get()
+    if watched is not None:
+        watched.candidates = known, unknown
+
+
+def note_user(*, is_known: bool) -> None:
+    """Note whom the request on its way is for."""
+    watched = CURRENT.get()
+    if watched is not None:
+        watched.user_is_known = is_known
 
 
 async def note_answer(response: Response[Any]) -> Response[Any]:

@@ -69,8 +69,11 @@ class Server:
 
 
 @contextmanager
-def serving(config: Path) -> Iterator[Server]:
-    """`recsys serve` on a free port, with what only training needs blocked: importing it would fail."""
+def serving(config: Path, *, may_complain: bool = False) -> Iterator[Server]:
+    """`recsys serve` on a free port, with what only training needs blocked: importing it would fail.
+
+    may_complain  of a machine that does much else meanwhile, where parts of answers come too late
+    """
     command = [
         sys.executable,
         "-c",
@@ -92,4 +95,4 @@ def serving(config: Path) -> Iterator[Server]:
             process.terminate()
             _, complaints = process.communicate(timeout=READY_TIMEOUT_S)
         assert process.returncode == 0, complaints
-        assert complaints == ""
+        assert complaints == "" or may_complain

@@ -150,7 +150,7 @@ def test_a_year_of_retraining_serves_at_least_as_well_as_without_a_gate_and_bett
     shutil.copytree(workspace.bundles, ungated.bundles)
     shutil.copyfile(workspace.retrain, ungated.retrain)
     figures, decisions, killed, took = [], [], [], 0.0
-    with serving(config) as server:
+    with serving(config, may_complain=True) as server:
         for start, end in pairwise(STARTS):
             served = {"gated": champion(workspace.bundles), "ungated": champion(ungated.bundles), "once": once}
             wait_until_it_serves(server, served["gated"].name)

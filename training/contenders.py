@@ -73,6 +73,15 @@ def challenger_of(pipeline: Pipeline, folder: Path) -> Contender:
 
 def champion_of(pipeline: Pipeline, bundle: Bundle) -> Contender:
     """A bundle at the cut of the pipeline. Raises BundleError when it has other features than this configuration."""
+    view, vectors = as_served_now(pipeline, bundle)
+    contender = _contender(view, bundle.path, vectors)
+    check_comparable(pipeline, bundle, signals_of(contender))
+    return contender
+
+
+def as_served_now(pipeline: Pipeline, bundle: Bundle) -> tuple[Pipeline, Vectors]:
+    """The pipeline with attributes as numbers of the bundle, and the vectors that a server has for it by now: those of
+    new and changed items are made with its encoder; float32 (n_items, d)."""
     known = pl.read_parquet(bundle.path / CATALOGUE_FILE)
     project = pipeline.features.project
     numbers = Catalogue.load(known).with_attributes(dict(project.item_attributes)).numbers
@@ -80,14 +89,17 @@ def champion_of(pipeline: Pipeline, bundle: Bundle) -> Contender:
     of_users = msgspec.json.decode(attributes.read_bytes(), type=Attributes) if attributes.exists() else None
     view = copy.copy(pipeline)
     view.catalogue = replace(pipeline.catalogue, numbers=numbers, of_users=of_users)
-    contender = _contender(view, bundle.path, _vectors(pipeline, bundle, known))
-    names = pipeline.features.names(signals_of(contender))
-    if tuple(bundle.manifest.features) != names:
+    return view, _vectors(pipeline, bundle, known)
+
+
+def check_comparable(pipeline: Pipeline, bundle: Bundle, signals: Sequence[str]) -> None:
+    """Raises BundleError when the ranker of a bundle has other features than this configuration; `signals`: of its text
+    model."""
+    if tuple(bundle.manifest.features) != pipeline.features.names(signals):
         raise BundleError(
             f"{bundle.path}: the ranker of the champion has other features than this configuration and version, so "
             "that the two cannot be compared; train and look at the figures with `recsys train`"
         )
-    return contender
 
 
 def signals_of(contender: Contender) -> tuple[str, ...]:

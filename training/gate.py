@@ -52,11 +52,17 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """None: it was not measured."""
     parity: Parity | None = None
     """Whether servers answered from the features that training computes; None: nothing could be said."""
+    drift: list[str] = []
+    """Alerts of what has moved since the champion was trained (recsys.drift); they decide nothing."""
 
     def __rich__(self) -> Table:
         verdict = "is promoted" if self.promoted else f"is refused, {self.champion or 'nothing'} stays"
         title = f"{self.challenger} {verdict}\n" + "\n".join(
-            [*(f"refused: {reason}" for reason in self.reasons), *(f"warning: {text}" for text in self.warnings)]
+            [
+                *(f"refused: {reason}" for reason in self.reasons),
+                *(f"warning: {text}" for text in self.warnings),
+                *(f"drift: {text}" for text in self.drift),
+            ]
         )
         metric = self.contest.metric if self.contest else ""
         shown = Table(title=title.strip(), title_justify="left")
@@ -87,6 +93,7 @@ def decide(
     decided_at: datetime,
     measured: tuple[datetime, datetime],
     has_to_go: bool = False,
+    drift: Sequence[str] = (),
 ) -> Decision:
     """Judge a challenger. Without a champion it only has to be free of leaks.
 
@@ -95,6 +102,7 @@ def decide(
     sizes    bytes of the champion, where there is one, and of the challenger
     measured from when and until when the contest was held
     has_to_go  the champion was trained with users who are forgotten since
+    drift    alerts, which decide nothing
     """
     reasons, against = [f"leak: {line}" for line in leaks], list[str]()
     warnings: list[str] = []
@@ -125,6 +133,7 @@ def decide(
         bytes=sizes,
         contest=contest,
         parity=parity,
+        drift=list(drift),
     )
 
 

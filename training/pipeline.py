@@ -6,6 +6,7 @@ Writes  features/, cache/
 
 import sys
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
@@ -172,19 +173,23 @@ class Pipeline:
 
     def compute_features(self) -> None:
         """Snapshots of the features at every window, at the cut and at the end of the data, where there is none yet."""
-        self.store.forget_other_data(key_of([self.data_key, self.config.features.user_attributes]))
-        moments = sorted({*self.windows, self.cut, self.end})
         started = time.monotonic()
-        with progress("features", len(moments)) as advance:
+        self.compute_features_at({*self.windows, self.cut, self.end})
+        self.stages.seconds["features"] = time.monotonic() - started
+
+    def compute_features_at(self, moments: Iterable[datetime]) -> None:
+        """Snapshots of the features at these moments, where there is none yet."""
+        self.store.forget_other_data(key_of([self.data_key, self.config.features.user_attributes]))
+        in_order = sorted(moments)
+        with progress("features", len(in_order)) as advance:
             self.store.snapshot(
                 self.interactions,
                 self.catalogue,
-                moments,
+                in_order,
                 impressions=self.impressions,
                 users=self.users,
                 advance=advance,
             )
-        self.stages.seconds["features"] = time.monotonic() - started
 
     @cached_property
     def text(self) -> TextModel:

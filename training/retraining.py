@@ -1,8 +1,8 @@
 """One retraining: from the event log to a challenger, and from the gate to a new champion or none.
 
 parity audit of what was served → forget users who are still to be forgotten → export → import → checks of the logs →
-features → text model → ranker → leak audit → contest with the champion → decision → publish, promote and delete the
-oldest bundles, or keep the champion and fill the online store anew.
+drift → features → text model → ranker → leak audit → contest with the champion → decision → publish, promote and
+delete the oldest bundles, or keep the champion and fill the online store anew.
 
 Each stage leaves its result under a name made of what went into it, so that a run that was killed is gone on with by
 the next one, and ends in the same state. The challenger does not learn from the latest [gate] days: on them both are
@@ -10,12 +10,12 @@ measured, and what was measured is what serves. A champion that was trained on s
 them. One that was trained with users who are forgotten since is replaced, its text model as well.
 
 Reads   recsys.toml, events.db, the files of [source], bundles/champion and the object store of [bundles] url
-Writes  all that recsys export, import and train write, and tables/checks.json, tables/parity.json,
-        bundles/BUNDLE_ID.decision.json, retrain.json
+Writes  all that recsys export, import, drift and train write, and tables/checks.json, tables/parity.json,
+        bundles/BUNDLE_ID.decision.json, retrain.json, and tracking/ for trackers (training.retrain_tracking)
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from importlib.metadata import entry_points
@@ -23,7 +23,7 @@ from pathlib import Path
 
 import msgspec
 import polars as pl
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from recsys.bundle import CHAMPION, Bundle, champion, decision_path, open_bundle
 from recsys.cli import GROUP, load_command
@@ -42,10 +42,13 @@ from training.checks_report import BrokenLogs, ChecksReport, Finding, report_pat
 from training.contenders import challenger_of, champion_of
 from training.contest import Contest, hold
 from training.data_checks import check_logs
+from training.drift.observing import observe
+from training.drift.table import drift_table
 from training.gate import Decision, decide, write_decision
 from training.parity import Parity, parity_of_served
 from training.pipeline import Pipeline
 from training.publishing import bundle_id, fill, fill_online, publish_models
+from training.retrain_tracking import Told, tell
 from training.stages import hash_of_file, key_of
 
 LOG_COLUMNS = 140
@@ -83,41 +86,59 @@ def retrain(workspace: Workspace, *, dry_run: bool = False, now: datetime | None
         if not free:
             say("another retraining of this project runs; this one ends")
             return Outcome.BUSY
-        return _Retraining(workspace, dry_run, now or datetime.now(UTC)).run()
+        retraining = _Retraining(workspace, dry_run, now or datetime.now(UTC))
+        try:
+            outcome = retraining.run()
+            retraining.told.outcome = outcome.name.lower()
+        except BrokenLogs as error:
+            retraining.told.checks = error.report
+            raise
+        finally:
+            # Of a run that did nothing, or for nothing, nobody is told.
+            if not dry_run and not retraining.idle:
+                tell(workspace, retraining.told)
+        return outcome
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Retraining:
     workspace: Workspace
     dry_run: bool
     now: datetime
+    told: Told = field(default_factory=Told)
+    idle: bool = False
+    """Whether there was nothing new."""
 
     def run(self) -> Outcome:
         shelf = Shelf(self.workspace)
         # First: a store that does not answer is to fail this before hours of training, not after.
         shelf.follow()
-        parity = None if _champion(self.workspace) is None else parity_of_served(self.workspace)
+        parity = None if champion_of_project(self.workspace) is None else parity_of_served(self.workspace)
         _forget(self.workspace)
         _export(self.workspace)
         _import(self.workspace, self.now)
-        report = check_logs(self.workspace, self.now)
+        report = self.told.checks = check_logs(self.workspace, self.now)
         show(report)
         if report.errors:
             raise BrokenLogs(report_path(self.workspace), report)
-        last, serving = _last(self.workspace), _champion(self.workspace)
+        last, serving = _last(self.workspace), champion_of_project(self.workspace)
         mark = None if serving is None else read_mark(self.workspace.bundles, serving.manifest.bundle_id)
         key, marked_at = _key(self.workspace), None if mark is None else mark.latest
         goes_on = last is not None and last.key == key and marked_at in (None, last.marked_at)
         if last is not None and goes_on:
             if last.outcome is not None:
                 say("nothing new since the latest retraining; nothing is trained")
+                self.idle = True
                 return Outcome.KEPT
             if serving is not None and serving.manifest.bundle_id == last.challenger != last.champion:
                 say(f"{last.challenger} was promoted by a run that did not end well; nothing is left to do")
                 return self._promoted(last, shelf)
         run = Run(key=key, champion=None if serving is None else serving.manifest.bundle_id, marked_at=marked_at)
         self._note(run)
+        self.told.key, self.told.champion = run.key, run.champion
+        self._observe(serving)
         pipeline = _pipeline(self.workspace, serving, has_to_go=mark is not None)
+        self.told.cut = pipeline.cut
         too_few = False
         if serving is not None and (users := _users_to_measure(pipeline)) < self.workspace.config.gate.min_users:
             few = f"only {users} users to measure on after {pipeline.cut}"
@@ -126,7 +147,7 @@ class _Retraining:
                 return self._end(run, Outcome.KEPT)
             say(f"{few}; {run.champion} was trained with forgotten users and has to go all the same")
             too_few, pipeline = True, _pipeline(self.workspace, None)
-        decision = self._decision(
+        decision = self.told.decision = self._decision(
             pipeline, serving, parity, goes_on=goes_on, has_to_go=mark is not None, too_few=too_few
         )
         show(decision)
@@ -196,7 +217,17 @@ class _Retraining:
             decided_at=self.now,
             measured=(pipeline.cut, pipeline.end),
             has_to_go=has_to_go,
+            drift=[] if self.told.drift is None else [str(one) for one in self.told.drift.alerts],
         )
+
+    def _observe(self, serving: Bundle | None) -> None:
+        """What has moved since the champion was trained: it decides nothing, and what fails in it stops nothing."""
+        try:
+            self.told.drift = observe(self.workspace, serving, self.now, send=not self.dry_run)
+        except Exception as error:
+            say(f"the drift is not measured: {type(error).__name__}: {error}")
+        else:
+            show(drift_table(self.told.drift))
 
     def _end(self, run: Run, outcome: Outcome) -> Outcome:
         self._note(msgspec.structs.replace(run, outcome=int(outcome)))
@@ -212,7 +243,7 @@ def say(text: str) -> None:
     print(f"retrain: {text}", file=sys.stderr, flush=True)
 
 
-def show(what: ChecksReport | Decision) -> None:
+def show(what: RenderableType) -> None:
     """A table, as wide as the terminal, or wide enough for all of it in the log of a service."""
     console = Console(stderr=True)
     (console if console.is_terminal else Console(stderr=True, width=LOG_COLUMNS)).print(what)
@@ -250,7 +281,9 @@ def _key(workspace: Workspace) -> str:
     config = workspace.config
     tables = [hash_of_file(workspace.table_path(table)) for table in TABLES]
     settings = [config.name, config.interaction_types, config.text, config.split, config.finetune, config.retrieval]
-    settings += [config.ranker, config.evaluation, config.gate, config.retrain]
+    settings += [config.ranker, config.evaluation, config.gate]
+    # Who is told of a retraining changes nothing of it.
+    settings.append(msgspec.structs.replace(config.retrain, trackers=None))
     attributes = [config.features.item_attributes, config.features.user_attributes]
     return key_of([tables, settings, attributes])
 
@@ -264,7 +297,8 @@ def _last(workspace: Workspace) -> Run | None:
         raise DataError(f"{workspace.retrain}: {error}; remove the file: the next run trains anew") from error
 
 
-def _champion(workspace: Workspace) -> Bundle | None:
+def champion_of_project(workspace: Workspace) -> Bundle | None:
+    """None while there is none. Raises BundleError for one that is not whole."""
     promoted = (workspace.bundles / CHAMPION).exists()
     return open_bundle(champion(workspace.bundles)) if promoted else None
 

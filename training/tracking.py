@@ -60,7 +60,7 @@ class Watch:
             self._trackers.pop().finish(metrics, artifacts, failed=failed)
 
 
-def parameters_of(config: Config) -> dict[str, Any]:
+def parameters_of(config: Config, sections: Sequence[str] = SECTIONS) -> dict[str, Any]:
     """The settings that say how the models learn, by their place in recsys.toml: "finetune.learning_rate", …"""
     found: dict[str, Any] = {}
 
@@ -71,7 +71,7 @@ def parameters_of(config: Config) -> dict[str, Any]:
         else:
             found[place] = value
 
-    for section in SECTIONS:
+    for section in sections:
         flatten(section, msgspec.to_builtins(getattr(config, section)))
     if config.text.encoder is not None and Path(config.text.encoder).is_absolute():
         found["text.encoder"] = Path(config.text.encoder).name

@@ -156,3 +156,18 @@ def test_a_bundles_engine_says_how_long_each_of_its_stages_took(tmp_path: Path, 
     stages = {labels[0] for name, labels in samples(text) if name == "recsys_stage_seconds_count"}
     assert {"user_features", "text_query", "text_interest", "ranker", "retrieval", "trending"} <= stages
     assert any(stage.startswith("channel ") for stage in stages)
+
+
+def test_unknown_users_and_candidates_are_counted_beside_the_known_ones(tmp_path: Path, made_scorer: Path):
+    engine = made_engine(tmp_path, made_scorer)
+    config = msgspec.structs.replace(CONFIG, serving=msgspec.structs.replace(CONFIG.serving, deadline_ms=10_000.0))
+    with EventLog.open(tmp_path / "events.db") as log, TestClient(create_app(Service(log, config, engine))) as client:
+        client.post("/v1/rank", json={"user_id": "fan", "candidates": ["a2", "x1", "gone"]})
+        client.post("/v1/rank", json={"user_id": "stranger", "candidates": ["nowhere"]})
+        client.post("/v1/recommend", json={"user_id": "stranger", "limit": 3})
+        client.post("/v1/recommend", json={"query": "red"})
+        client.get("/v1/trending")
+        found = samples(client.get("/metrics").text)
+    assert [found["recsys_candidates_asked_total", (known,)] for known in ("yes", "no")] == [2, 2]
+    # Nobody is looked up for unknown items alone, and two requests are for nobody.
+    assert [found["recsys_users_asked_total", (known,)] for known in ("yes", "no")] == [1, 1]

@@ -13,6 +13,7 @@ import pytest
 from features.daily.aggregates import DailyAggregates
 from features.store import BehaviourStore
 from recsys.bundle import MANIFEST, champion, decision_path, list_bundles, open_bundle
+from recsys.drift import read_drift
 from recsys.durable import at_once_or_not
 from recsys.errors import BundleError, StoreError
 from recsys.forgetting.lineage import read_mark
@@ -95,6 +96,40 @@ def test_what_is_new_makes_a_new_champion_with_the_text_model_of_the_old_and_fig
     assert bundle.manifest.metrics["all"]["ndcg@10"] == pytest.approx(decision.contest.whole.challenger)
     assert bundle.manifest.text["trained_until"] < bundle.manifest.trained_until.isoformat()
     assert BehaviourStore.of(workspace).online_as_of() == decision.measured_until
+
+
+def test_drift_is_measured_and_stands_in_the_decision_and_trackers_are_told_of_all_of_it(
+    first, tmp_path, monkeypatch, capsys
+):
+    workspace = copied(first, tmp_path)
+    before = champion(workspace.bundles).name
+    write_until(tmp_path, MORE)
+    told = []
+    monkeypatch.setattr(retraining, "tell", lambda workspace, found: told.append(found))
+    assert retrain(workspace, now=NOW) == Outcome.PROMOTED
+    report = read_drift(workspace.drift)
+    assert (report.champion, report.measured_at) == (before, NOW)
+    decision = decision_on(workspace, champion(workspace.bundles).name)
+    assert decision.drift == [str(figure) for figure in report.alerts]
+    assert "not measured: clicks: no impressions were imported" in capsys.readouterr().err
+    (found,) = told
+    assert (found.drift, found.decision, found.outcome) == (report, decision, "promoted")
+    assert (found.champion, found.cut) == (before, decision.measured_from)
+    # With nothing new nobody is told anything.
+    assert retrain(workspace, now=NOW) == Outcome.KEPT
+    assert len(told) == 1
+
+
+def test_drift_that_cannot_be_measured_stops_nothing(first, tmp_path, monkeypatch, capsys):
+    workspace = copied(first, tmp_path)
+    write_until(tmp_path, MORE)
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(retraining, "observe", fail)
+    assert retrain(workspace, dry_run=True, now=NOW) == Outcome.PROMOTED
+    assert "the drift is not measured: RuntimeError: no memory" in capsys.readouterr().err
 
 
 def test_a_dry_run_decides_the_same_and_changes_no_bundle(first, tmp_path):
