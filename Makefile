@@ -38,7 +38,7 @@ demo: $(STAMP)
 
 .PHONY: test
 test: lint
-	$(VENV) -m pytest
+	$(VENV) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: lint
 lint: $(STAMP)

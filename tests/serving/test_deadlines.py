@@ -22,8 +22,8 @@ from serving.events import EventLog
 from serving.service import Service
 from serving.types import RankedList
 from tests.serving.made_bundle import made_engine
-from tests.serving.stalls import watched
 from tests.serving.test_engine_online_store import filled
+from tests.stalls import watched
 from tests.valkey import address_of, valkey_server
 
 DEADLINE_MS = 300.0

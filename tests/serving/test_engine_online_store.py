@@ -14,6 +14,7 @@ from serving.events import EventLog
 from serving.types import Interaction
 from tests.features.log import log
 from tests.serving.made_bundle import FEATURE_SET, NOW, TITLES, made_engine
+from tests.stalls import at_most
 from tests.valkey import address_of, valkey_server
 
 AS_OF = datetime.fromtimestamp(NOW, UTC)
@@ -73,10 +74,9 @@ def test_a_store_that_hangs_costs_a_request_the_timeout_once_and_the_next_ones_n
         engine = made_engine(tmp_path, made_scorer, filled(tmp_path / "features", address_of(server)))
         with Redis.from_url(address_of(server)) as client:
             client.execute_command("CLIENT", "PAUSE", 1500, "ALL")
-        started = time.perf_counter()
-        degraded = [engine.rank(Asked("fan"), ["p1", "a2"]).degraded for _ in range(5)]
+        with at_most(1.4, at_least=0.5):
+            degraded = [engine.rank(Asked("fan"), ["p1", "a2"]).degraded for _ in range(5)]
         assert degraded == [["user_features: error"]] * 5
-        assert 0.5 <= time.perf_counter() - started < 1.4
         time.sleep(2.0)
         assert engine.rank(Asked("fan"), ["p1", "a2"]).degraded == []
 

@@ -10,7 +10,6 @@ from litestar.testing import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from recsys.client import AnswerItem
-from serving import watching
 from serving.api import create_app
 from serving.asked import Asked
 from serving.events import EventLog
@@ -124,25 +123,6 @@ def test_the_age_of_the_bundle_is_that_of_its_manifest(tmp_path: Path, monkeypat
             assert samples(client.get("/metrics").text)["recsys_bundle_age_seconds", ()] == 60.0
             service.bundles = tmp_path / "removed"
             assert ("recsys_bundle_age_seconds", ()) not in samples(client.get("/metrics").text)
-
-
-def test_to_follow_a_request_of_a_hundred_items_in_ten_stages_costs_less_than_20_microseconds():
-    traffic, rounds = Traffic(), 2000
-
-    def follow() -> float:
-        started = time.perf_counter()
-        for _ in range(rounds):
-            one = watched([], 0)
-            token = watching.CURRENT.set(one)
-            for _ in range(10):
-                watching.took("text_interest", 0.0, 0.001)
-            watching.CURRENT.reset(token)
-            one.items = ITEMS
-            traffic.add("POST /v1/rank", one, 0.004)
-        return (time.perf_counter() - started) / rounds
-
-    ITEMS = [AnswerItem("i", 0.1, 1, ())] * 100
-    assert min(follow() for _ in range(10)) < 20e-6
 
 
 def test_a_bundles_engine_says_how_long_each_of_its_stages_took(tmp_path: Path, made_scorer: Path):

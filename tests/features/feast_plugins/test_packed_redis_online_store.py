@@ -10,6 +10,7 @@ from features.feast_plugins.packed_online_store import OnlineStoreUnavailableErr
 from features.feast_plugins.packed_redis_online_store import PackedRedisOnlineStoreConfig
 from tests.features.feast_plugins.conftest import REDIS
 from tests.features.feast_plugins.project import ITEM, item_values, key, open_store, price_of, view, write
+from tests.stalls import at_most
 
 PASSWORD = "sesame-1234"
 
@@ -49,10 +50,8 @@ def test_a_server_that_does_not_answer_is_given_up_after_timeout_ms(server, tmp_
     store.apply([ITEM, view()])
     write(store, key(item_id="a"), item_values())
     Redis.from_url(online["connection_string"]).execute_command("CLIENT", "PAUSE", 700, "ALL")
-    started = time.perf_counter()
-    with pytest.raises(OnlineStoreUnavailableError, match="within 100 ms"):
+    with at_most(0.5, at_least=0.1), pytest.raises(OnlineStoreUnavailableError, match="within 100 ms"):
         price_of(store)
-    assert 0.1 <= time.perf_counter() - started < 0.5
     time.sleep(0.8)
     assert price_of(store) == 1.5
 

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from recsys.client import Event, ProblemError, RecsysClient, Retries, UnreachableError
 from tests.recsys.client.scripted import HANG_UP, RANKED, Say, scripted
+from tests.stalls import at_most
 
 QUICK = Retries(most=2, first_pause_s=0.001)
 BUSY = Say(503, {"title": "Service Unavailable", "status": 503, "detail": "later"})
@@ -60,18 +60,14 @@ def test_what_the_server_refused_to_do_is_sent_again_as_often_as_allowed():
 
 
 def test_it_comes_back_no_earlier_than_the_server_says():
-    with scripted(Say(429, {}, {"Retry-After": "1"}), Say()) as server:
-        started = time.monotonic()
+    with scripted(Say(429, {}, {"Retry-After": "1"}), Say()) as server, at_most(2.0, at_least=1.0):
         client_of(server.url).rank("u", ["a"])
-    assert 1.0 <= time.monotonic() - started < 2.0
 
 
 def test_it_does_not_wait_for_longer_than_the_call_may_take():
-    with scripted(Say(429, {"title": "", "status": 429, "detail": ""}, {"Retry-After": "60"}), Say()) as server:
-        started = time.monotonic()
-        with pytest.raises(ProblemError) as raised:
-            client_of(server.url).rank("u", ["a"])
-    assert time.monotonic() - started < 1.0
+    busy = Say(429, {"title": "", "status": 429, "detail": ""}, {"Retry-After": "60"})
+    with scripted(busy, Say()) as server, at_most(1.0), pytest.raises(ProblemError) as raised:
+        client_of(server.url).rank("u", ["a"])
     assert (raised.value.status, raised.value.retry_after_s) == (429, 60.0)
 
 
@@ -146,16 +142,10 @@ def test_ready_says_whether_it_is_and_does_not_raise():
 
 def test_it_is_imported_without_what_serves_or_trains():
     code = (
-        "import sys, time; started = time.perf_counter(); import recsys.client; "
+        "import sys; import recsys.client; "
         "heavy = {'torch', 'polars', 'numpy', 'litestar', 'httpx', 'pandas', 'onnxruntime', 'serving', 'features'}; "
-        "print(sorted(heavy & set(sys.modules)), time.perf_counter() - started)"
+        "print(sorted(heavy & set(sys.modules)))"
     )
     root = Path(__file__).parents[3]
-    runs = [
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
-        ).stdout.split()
-        for _ in range(3)
-    ]
-    assert {heavy for heavy, _ in runs} == {"[]"}
-    assert min(float(seconds) for _, seconds in runs) < 0.3
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    assert done.stdout == "[]\n"

@@ -36,3 +36,13 @@ def watched() -> Iterator[Stalls]:
     finally:
         stalls.stopping.set()
         thread.join()
+
+
+@contextmanager
+def at_most(seconds: float, at_least: float = 0.0) -> Iterator[None]:
+    """The block takes no longer than this but for stalls, and no less than `at_least`."""
+    with watched() as stalls:
+        began = time.monotonic()
+        yield
+        ended = time.monotonic()
+    assert at_least <= ended - began < seconds + stalls.between(began, ended)
