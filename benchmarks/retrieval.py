@@ -24,6 +24,7 @@ import click
 import numpy as np
 import polars as pl
 import torch
+from threadpoolctl import threadpool_limits
 
 from benchmarks.exhaustive import ExhaustiveRetrieval
 from benchmarks.harness import RUNS, claim, interleaved, print_table, write_result
@@ -81,7 +82,9 @@ def main(quick: bool, out: Path | None, folder: Path, compare: bool, items: int 
             return top(scorer, user, now, index.near(interest, limit=ASKED_FOR, exclude=nothing))
 
         runs = 1 if quick else RUNS
-        ours = {**measure(nearest, asking, truth, runs), **build}
+        # As `recsys serve` has it.
+        with threadpool_limits(1, "blas"):
+            ours = {**measure(nearest, asking, truth, runs), **build}
         compared = interleaved({"all": lambda: exact(scorer, asking[0], now)}, runs=runs)["all"]
         scan = measure_scan(Path(name), count, runs)
         others = {}

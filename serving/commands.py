@@ -1,5 +1,6 @@
 """The command `recsys serve`."""
 
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,8 @@ import click
 @click.option("--workers", type=click.IntRange(min=1), help="Processes, instead of serving.workers")
 def serve(config_paths: Sequence[Path], host: str | None, port: int | None, workers: int | None) -> None:
     """Answer rank and recommend requests over HTTP and log what users see and do."""
+    # NumPy reads it when it is imported. The products of a request are small: a second thread waits more than it works.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Here, so that neither the help nor a mistake in recsys.toml waits for the server and ONNX Runtime.
     from recsys.workspace import Workspace
     from serving.messages import log_to_stderr

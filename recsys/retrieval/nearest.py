@@ -34,7 +34,7 @@ TRAINED_A_CELL: Final = 40
 ROUNDS: Final = 6
 """Items a cell that k-means learns from, and how often it goes over them: more find no better cells."""
 
-LOOKED_AT: Final = 32_000
+LOOKED_AT: Final = 28_000
 """Items whose sketches are looked at. More find more, and take longer."""
 
 ROWS_AT_ONCE: Final = 50_000
