@@ -34,7 +34,8 @@ BATCH = 1000
 WORSE_AT = STARTS[4]
 """Then the settings are worse for one retraining."""
 KILLED_AT = (STARTS[3], STARTS[7])
-FOLLOWS_WITHIN_S = 30
+STAGES = ("import interactions", "features", "training the ranker", "looking for leaks", "measuring challenger on all")
+FOLLOWS_WITHIN_S = 60
 
 
 class Ungated(Workspace):
@@ -49,17 +50,17 @@ class Ungated(Workspace):
         return self.root / "ungated.json"
 
 
-def in_process(config: Path, seconds: float | None = None) -> int:
-    """`recsys retrain`; killed after so many seconds unless it ended before. Returns its exit code."""
+def in_process(config: Path, killed_at: str | None = None) -> int:
+    """`recsys retrain`; killed once it says that this stage begins. Returns its exit code."""
     command = [sys.executable, "-c", RETRAIN, "retrain", "--config", str(config)]
+    said = ""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            _, said = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            return -signal.SIGKILL
-    assert process.returncode in (Outcome.PROMOTED, Outcome.KEPT), said
+        assert process.stderr is not None
+        for line in process.stderr:
+            said += line
+            if killed_at is not None and line.startswith(f"{killed_at} …"):
+                process.send_signal(signal.SIGKILL)
+    assert process.returncode in (Outcome.PROMOTED, Outcome.KEPT, -signal.SIGKILL), said
     return process.returncode
 
 
@@ -122,23 +123,21 @@ def state_of(workspace: Workspace) -> dict[str, Any]:
     }
 
 
-def killed_and_run_again(workspace: Workspace, seconds: float, folder: Path, draw: random.Random) -> bool:
-    """A retraining that is killed at any moment and begun again ends as one that is left alone. Returns whether it was
-    killed: it may have been quicker."""
+def killed_and_run_again(workspace: Workspace, stage: str, folder: Path) -> None:
+    """A retraining that is killed in a stage and begun again ends as one that is left alone."""
     alone = copied(workspace.root, folder)
     retrain(alone)
     config = workspace.root / "recsys.toml"
-    killed = in_process(config, draw.uniform(0.3, 0.9) * seconds) == -signal.SIGKILL
+    assert in_process(config, killed_at=stage) == -signal.SIGKILL
     in_process(config)
     assert state_of(workspace) == state_of(alone)
     shutil.rmtree(folder)
-    return killed
 
 
 def test_a_year_of_retraining_serves_at_least_as_well_as_without_a_gate_and_better_than_one_training(
     tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, draw = tmp_path_factory.mktemp("year"), random.Random(0)  # noqa: S311
+    folder, draw = tmp_path_factory.mktemp("year"), random.Random(1)  # noqa: S311
     interactions, items = tables(folder)
     workspace = year_project(folder / "gated", tiny_encoder, interactions, items)
     ungated = Ungated(workspace.root, workspace.config)
@@ -149,7 +148,7 @@ def test_a_year_of_retraining_serves_at_least_as_well_as_without_a_gate_and_bett
     once = champion(workspace.bundles)
     shutil.copytree(workspace.bundles, ungated.bundles)
     shutil.copyfile(workspace.retrain, ungated.retrain)
-    figures, decisions, killed, took = [], [], [], 0.0
+    figures, decisions = [], []
     with serving(config, may_complain=True) as server:
         for start, end in pairwise(STARTS):
             served = {"gated": champion(workspace.bundles), "ungated": champion(ungated.bundles), "once": once}
@@ -159,12 +158,10 @@ def test_a_year_of_retraining_serves_at_least_as_well_as_without_a_gate_and_bett
             if end == WORSE_AT:
                 assert WORSE[0] in settings
                 config.write_text(settings.replace(*WORSE))
-            began = time.monotonic()
             if end in KILLED_AT:
-                killed.append(killed_and_run_again(workspace, took, folder / "alone", draw))
+                killed_and_run_again(workspace, draw.choice(STAGES), folder / "alone")
             else:
                 in_process(config)
-                took = time.monotonic() - began
             now = Workspace.open(config)
             with monkeypatch.context() as patch:
                 patch.setattr(retraining, "decide", always)
@@ -177,9 +174,7 @@ def test_a_year_of_retraining_serves_at_least_as_well_as_without_a_gate_and_bett
             )
             config.write_text(settings)
             figures.append(ndcg_of(workspace, start, end, served))
-            print(f"{start:%B}", figures[-1], decisions[-1].promoted, decisions[-1].reasons)
 
-    assert all(killed)
     assert workspace.read_table("interactions").height == interactions.filter(pl.col("timestamp") < STARTS[-1]).height
     assert len({decision.challenger for decision in decisions}) == len(STARTS) - 1
     worse = decisions[STARTS.index(WORSE_AT) - 1]
@@ -187,6 +182,5 @@ def test_a_year_of_retraining_serves_at_least_as_well_as_without_a_gate_and_bett
     assert worse.reasons[0].startswith("ndcg@10 differs by -")
     assert sum(decision.promoted for decision in decisions) >= len(decisions) // 2
     mean = {name: float(np.mean([figure[name] for figure in figures])) for name in figures[0]}
-    print(mean)
-    assert mean["gated"] > mean["ungated"]
-    assert mean["gated"] > mean["once"] + 0.005
+    assert mean["gated"] > mean["ungated"], figures
+    assert mean["gated"] > mean["once"] + 0.005, figures
