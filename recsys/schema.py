@@ -44,6 +44,7 @@ CATEGORY: Final = "category"
 PRICE: Final = "price"
 PUBLISHED_AT: Final = "published_at"
 UPDATED_AT: Final = "updated_at"
+DELETED: Final = "deleted"
 
 UTC_MICROSECONDS: Final = pl.Datetime("us", "UTC")
 

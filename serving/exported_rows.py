@@ -5,6 +5,7 @@ impressions   what stood first is first in `items`, and in `propensities`; where
               are the items of the rows of `features`, whose columns are those of the bundle's manifest; experiment,
               variant and teams as in the log
 items         a row a version, with its attributes as further columns; versions that delete an item are left out
+users         a row a version, with its attributes as further columns; `deleted` where the attributes were deleted
 
 Reads  events.db (tables: serving.event_tables)
 """
@@ -19,6 +20,7 @@ import polars as pl
 
 from recsys.parsing import read
 from recsys.schema import (
+    DELETED,
     EVENT_ID,
     EVENT_TYPE,
     EXPERIMENT,
@@ -44,10 +46,10 @@ CANDIDATES: Final = "candidates"
 FEATURES: Final = "features"
 RECEIVED_AT: Final = "received_at"
 
-ROWS_AT_ONCE: Final = {"interactions": 200_000, "impressions": 20_000, "items": 20_000}
+ROWS_AT_ONCE: Final = {"interactions": 200_000, "impressions": 20_000, "items": 20_000, "users": 20_000}
 """So many are in memory: impressions may have the features of hundreds of candidates with them."""
 
-MOMENT_OF: Final = {"interactions": TIMESTAMP, "impressions": TIMESTAMP, "items": UPDATED_AT}
+MOMENT_OF: Final = {"interactions": TIMESTAMP, "impressions": TIMESTAMP, "items": UPDATED_AT, "users": UPDATED_AT}
 """Table → the column that says on which day a row belongs."""
 
 _INTERACTIONS: Final = f"""
@@ -61,6 +63,9 @@ _IMPRESSIONS: Final = f"""
     WHERE sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?"""
 _ITEMS: Final = f"""
     SELECT sequence, {ITEM_ID}, columns, {UPDATED_AT} FROM items
+    WHERE sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?"""
+_USERS: Final = f"""
+    SELECT sequence, {USER_ID}, columns, received_at FROM users
     WHERE sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?"""
 
 EXPERIMENT_COLUMNS: Final[dict[str, pl.DataType]] = {
@@ -139,6 +144,18 @@ def _items(found: list[Row]) -> pl.DataFrame:
     return pl.DataFrame([*typed, *columns[len(known) :]])
 
 
+def _users(found: list[Row]) -> pl.DataFrame:
+    versions = [{} if columns is None else msgspec.json.decode(columns) for *_, columns, _ in found]
+    attributes = dict.fromkeys(name for version in versions for name in version)
+    own = {
+        USER_ID: pl.Series([user for _, user, *_ in found], dtype=pl.String),
+        UPDATED_AT: pl.Series([at for *_, at in found], dtype=pl.Int64).cast(UTC_MICROSECONDS),
+        DELETED: pl.Series([columns is None for *_, columns, _ in found], dtype=pl.Boolean),
+    }
+    further = [column_of(name, [version.get(name) for version in versions]) for name in attributes if name not in own]
+    return pl.DataFrame([*(column.alias(name) for name, column in own.items()), *further])
+
+
 def _frame(rows: list[Row], schema: dict[str, Any]) -> pl.DataFrame:
     moments = [name for name, dtype in schema.items() if dtype == UTC_MICROSECONDS]
     stored = {name: pl.Int64() if name in moments else dtype for name, dtype in schema.items()}
@@ -149,4 +166,5 @@ _TABLES: Final[dict[str, tuple[str, Callable[[list[Row]], pl.DataFrame]]]] = {
     "interactions": (_INTERACTIONS, _interactions),
     "impressions": (_IMPRESSIONS, _impressions),
     "items": (_ITEMS, _items),
+    "users": (_USERS, _users),
 }

@@ -4,7 +4,7 @@ A row that arrives late belongs to its own day: that day gets a further file. So
 written twice, and `recsys import` reads the folder as a source.
 
 Reads   events.db, features/online_as_of
-Writes  log/TABLE/day=DATE/*.parquet for interactions, impressions and items (serving.export_folder)
+Writes  log/TABLE/day=DATE/*.parquet for interactions, impressions, items and users (serving.export_folder)
 
     recsys export --config recsys.toml
 """

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from recsys.schema import ITEM_ID, REQUEST_ID, TIMESTAMP
+from recsys.schema import ITEM_ID, REQUEST_ID, TIMESTAMP, USER_ID
 from serving.moments import microseconds
 from serving.numbering import continue_after, last_sequence, log_id
 from serving.shadow_table import OLD_SHADOWS, SHADOWS
@@ -34,18 +34,21 @@ _OLD: Final = {
 _OLD_FEATURES: Final = f"""
     SELECT features.rowid FROM features LEFT JOIN impressions USING ({REQUEST_ID})
     WHERE (as_of < ? OR written_at < ?) AND (sequence IS NULL OR sequence <= ?)"""
-# The latest version of an item is what a server starts from, and one that was the latest then is what an audit needs.
-_SUPERSEDED: Final = f"""
-    SELECT sequence FROM items AS old WHERE sequence <= ? AND EXISTS (
-        SELECT 1 FROM items AS newer
-        WHERE newer.{ITEM_ID} = old.{ITEM_ID} AND newer.sequence > old.sequence AND newer.received_at < ?)"""
+# The latest version is what a server starts from, and one that was the latest then is what an audit needs.
+_SUPERSEDED: Final = {
+    table: f"""
+    SELECT sequence FROM {table} AS old WHERE sequence <= ? AND EXISTS (
+        SELECT 1 FROM {table} AS newer
+        WHERE newer.{key} = old.{key} AND newer.sequence > old.sequence AND newer.received_at < ?)"""
+    for table, key in (("items", ITEM_ID), ("users", USER_ID))
+}
 
 
 def forget(log: sqlite3.Connection, exported: Mapping[str, int], before: datetime) -> int:
     """Delete rows up to those sequences that were received before a moment; returns how many.
 
-    Of an item the latest version stays for ever, for the bundle may not have it. Readers that follow the log are behind
-    what is deleted, and numbers are not given again.
+    Of an item and of a user the latest version stays for ever, for the bundle may not have it. Readers that follow the
+    log are behind what is deleted, and numbers are not given again.
     """
     moment, gone = microseconds(before), 0
     keep_numbers(log, exported)
@@ -53,10 +56,11 @@ def forget(log: sqlite3.Connection, exported: Mapping[str, int], before: datetim
     gone += delete_rows(log, "features", "rowid", [key for (key,) in log.execute(_OLD_FEATURES, bounds)])
     gone += delete_rows(log, SHADOWS, "rowid", [key for (key,) in log.execute(OLD_SHADOWS, (moment,))])
     for table in _FIRST_TO_KEEP:
-        for keys in _oldest(log, table, exported[table], moment):
+        for keys in _oldest(log, table, exported.get(table, 0), moment):
             gone += delete_rows(log, table, "sequence", keys)
-    superseded = log.execute(_SUPERSEDED, (exported["items"], moment))
-    gone += delete_rows(log, "items", "sequence", [key for (key,) in superseded])
+    for table, superseded in _SUPERSEDED.items():
+        keys = [key for (key,) in log.execute(superseded, (exported.get(table, 0), moment))]
+        gone += delete_rows(log, table, "sequence", keys)
     if gone:
         _give_back(log)
     return gone

@@ -1,6 +1,6 @@
 """The exported files of the event log without forgotten users: each is replaced at once, and may then be empty.
 
-Reads and writes  log/{interactions,impressions}/day=DATE/*.parquet
+Reads and writes  log/{interactions,impressions,users}/day=DATE/*.parquet
 """
 
 from functools import partial
@@ -10,11 +10,11 @@ from typing import Final
 import polars as pl
 
 from recsys.forgetting.who import Who, is_of
-from recsys.schema import TIMESTAMP, USER_ID
+from recsys.schema import TIMESTAMP, UPDATED_AT, USER_ID
 from serving.export_folder import open_folder
 from serving.exported_rows import RECEIVED_AT
 
-TIME_OF: Final = {"interactions": RECEIVED_AT, "impressions": TIMESTAMP}
+TIME_OF: Final = {"interactions": RECEIVED_AT, "impressions": TIMESTAMP, "users": UPDATED_AT}
 """Table with users → the column that says when a row came."""
 
 

@@ -22,6 +22,7 @@ from serving.export_folder import ExportFolder
 from serving.exporting import export_command, export_log
 from serving.item_types import ItemVersion
 from serving.types import Impression, Interaction, ServedFeatures
+from serving.user_types import UserVersion
 
 ROOT = Path(__file__).parents[2]
 MAY_1 = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -152,6 +153,24 @@ def test_an_import_reads_the_export_beside_the_files_of_the_source_under_their_n
     assert not (workspace.root / "quarantine").exists() or not list((workspace.root / "quarantine").iterdir())
 
 
+def test_of_a_user_the_latest_version_of_the_log_takes_the_place_of_what_the_source_says(workspace):
+    config = workspace.root / "recsys.toml"
+    users = 'users = "users.csv"\n[columns.users]\nuser_id = "Customer"\n[columns.items]'
+    config.write_text(TOML.replace("[columns.items]", users))
+    workspace = Workspace.open(config)
+    (workspace.root / "users.csv").write_text("Customer,country,age\nu,France,30\nold,Spain,41\ngone,Italy,25\n")
+    with EventLog.open(workspace.events) as log:
+        log.append([click("1", MAY_1)])
+        log.submit_users([UserVersion("u", {"country": "Chad"}), UserVersion("gone", None)]).result()
+        export_log(workspace)
+        log.submit_users([UserVersion("u", {"country": "Norway"}), UserVersion("new", {"country": "Peru", "age": 7})])
+    assert export_log(workspace).rows["users"] == 2
+    assert import_tables(workspace).tables["users"].refused == {}
+    users = workspace.read_table("users").select("user_id", "country", "age").sort("user_id")
+    assert users.rows() == [("new", "Peru", 7), ("old", "Spain", 41), ("u", "Norway", None)]
+    assert workspace.read_table("users").columns == ["user_id", "country", "age"]
+
+
 def test_without_the_key_an_import_leaves_the_export_alone(workspace):
     with EventLog.open(workspace.events) as log:
         log.append([click("1", MAY_1)])
@@ -263,7 +282,7 @@ def test_the_command_says_what_it_wrote_and_where_there_is_nothing_to_export(wor
     with EventLog.open(workspace.events) as log:
         log.append([click("1", MAY_1)])
     run = CliRunner().invoke(export_command, ["--config", config])
-    assert run.output == "exported 1 interactions, 0 impressions, 0 items into 1 files\n"
+    assert run.output == "exported 1 interactions, 0 impressions, 0 items, 0 users into 1 files\n"
 
 
 def test_the_configuration_names_the_folder(workspace):

@@ -66,7 +66,7 @@ def test_it_counts_what_it_removed_and_names_the_bundles_and_never_a_user(worksp
         0,
         [
             "forget: 1 users",
-            "forget: rows of servers: 1 interactions, 1 impressions, 1 users, 1 features, 1 shadows, 2 exported",
+            "forget: rows of servers: 1 interactions, 1 impressions, 1 users, 1 features, 1 shadows, 3 exported",
             "forget: rows: 1 interactions",
             "forget: results of stages: 2 cache",
             "forget: old was trained with them; the next `recsys retrain` replaces it if it is the champion",
