@@ -22,6 +22,7 @@ from serving.item_types import ItemVersion
 from serving.recent_log import RecentLog
 from serving.retention import forget
 from serving.types import Impression, ServedFeatures, ShadowList
+from serving.user_types import UserVersion
 from tests.serving.logged import rows
 from tests.serving.test_events import click
 
@@ -110,6 +111,14 @@ def test_of_an_item_the_latest_version_stays_and_one_that_was_the_latest_until_a
     ]
     assert forgotten(path) == 1
     assert {item.item_id: item.columns for _, item in latest_items(path)} == {"a": {"title": "third"}, "b": None}
+
+
+def test_of_a_user_the_latest_version_stays(path, log):
+    for country in ("Chad", "Peru", "Togo"):
+        log.submit_users([UserVersion("u", {"country": country})]).result()
+    assert forgotten(path, users=1) == 1
+    assert forgotten(path, users=3) == 1
+    assert rows(path, "SELECT user_id, columns FROM users") == [("u", '{"country":"Togo"}')]
 
 
 def test_features_of_an_answer_go_when_what_it_was_made_from_may_be_gone(path, log):
