@@ -469,6 +469,8 @@ class Gate(Stage, frozen=True, kw_only=True):
     """Times the bytes of the champion that the challenger may have."""
     max_latency: PositiveFloat = 1.5
     """Times the median milliseconds of the champion for one user that the challenger may take."""
+    audited_windows: Positive = 4
+    """Windows that `recsys audit leaks` looks at, other ones each time; what both are measured on is always one."""
     audited_rows: Positive = 210
     """Rows that `recsys audit leaks` makes anew."""
     audited_requests: Annotated[int, Meta(ge=0)] = 20

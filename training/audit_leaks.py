@@ -52,12 +52,18 @@ class AuditedWindow:
     differences: list[Difference]
 
 
-def audit_leaks(pipeline: Pipeline, *, rows: int, seed: int) -> list[AuditedWindow]:
-    """Every window of the ranker and the time after the cut; about `rows` rows, as many of each, drawn at random."""
+def audit_leaks(pipeline: Pipeline, *, rows: int, seed: int, windows: int | None = None) -> list[AuditedWindow]:
+    """Every window of the ranker and the time after the cut; about `rows` rows, as many of each, drawn at random.
+
+    windows  at most so many, drawn at random, but for the time after the cut, which is always among them; None: all
+    """
     pipeline.compute_features()
     _ = pipeline.text
     random = np.random.default_rng(seed)
     spans = pipeline.spans
+    if windows is not None and windows < len(spans):
+        drawn = np.sort(random.permutation(len(spans) - 1)[: windows - 1]).tolist()
+        spans = [spans[at] for at in [*drawn, len(spans) - 1]]
     audited = []
     weights = weights_of(pipeline.config.interaction_types)
     with (

@@ -199,7 +199,10 @@ class _Retraining:
                 return before
         folder = pipeline.stages.run("challenger", pipeline.key, lambda into: fill(pipeline, into))
         gate = self.workspace.config.gate
-        leaks = findings(audit_leaks(pipeline, rows=gate.audited_rows, seed=0))
+        # Other windows at another cut: over the weeks each has its turn.
+        seed = int(pipeline.cut.timestamp())
+        audited = audit_leaks(pipeline, rows=gate.audited_rows, seed=seed, windows=gate.audited_windows)
+        leaks = findings(audited)
         sizes = {"challenger": _bytes(folder)}
         contest: Contest | None = None
         if serving is not None:

@@ -70,6 +70,16 @@ def test_rows_made_from_the_past_alone_are_those_that_the_pipeline_makes(evaluat
         assert window.values > 10 * len(names)
 
 
+def test_few_windows_are_drawn_and_the_time_after_the_cut_is_always_among_them(evaluated):
+    drawn = set()
+    for seed in range(8):
+        found = audit_leaks(evaluated.pipeline, rows=2, seed=seed, windows=2)
+        assert [window.rows for window in found] == [1, 1]
+        assert found[-1].start == CUT
+        drawn.add(found[0].start)
+    assert drawn == set(evaluated.pipeline.windows)
+
+
 def test_no_more_rows_are_audited_than_a_window_has(evaluated):
     assert all(window.rows == window.users for window in audited(evaluated.workspace, rows=10_000))
 
