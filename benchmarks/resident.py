@@ -25,7 +25,7 @@ class Sample(NamedTuple):
 
 
 class Flatness(NamedTuple):
-    """How memory went, in megabytes (1e6): medians of the first and the last tenth, and the straight line through all."""
+    """How memory went, in MB (1e6): medians of the first and the last tenth, and the straight line through all."""
 
     start_mb: float
     end_mb: float
@@ -41,9 +41,7 @@ def resident_bytes(pid: int) -> int:
     return int(line.split()[1]) * 1024 + sum(resident_bytes(child) for child in _children(pid))
 
 
-def sampled(
-    pid: int, ended: Event, *, every_s: float, read: Callable[[int], int] = resident_bytes
-) -> list[Sample]:
+def sampled(pid: int, ended: Event, *, every_s: float, read: Callable[[int], int] = resident_bytes) -> list[Sample]:
     """Until something has ended."""
     started, found = time.monotonic(), []
     while True:

@@ -31,6 +31,7 @@ from serving.live_behaviour import Snapshot
 from serving.live_text import item_vectors
 from serving.protocol import Freshness
 from serving.rules import Rules, Surfaces
+from serving.trust import Trust
 from serving.types import RankedList
 from serving.user_interest import UserInterest
 
@@ -83,10 +84,11 @@ class BundleEngine:
         )
         ranker = open_ranker(bundle.path, names)
         self._interest = UserInterest(self.live)
-        self._ladder = Ladder(self.live, self._interest, ranker, guarded, interest_column=names.index("text_interest"))
-        explaining = Explaining(self.live, Explainer(features, scorer.signals), ranker)
+        trust, interest_column = Trust(), names.index("text_interest")
+        self._ladder = Ladder(self.live, self._interest, ranker, guarded, interest_column=interest_column, trust=trust)
+        explaining = Explaining(self.live, Explainer(features, scorer.signals), ranker, trust)
         self._answering = Answering(self.live, self._ladder, explaining, logged_share=logged_features_share)
-        self._lists = ItemLists(self.live)
+        self._lists = ItemLists(self.live, trust)
 
     def rank(self, asked: Asked, candidates: Sequence[str]) -> RankedList:
         """The candidates, which are distinct, in the order of the user's interest. Raises ExpressionError."""

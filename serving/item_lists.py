@@ -16,6 +16,7 @@ from serving.asked import Asked
 from serving.ladder import FINISHING_S
 from serving.live import Live
 from serving.stage import Stage
+from serving.trust import Trust
 
 TRENDING: Final = "trending"
 POPULAR: Final = "popular"
@@ -24,9 +25,9 @@ POPULAR: Final = "popular"
 class ItemLists:
     """Of one engine."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Live, trust: Trust) -> None:
         self._live = live
-        self._similar, self._trending = Stage("similar"), Stage("trending")
+        self._similar, self._trending = (Stage(name, trust=trust) for name in ("similar", TRENDING))
 
     def similar(self, asked: Asked, item_id: str) -> CandidateSet:
         """Items like one that the catalogue has; where there is no time to look for them what is popular."""
