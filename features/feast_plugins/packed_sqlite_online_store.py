@@ -11,7 +11,7 @@ import os
 import sqlite3
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from feast import RepoConfig
@@ -25,6 +25,7 @@ from features.feast_plugins.packed_online_store import (
     Wanted,
 )
 from features.feast_plugins.packed_row import STAMP_BYTES, RowLayout
+from recsys.sqlite_reading import has_no_room, open_still
 
 KEYS_AT_ONCE = 30_000
 """SQLite takes 32,766 parameters a query."""
@@ -53,8 +54,9 @@ class PackedSqliteOnlineStore(PackedOnlineStore):
         self._idle: defaultdict[tuple[int, Path], deque[sqlite3.Connection]] = defaultdict(deque)
 
     def read_rows(self, config: RepoConfig, wanted: Sequence[Wanted]) -> list[list[bytes | None]]:
-        """One query a view. Raises OnlineStoreSchemaError when a view was not applied to this file."""
-        with self._connection(config) as connection:
+        """One query a view, also on a full disk. Raises OnlineStoreSchemaError when a view was not applied to this
+        file."""
+        with self._reading(config) as connection:
             return [_read(connection, config, layout, keys) for layout, keys in wanted]
 
     def write_rows(self, config: RepoConfig, layout: RowLayout, rows: Sequence[tuple[bytes, bytes]]) -> None:
@@ -134,6 +136,24 @@ class PackedSqliteOnlineStore(PackedOnlineStore):
                 yield connection
 
     @contextmanager
+    def _reading(self, config: RepoConfig) -> Iterator[sqlite3.Connection]:
+        """A connection, and on a disk without room for one that could write, another that is for this time alone."""
+        idle = self._idle[os.getpid(), _path(config)]
+        still = None
+        if not idle:
+            try:
+                idle.append(_connect(_path(config), timeout_s=config.online_store.timeout_ms / 1000))
+            except sqlite3.OperationalError as error:
+                if not has_no_room(error) or (still := open_still(_path(config), error)) is None:
+                    raise
+        if still is None:
+            with self._connection(config) as connection:
+                yield connection
+        else:
+            with closing(still.connection):
+                yield still.connection
+
+    @contextmanager
     def _connection(self, config: RepoConfig) -> Iterator[sqlite3.Connection]:
         path = _path(config)
         idle = self._idle[os.getpid(), path]
@@ -150,7 +170,11 @@ class PackedSqliteOnlineStore(PackedOnlineStore):
 def _connect(path: Path, *, timeout_s: float) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    except BaseException:
+        connection.close()
+        raise
     # Safe with WAL: a power cut may take the last transactions, never the file.
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
