@@ -48,12 +48,12 @@ class Mix:
         self._kinds: dict[Callable[[], Sent], int] = {
             self._rank: 40,
             self._recommend: 25,
-            self._events: 10,
-            self._similar: 5,
-            self._trending: 5,
+            self._one_event: 6,
+            self._similar: 8,
+            self._trending: 8,
             self._explain: 5,
             self._change_item: 5,
-            self._feedback: 4,
+            self._feedback: 2,
             self._mistake: 1,
         }
 
@@ -70,8 +70,8 @@ class Mix:
     def _recommend(self) -> Sent:
         return _post("recommend", "/v1/recommend", {"user_id": self._user(), "limit": 20, **self._query()})
 
-    def _events(self) -> Sent:
-        return _post("events", "/v1/events", {"events": [self._event() for _ in range(self._random.randint(1, 3))]})
+    def _one_event(self) -> Sent:
+        return _post("events", "/v1/events", self._event())
 
     def _similar(self) -> Sent:
         return Sent("similar", f"/v1/items/{quote(self._item(), safe='')}/similar?{self._shown_to()}")

@@ -102,13 +102,13 @@ class BundleEngine:
         """The places of items among all that the user could be recommended, with reasons. Raises ExpressionError."""
         return self._answering.explain(asked, items)
 
-    def similar(self, asked: Asked, item_id: str) -> RankedList:
+    def similar(self, asked: Asked, item_id: str, *, exclude: Sequence[str] = ()) -> RankedList:
         """Items like one that `has_item` has. Raises ExpressionError."""
-        return self._answering.listed(asked, self._lists.similar(asked, item_id))
+        return self._answering.listed(asked, self._lists.similar(asked, item_id, exclude))
 
-    def trending(self, asked: Asked) -> RankedList:
+    def trending(self, asked: Asked, *, exclude: Sequence[str] = ()) -> RankedList:
         """What more users than before choose just now. Raises ExpressionError."""
-        return self._answering.listed(asked, self._lists.trending(asked))
+        return self._answering.listed(asked, self._lists.trending(asked, exclude))
 
     def make_rules(self, surfaces: Surfaces) -> Rules:
         """The rules of all surfaces over the items of the bundle; any thread. Raises ConfigError."""
