@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 from litestar import Request, get, post
 from litestar.exceptions import NotFoundException
 from litestar.openapi.spec import Example
-from litestar.params import Body, FromPath, QueryParameter
+from litestar.params import Body, PathParameter, QueryParameter
 
 from recsys.rules.expression import ExpressionError
 from serving import openapi
@@ -34,26 +34,57 @@ from serving.types import (
 
 NOT_ANSWERED: Final = {400: REFUSED, 422: NO_SUCH_SURFACE, 503: NOT_READY}
 
-Limit = Annotated[int | None, QueryParameter(ge=1, description="At most serving.max_candidates; 10 if absent")]
-Offset = Annotated[int, QueryParameter(ge=0, description="Items to leave out in front")]
+
+def _example(name: str) -> list[Example]:
+    return [Example(value=openapi.LIST_PARAMETERS[name])]
+
+
+ItemId = Annotated[str, PathParameter(examples=_example("item_id"))]
+Limit = Annotated[
+    int | None,
+    QueryParameter(ge=1, description="At most serving.max_candidates; 10 if absent", examples=_example("limit")),
+]
+Offset = Annotated[int, QueryParameter(ge=0, description="Items to leave out in front", examples=_example("offset"))]
 PageToken = Annotated[
-    str | None, QueryParameter(description="The next_page of an answer: go on from there; no item of it comes again")
+    str | None,
+    QueryParameter(
+        description="The next_page of an answer: go on from there; no item of it comes again", examples=_example("page")
+    ),
 ]
 Exclude = Annotated[
     list[str] | None,
-    QueryParameter(description="An item that the answer must not hold; once for each: ?exclude=1&exclude=2"),
+    QueryParameter(
+        description="An item that the answer must not hold; once for each: ?exclude=1&exclude=2",
+        examples=_example("exclude"),
+    ),
 ]
-Surface = Annotated[str | None, QueryParameter(min_length=1, max_length=256, description="Whose rules are followed")]
+Surface = Annotated[
+    str | None,
+    QueryParameter(min_length=1, max_length=256, description="Whose rules are followed", examples=_example("surface")),
+]
 Where = Annotated[
     str | None,
-    QueryParameter(min_length=1, max_length=2000, description="A condition that each item meets"),
+    QueryParameter(
+        min_length=1, max_length=2000, description="A condition that each item meets", examples=_example("filter")
+    ),
 ]
 User = Annotated[
     str | None,
-    QueryParameter(min_length=1, max_length=256, description="Whom the answer is shown to; it is then logged"),
+    QueryParameter(
+        min_length=1,
+        max_length=256,
+        description="Whom the answer is shown to; it is then logged",
+        examples=_example("user_id"),
+    ),
 ]
 Deadline = Annotated[
-    float | None, QueryParameter(gt=0, le=MAX_DEADLINE_MS, description="Milliseconds that the answer may take")
+    float | None,
+    QueryParameter(
+        gt=0,
+        le=MAX_DEADLINE_MS,
+        description="Milliseconds that the answer may take",
+        examples=_example("deadline_ms"),
+    ),
 ]
 
 
@@ -80,7 +111,7 @@ async def similar_by_body(
     responses={200: answered(PagedAnswer, openapi.SIMILAR_ANSWER), 404: NO_SUCH_ITEM, **NOT_ANSWERED},
 )
 async def similar(
-    item_id: FromPath[str],
+    item_id: ItemId,
     request: Request[Any, Any, Any],
     user_id: User = None,
     limit: Limit = None,

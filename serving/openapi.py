@@ -138,6 +138,19 @@ SIMILAR_ANSWER: Final[dict[str, Any]] = {
     "next_page": "eJyLVrJMNEw2TzE1SjVIsjBJM06zSDZLMUoyTDRIs0y1SDFPVtKJVjIyNDc2VoqNBQAteAx8",
 }
 
+LIST_PARAMETERS: Final[dict[str, Any]] = {
+    "item_id": "23844",
+    "user_id": "17850",
+    "limit": 1,
+    "offset": 0,
+    "page": SIMILAR_ANSWER["next_page"],
+    "exclude": ["22423", "85123A"],
+    "surface": "home",
+    "filter": "contains(title, 'HEART')",
+    "deadline_ms": 30,
+}
+"""Of the addresses of both lists."""
+
 TRENDING_REQUEST: Final[dict[str, Any]] = {"user_id": "17850", "limit": 1, "exclude": ["85123A"], "surface": "home"}
 TRENDING_ANSWER: Final[dict[str, Any]] = {
     "request_id": "1f2e3d4c5b6a47889900aabbccddeeff",

@@ -28,7 +28,7 @@ def test_the_same_seed_sends_the_same():
 
 def test_users_and_items_are_drawn_from_a_fixed_number_and_candidates_nobody_has_are_new_each_time():
     draw, users, items, never = mix(), set(), set(), []
-    for sent in (draw() for _ in range(20_000)):
+    for sent in (draw() for _ in range(40_000)):
         body = {} if sent.body is None else json.loads(sent.body)
         users |= {body["user_id"]} if "user_id" in body else set()
         items |= {body["item_id"]} if sent.kind in ("items", "events") else set()
