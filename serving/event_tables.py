@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from features.feast_plugins.sqlite_reading import has_no_room
 from recsys.errors import DataError
 from recsys.schema import (
     EVENT_ID,
@@ -38,7 +39,6 @@ from recsys.schema import (
     VALUE,
     VARIANT,
 )
-from recsys.sqlite_reading import has_no_room
 from serving.feature_table import ADD_IMPRESSIONS, FEATURES_TABLE
 from serving.item_table import ITEMS_INDEX, ITEMS_TABLE
 from serving.numbering import NUMBERING_TABLE, continue_after

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import msgspec
 
+from features.feast_plugins.sqlite_reading import open_to_read
 from recsys.errors import DataError
 from recsys.schema import ITEM_ID, UPDATED_AT
-from recsys.sqlite_reading import open_to_read
 from serving.item_types import ItemVersion
 from serving.moments import from_microseconds, microseconds
 from serving.numbering import last_sequence

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
+from features.feast_plugins.sqlite_reading import open_to_read
 from recsys.errors import DataError
-from recsys.sqlite_reading import open_to_read
 from serving.event_tables import NoRoomError, connect
 from serving.numbering import NUMBERED, last_sequence
 

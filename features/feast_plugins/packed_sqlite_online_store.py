@@ -25,7 +25,7 @@ from features.feast_plugins.packed_online_store import (
     Wanted,
 )
 from features.feast_plugins.packed_row import STAMP_BYTES, RowLayout
-from recsys.sqlite_reading import has_no_room, open_still
+from features.feast_plugins.sqlite_reading import has_no_room, open_still
 
 KEYS_AT_ONCE = 30_000
 """SQLite takes 32,766 parameters a query."""

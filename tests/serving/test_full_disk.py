@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from litestar.testing import TestClient
 
+from features.feast_plugins.sqlite_reading import open_to_read
 from recsys.online_address import SQLITE
-from recsys.sqlite_reading import open_to_read
 from serving.api import create_app
 from serving.asked import Asked
 from serving.events import EventLog

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys.sqlite_reading import has_no_room, open_to_read
+from features.feast_plugins.sqlite_reading import has_no_room, open_to_read
 
 
 def with_row(path: Path, *, closed: bool = True) -> sqlite3.Connection:
