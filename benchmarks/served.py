@@ -44,12 +44,19 @@ class Client:
 
     def post(self, route: str, body: bytes) -> tuple[int, bytes]:
         """The status and the body of the answer. Raises OSError or HTTPException when there is none."""
-        self.connection.request("POST", route, body, HEADERS)
-        answer = self.connection.getresponse()
-        return answer.status, answer.read()
+        return self._ask("POST", route, body)
+
+    def get(self, route: str) -> tuple[int, bytes]:
+        """The same of a request without a body."""
+        return self._ask("GET", route, None)
 
     def close(self) -> None:
         self.connection.close()
+
+    def _ask(self, method: str, route: str, body: bytes | None) -> tuple[int, bytes]:
+        self.connection.request(method, route, body, HEADERS)
+        answer = self.connection.getresponse()
+        return answer.status, answer.read()
 
 
 @contextmanager

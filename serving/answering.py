@@ -8,7 +8,7 @@ import numpy as np
 
 from recsys.retrieval.merge import CandidateSet
 from recsys.state import Floats, Mask, UserState
-from serving.arranging import Pins, allowed, arranged, hidden, not_allowed, pins
+from serving.arranging import Pins, allowed, arranged, hidden, known_positions, not_allowed, pins, shown_before
 from serving.asked import Asked
 from serving.explaining import Explaining
 from serving.ladder import BY_PLACE, Ladder, Scored
@@ -116,24 +116,30 @@ class Answering:
 
     def listed(self, asked: Asked, found: CandidateSet) -> RankedList:
         """Items that are the same for everybody, in their order, by the rules of the surface but for its pins."""
-        places: Floats = 1.0 / np.arange(1, len(found) + 1)
+        before, cut = shown_before(self._live, asked), asked.offset
+        places: Floats = 1.0 / (len(before) + np.arange(1, len(found) + 1))
+        in_front: Pins = {}
+        if before and self._live.rules.of(asked.surface) is not None:
+            # Caps and diversity look at the whole list.
+            in_front, cut = dict(zip(before, range(len(before)), strict=True)), len(before)
+            found = found.with_items(np.array(before, dtype=np.int64))
+            places = np.concatenate([places, np.zeros(len(found) - len(places))])
         scored = Scored(found.positions, places, None, BY_PLACE)
-        last = len(found) if asked.limit is None else asked.offset + asked.limit
-        shown = arranged(self._live, asked, found.positions, places, {}, last)
-        rows = shown.rows[asked.offset :]
+        last = len(found) if asked.limit is None else cut + asked.limit
+        shown = arranged(self._live, asked, found.positions, places, in_front, last)
+        rows = shown.rows[cut:]
         items = self._items(scored, rows, shown, found.provenance)
-        return RankedList(items, [], asked.course.degraded, propensities=_cut(shown.propensities, asked.offset))
+        return RankedList(items, [], asked.course.degraded, propensities=_cut(shown.propensities, cut))
 
     def _excluded(
         self, asked: Asked, user: UserState, exclude: Sequence[str], *, exclude_seen: bool
     ) -> tuple[Mask, int]:
         """The items that may not be found, bool (n_items,), and how many of them earlier answers showed."""
-        index = self._live.catalogue.index
         excluded = not_allowed(self._live, asked, user)
         if exclude_seen:
             excluded[user.history] = True
-        excluded[[index[item] for item in exclude if item in index]] = True
-        shown = [] if asked.page is None else [index[item] for item in asked.page.shown if item in index]
+        excluded[known_positions(self._live, exclude)] = True
+        shown = shown_before(self._live, asked)
         excluded[shown] = True
         return excluded, len(shown)
 
@@ -145,9 +151,7 @@ class Answering:
         found = {
             item: place for item, place in pins(live, asked).items() if before <= place < last and not excluded[item]
         }
-        index, shown = live.catalogue.index, () if asked.page is None else asked.page.shown
-        known = (index[item] for item in shown if item in index)
-        return dict(zip(known, range(before), strict=True)) | found
+        return dict(zip(shown_before(live, asked), range(before), strict=True)) | found
 
     def _to_log(self, asked: Asked, scored: Scored) -> ServedFeatures | None:
         """Of some answers all that their features depended on; of none that had to do without something."""

@@ -20,7 +20,7 @@ from serving.feedback import events
 from serving.forgetting.route import forget_user
 from serving.gate import Gate
 from serving.items import delete_item, items
-from serving.listing import similar, similar_by_body, trending
+from serving.listing import similar, similar_by_body, trending, trending_by_body
 from serving.metarank import metarank_feedback, metarank_rank
 from serving.metrics import metrics
 from serving.openapi import NOT_READY
@@ -52,6 +52,7 @@ def create_app(*services: Service, follower: Follower | None = None) -> Litestar
             similar,
             similar_by_body,
             trending,
+            trending_by_body,
             events,
             items,
             delete_item,

@@ -1,7 +1,7 @@
 """Scored candidates in their places, by the rules of a surface; where there are none by the score alone."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import numpy as np
@@ -38,6 +38,17 @@ def not_allowed(live: Live, asked: Asked, user: UserState) -> Mask:
     for mask in hidden(live, asked, user).values():
         found |= mask
     return found
+
+
+def known_positions(live: Live, item_ids: Iterable[str]) -> list[int]:
+    """Of those that the catalogue has."""
+    index = live.catalogue.index
+    return [index[item] for item in item_ids if item in index]
+
+
+def shown_before(live: Live, asked: Asked) -> list[int]:
+    """Positions of the items that earlier answers showed, in their order, where this one goes on from there."""
+    return [] if asked.page is None else known_positions(live, asked.page.shown)
 
 
 def allowed(live: Live, positions: Positions, masks: Mapping[str, Mask]) -> tuple[Positions, list[Filtered]]:

@@ -31,6 +31,7 @@ from serving.live_behaviour import Snapshot
 from serving.live_text import item_vectors
 from serving.protocol import Freshness
 from serving.rules import Rules, Surfaces
+from serving.trust import Trust
 from serving.types import RankedList
 from serving.user_interest import UserInterest
 
@@ -83,10 +84,11 @@ class BundleEngine:
         )
         ranker = open_ranker(bundle.path, names)
         self._interest = UserInterest(self.live)
-        self._ladder = Ladder(self.live, self._interest, ranker, guarded, interest_column=names.index("text_interest"))
-        explaining = Explaining(self.live, Explainer(features, scorer.signals), ranker)
+        trust, interest_column = Trust(), names.index("text_interest")
+        self._ladder = Ladder(self.live, self._interest, ranker, guarded, interest_column=interest_column, trust=trust)
+        explaining = Explaining(self.live, Explainer(features, scorer.signals), ranker, trust)
         self._answering = Answering(self.live, self._ladder, explaining, logged_share=logged_features_share)
-        self._lists = ItemLists(self.live)
+        self._lists = ItemLists(self.live, trust)
 
     def rank(self, asked: Asked, candidates: Sequence[str]) -> RankedList:
         """The candidates, which are distinct, in the order of the user's interest. Raises ExpressionError."""
@@ -100,13 +102,13 @@ class BundleEngine:
         """The places of items among all that the user could be recommended, with reasons. Raises ExpressionError."""
         return self._answering.explain(asked, items)
 
-    def similar(self, asked: Asked, item_id: str) -> RankedList:
+    def similar(self, asked: Asked, item_id: str, *, exclude: Sequence[str] = ()) -> RankedList:
         """Items like one that `has_item` has. Raises ExpressionError."""
-        return self._answering.listed(asked, self._lists.similar(asked, item_id))
+        return self._answering.listed(asked, self._lists.similar(asked, item_id, exclude))
 
-    def trending(self, asked: Asked) -> RankedList:
+    def trending(self, asked: Asked, *, exclude: Sequence[str] = ()) -> RankedList:
         """What more users than before choose just now. Raises ExpressionError."""
-        return self._answering.listed(asked, self._lists.trending(asked))
+        return self._answering.listed(asked, self._lists.trending(asked, exclude))
 
     def make_rules(self, surfaces: Surfaces) -> Rules:
         """The rules of all surfaces over the items of the bundle; any thread. Raises ConfigError."""

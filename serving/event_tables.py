@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from features.packed.sqlite_reading import has_no_room
 from recsys.errors import DataError
 from recsys.schema import (
     EVENT_ID,
@@ -90,12 +91,16 @@ _FROM_FORMAT: Final = {
 }
 
 
+class NoRoomError(DataError):
+    """The disk is full, or takes nothing. Nothing is wrong with the log: it can be opened when there is room."""
+
+
 def connect(path: Path, after: Mapping[str, int] | None = None) -> sqlite3.Connection:
     """The log in this file, which is made when it is not there; one thread at a time may use it.
 
     after  table → a sequence that the rows to come must be behind: readers wait there
 
-    Raises DataError when the file is something else or cannot be written.
+    Raises NoRoomError when the disk is full, another DataError when the file is something else or cannot be written.
     """
     try:
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
@@ -105,6 +110,8 @@ def connect(path: Path, after: Mapping[str, int] | None = None) -> sqlite3.Conne
         _prepare(connection, path, after)
     except BaseException as error:
         connection.close()
+        if isinstance(error, sqlite3.Error) and has_no_room(error):
+            raise NoRoomError(f"{path}: {error}; make room on the disk") from error
         if isinstance(error, sqlite3.Error):
             raise DataError(f"{path}: {error}; expected an event log that can be written, or no file") from error
         raise

@@ -53,8 +53,11 @@ class _Shown:
 class EventLog:
     """Append-only, for several threads; open one a process."""
 
-    def __init__(self, path: Path, store: LogStore) -> None:
-        """The store, which readers find in the file at `path`, belongs to the writing thread from here on."""
+    def __init__(self, path: Path, store: LogStore, *, no_room: str | None = None) -> None:
+        """The store, which readers find in the file at `path`, belongs to the writing thread from here on.
+
+        no_room  why it cannot be written just now, if it is known that it cannot
+        """
         self._path = path
         self._store = store
         self._jobs: SimpleQueue[_Job | _Shown | None] = SimpleQueue()
@@ -66,13 +69,19 @@ class EventLog:
         """Whether the latest attempt to write failed: events are refused, and impressions are lost."""
         self.dropped = 0
         """Impressions that were lost since this process began."""
+        if no_room is not None:
+            self._begin_to_fail(no_room)
         self._writer = Thread(target=self._write, name="event-log", daemon=True)
         self._writer.start()
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """The log in this file, which is made when it is not there. Raises DataError when it cannot be used."""
-        return cls(path, SqliteStore(path))
+        """The log in this file, which is made when it is not there. Raises DataError when it cannot be used.
+
+        On a disk that is full it fails from the start, and goes on when there is room.
+        """
+        store = SqliteStore(path)
+        return cls(path, store, no_room=store.no_room)
 
     def append(self, interactions: Sequence[Interaction]) -> list[Acknowledged]:
         """Store all of these in one transaction and return once they are on the disk, in the order given.
@@ -187,8 +196,7 @@ class EventLog:
         except StoreUnavailableError as error:
             self._refuse(jobs, str(error))
             if not self.failing:
-                self.failing = True
-                _LOG.error("the event log cannot be written: %s; events are refused until it can", error)
+                self._begin_to_fail(str(error))
         except Exception as error:  # whatever it was, the callers must hear of it and the thread must live on
             # Something about the rows of one of them; the others are stored without it.
             if len(jobs) == 1:
@@ -204,6 +212,10 @@ class EventLog:
                 _LOG.warning("the event log can be written again")
             for job, done in zip(jobs, written, strict=True):
                 job.done.set_result(job.result(done))
+
+    def _begin_to_fail(self, why: str) -> None:
+        self.failing = True
+        _LOG.error("the event log cannot be written: %s; events are refused until it can", why)
 
     def _count_dropped(self, impressions: int) -> None:
         with self._entrance:

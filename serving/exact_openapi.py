@@ -11,9 +11,9 @@ import msgspec
 from litestar import Litestar
 from litestar.openapi.spec import Schema
 
-from serving.types import ExplainRequest, RankRequest, RecommendRequest, SimilarRequest
+from serving.types import ExplainRequest, RankRequest, RecommendRequest, SimilarRequest, TrendingRequest
 
-BODIES = (RankRequest, RecommendRequest, ExplainRequest, SimilarRequest)
+BODIES = (RankRequest, RecommendRequest, ExplainRequest, SimilarRequest, TrendingRequest)
 
 
 def describe_bodies(app: Litestar) -> None:

@@ -13,6 +13,7 @@ from serving.asked import Asked
 from serving.ladder import BY_INTEREST, BY_PLACE, BY_RANKER, Scored
 from serving.live import Live
 from serving.stage import Stage
+from serving.trust import Trust
 from serving.types import RankedItem, Reason
 
 EXPLAINED_ITEMS: Final = 50
@@ -22,9 +23,9 @@ EXPLAINED_ITEMS: Final = 50
 class Explaining:
     """Of one engine."""
 
-    def __init__(self, live: Live, explainer: Explainer, ranker: Ranker) -> None:
+    def __init__(self, live: Live, explainer: Explainer, ranker: Ranker, trust: Trust) -> None:
         self._live, self._explainer, self._ranker = live, explainer, ranker
-        self._stage = Stage("explanations")
+        self._stage = Stage("explanations", trust=trust)
 
     def explained(
         self, asked: Asked, items: list[RankedItem], user: UserState, scored: Scored, rows: Sequence[int]

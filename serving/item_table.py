@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from features.packed.sqlite_reading import open_to_read
 from recsys.errors import DataError
 from recsys.schema import ITEM_ID, UPDATED_AT
 from serving.item_types import ItemVersion
@@ -58,7 +59,10 @@ def latest_items(path: Path, *, after: int = 0, until: int = LAST_SEQUENCE) -> I
     Raises DataError when the file cannot be read.
     """
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        opened = open_to_read(path)
+        if opened is None:
+            return
+        with closing(opened.connection) as connection:
             if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'items'").fetchone():
                 return
             # SQLite takes the other columns from the row that holds the maximum.

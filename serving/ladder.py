@@ -22,6 +22,7 @@ from serving.guarded_channels import GuardedChannels
 from serving.live import Live
 from serving.stage import Stage
 from serving.timings import Timings
+from serving.trust import Trust
 from serving.user_interest import UserInterest, known
 
 FINISHING_S: Final = 0.0003
@@ -54,14 +55,21 @@ class Ladder:
     """Of one engine."""
 
     def __init__(
-        self, live: Live, interest: UserInterest, ranker: Ranker, channels: GuardedChannels, *, interest_column: int
+        self,
+        live: Live,
+        interest: UserInterest,
+        ranker: Ranker,
+        channels: GuardedChannels,
+        *,
+        interest_column: int,
+        trust: Trust,
     ) -> None:
         """interest_column  of the feature matrix"""
         self._live, self._interest, self._ranker, self._channels = live, interest, ranker, channels
         self._interest_column = interest_column
-        self._retrieval = Stage("retrieval")
-        self._ranking = Stage("ranker")
-        self._of_candidates = Stage("ranker")
+        self._retrieval = Stage("retrieval", trust=trust)
+        self._ranking = Stage("ranker", trust=trust)
+        self._of_candidates = Stage("ranker", trust=trust)
         """The ranker of a rank request: with the features, which recommend has from the retrieval."""
         self.finishing: Final = Timings()
 

@@ -22,7 +22,7 @@ from recsys.bundle_files import CATALOGUE_FILE, NEAREST_FILE
 from recsys.catalogue import Catalogue
 from recsys.config import Precision
 from recsys.embedding import embed
-from recsys.errors import FeatureStoreError
+from recsys.errors import DataError, FeatureStoreError
 from recsys.interest import InterestScorer
 from recsys.retrieval import Channels
 from recsys.retrieval.nearest import NearestItems
@@ -177,13 +177,18 @@ class Live:
     def replay(self, logged: Iterable[tuple[int, ItemVersion]], cache_path: Path) -> None:
         """Follow what an event log has of items, but for those that the bundle has in that form or a later one.
 
-        Vectors come from the cache of `recsys embed` where it has them.
+        Vectors come from the cache of `recsys embed` where it has them; without it, as on a full disk, all are made.
         """
         everything = list(logged)
         self.items_place = max([self.items_place, *(sequence for sequence, _ in everything)])
         changed = [(sequence, item) for sequence, item in everything if self.text.differs(item, self.catalogue)]
         kept = [item for _, item in changed if item.columns is not None]
-        vectors = iter(embed(self.text.of(kept), self.text.encoder, cache_path)[0])
+        try:
+            found = embed(self.text.of(kept), self.text.encoder, cache_path).vectors
+        except DataError as error:
+            logger.warning("%s; items are encoded without it", error)
+            found = self.text.vectors(kept)
+        vectors = iter(found)
         self.apply_items(
             [ItemChange(sequence, item, None if item.columns is None else next(vectors)) for sequence, item in changed]
         )

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
+from features.packed.sqlite_reading import open_to_read
 from recsys.errors import DataError
-from serving.event_tables import connect
+from serving.event_tables import NoRoomError, connect
 from serving.numbering import NUMBERED, last_sequence
 
 T = TypeVar("T")
@@ -25,11 +26,17 @@ class LogFile:
     """For one thread at a time."""
 
     def __init__(self, path: Path) -> None:
-        """Raises DataError when the file cannot be used; it is made when it is not there."""
+        """Raises DataError when the file cannot be used; it is made when it is not there, and the disk has room."""
         self._path = path
+        self.no_room: str | None = None
+        """Why it could not be opened at first: it is tried again with each write."""
         self._last: dict[str, int] = {}
         """By table the last sequence that this process knows of."""
-        self._connection: sqlite3.Connection | None = connect(path)
+        self._connection: sqlite3.Connection | None = None
+        try:
+            self._connection = connect(path)
+        except NoRoomError as error:
+            self.no_room = str(error)
         self._identity = identity(path)
 
     def write(self, add: Callable[[sqlite3.Connection], T]) -> T:
@@ -87,12 +94,14 @@ class FileToRead:
         A log that was removed is made anew, and its numbers go on from those of the old one (serving.numbering).
         """
         if self._identity != (found := file_identity(self._path)):
-            self._connection, stale = None, self._connection
+            stale, self._connection, self._identity = self._connection, None, None
             if stale is not None:
                 stale.close()
-            if found is not None:
-                self._connection = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, check_same_thread=False)
-            self._identity = found
+            opened = None if found is None else open_to_read(self._path)
+            if opened is not None:
+                self._connection = opened.connection
+                # One that stands still is opened anew the next time.
+                self._identity = None if opened.is_still else found
         return self._connection
 
 

@@ -60,8 +60,13 @@ class SqliteStore:
     """The tables of serving.event_tables in a file, all groups in one transaction."""
 
     def __init__(self, path: Path) -> None:
-        """Raises DataError when the file cannot be used."""
+        """Raises DataError when the file cannot be used; a disk without room for it may have some later."""
         self._file = LogFile(path)
+
+    @property
+    def no_room(self) -> str | None:
+        """Why nothing could be written when it was opened."""
+        return self._file.no_room
 
     def write(self, groups: Sequence[Entries], received_at: datetime) -> list[Written]:
         try:

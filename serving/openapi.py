@@ -113,7 +113,13 @@ EXPLAIN_ANSWER: Final[dict[str, Any]] = {
     "filtered": [],
 }
 
-SIMILAR_REQUEST: Final[dict[str, Any]] = {"item_id": "85123A", "user_id": "17850", "limit": 1}
+SIMILAR_REQUEST: Final[dict[str, Any]] = {
+    "item_id": "85123A",
+    "user_id": "17850",
+    "limit": 1,
+    "exclude": ["22423"],
+    "filter": "contains(title, 'HEART')",
+}
 SIMILAR_ANSWER: Final[dict[str, Any]] = {
     "request_id": "9a1c7d52e0b84f3f8c6d2b1a0f9e8d7c",
     "bundle": "2011-12-09T12-50-00",
@@ -129,8 +135,23 @@ SIMILAR_ANSWER: Final[dict[str, Any]] = {
             "title": "RED HANGING HEART T-LIGHT HOLDER",
         }
     ],
+    "next_page": "eJyLVrJMNEw2TzE1SjVIsjBJM06zSDZLMUoyTDRIs0y1SDFPVtKJVjIyNDc2VoqNBQAteAx8",
 }
 
+LIST_PARAMETERS: Final[dict[str, Any]] = {
+    "item_id": "23844",
+    "user_id": "17850",
+    "limit": 1,
+    "offset": 0,
+    "page": SIMILAR_ANSWER["next_page"],
+    "exclude": ["22423", "85123A"],
+    "surface": "home",
+    "filter": "contains(title, 'HEART')",
+    "deadline_ms": 30,
+}
+"""Of the addresses of both lists."""
+
+TRENDING_REQUEST: Final[dict[str, Any]] = {"user_id": "17850", "limit": 1, "exclude": ["85123A"], "surface": "home"}
 TRENDING_ANSWER: Final[dict[str, Any]] = {
     "request_id": "1f2e3d4c5b6a47889900aabbccddeeff",
     "bundle": "2011-12-09T12-50-00",
@@ -146,6 +167,7 @@ TRENDING_ANSWER: Final[dict[str, Any]] = {
             "title": "PAPER CRAFT LITTLE BIRDIE",
         }
     ],
+    "next_page": "eJyLVjJMM0o1TjFJNk0ySzQxt7CwtDQwSExMSkpOTklJTU1LU9KJVjIytjAxVoqNBQAz8w0K",
 }
 
 EVENT: Final[dict[str, Any]] = {

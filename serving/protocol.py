@@ -51,11 +51,11 @@ class Engine(Protocol):
         """The places of items, which are distinct, among all that could be recommended, with reasons."""
         ...
 
-    def similar(self, asked: Asked, item_id: str) -> RankedList:
-        """Items like one that `has_item` has, without that one; no pins."""
+    def similar(self, asked: Asked, item_id: str, *, exclude: Sequence[str]) -> RankedList:
+        """Items like one that `has_item` has, without that one and the excluded; no pins."""
         ...
 
-    def trending(self, asked: Asked) -> RankedList:
+    def trending(self, asked: Asked, *, exclude: Sequence[str]) -> RankedList:
         """What more users than before choose just now; no pins."""
         ...
 

@@ -11,7 +11,7 @@ from serving import openapi
 from serving.access import needs
 from serving.body import JsonBody
 from serving.openapi import NO_SUCH_CHANNEL, NO_SUCH_SURFACE, NOT_READY, REFUSED, answered
-from serving.pages import Page, PageError
+from serving.paging import Part
 from serving.problems import invalid, unprocessable
 from serving.showing import Showing
 from serving.types import (
@@ -83,17 +83,12 @@ async def recommend(
     whatever has happened meanwhile. `offset` counts in the order of this moment, which the next event may change.
     """
     showing = Showing(request, data, data.user_id, may_mix=True)
-    page = _page(data)
-    before = data.offset if page is None else len(page.shown)
-    limit = showing.default_limit(data.limit, before)
-    if page is not None and before < showing.maximum:
-        # The last page has what is left.
-        limit = min(limit, showing.maximum - before)
+    part = Part.of(showing, data)
     _check_channels(showing, data.channels)
     asked = showing.asked(
-        limit=limit,
-        offset=data.offset,
-        page=page,
+        limit=part.limit,
+        offset=part.offset,
+        page=part.page,
         query=data.query,
         channels=data.channels,
         explain=data.explain,
@@ -112,8 +107,8 @@ async def recommend(
         took_ms=showing.took_ms(),
         degraded=showing.degraded(ranked),
         experiment=showing.experiment,
-        items=showing.items(ranked, first=before + 1),
-        next_page=_next_page(showing, ranked, page, offset=data.offset, limit=limit),
+        items=showing.items(ranked, first=part.first),
+        next_page=part.next_page(showing, ranked),
     )
 
 
@@ -153,26 +148,6 @@ def _rank_answer(showing: Showing, ranked: RankedList) -> RankAnswer:
         unknown=ranked.unknown,
         filtered=ranked.filtered,
     )
-
-
-def _page(data: RecommendRequest) -> Page | None:
-    if data.page is None:
-        return None
-    if data.offset:
-        raise invalid("$.offset", "an offset beside a page, which knows what came before it; expected one of them")
-    try:
-        return Page.of_token(data.page)
-    except PageError as error:
-        raise invalid("$.page", str(error)) from error
-
-
-def _next_page(showing: Showing, ranked: RankedList, page: Page | None, *, offset: int, limit: int) -> str | None:
-    """None when there is nothing more, or no more may be asked for."""
-    shown = [item.item_id for item in ranked.items]
-    before = Page(showing.request_id, ()) if page is None else page
-    if len(shown) < limit or offset + len(before.shown) + len(shown) >= showing.maximum:
-        return None
-    return Page(before.request_id, (*before.shown, *shown)).token()
 
 
 def _check_channels(showing: Showing, channels: list[str] | None) -> None:

@@ -1,8 +1,9 @@
 """A part of a request that may be left out: when it would not be ready in time, and when it fails.
 
-How long it takes is judged before it starts, by what it took of late; one that hangs all the same is cut off. A stage
-that is left out is tried again four times a second, by a single request, so that it comes back by itself: the circuit
-breaker of Nygard, "Release It!", 2007.
+How long it takes is judged before it starts, by what it took of late. One that hangs all the same is cut off, but where
+it runs in the thread of its request; there only those run that have earned it (serving.trust). A stage that is left out
+is tried again four times a second, by a single request, so that it comes back by itself: the circuit breaker of Nygard,
+"Release It!", 2007.
 """
 
 import logging
@@ -14,6 +15,7 @@ from typing import Final, Literal, TypeVar
 from recsys.errors import ChannelError, RecsysError
 from serving import watching
 from serving.timings import Timings
+from serving.trust import Standing, Trust
 from serving.workers import Job, Workers
 
 Reason = Literal["deadline", "error"]
@@ -55,15 +57,18 @@ class Stage:
         *,
         may_hang: bool = False,
         threads: int = MOST_HANGING,
+        trust: Trust | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """may_hang  it waits for something else, so that what it took before says nothing of what it may take now;
         it is always run in a thread of its own. Any other one is only where it may well be late: on a busy machine
         each thread costs a request the wait for a core.
+        trust     that of the stages which do the same work in part; its own if absent
         """
         self.name: Final = name
         self._may_hang = may_hang
         self._clock = clock
+        self._standing = Standing(Trust() if trust is None else trust)
         self._workers = Workers(name, most=threads)
         self._timings = Timings()
         self._hanging: list[tuple[Job, int, float]] = []
@@ -98,6 +103,7 @@ class Stage:
             try:
                 result = work()
             except Exception as error:
+                self._standing.judge(self._clock() - started, within)
                 raise self._failed(error) from error
         else:
             job = self._workers.start(work)
@@ -115,6 +121,7 @@ class Stage:
             self._timings.forget()
             self._hanging.clear()
         self._timings.add(size, seconds)
+        self._standing.judge(seconds, within)
         if self._errors:
             logger.warning("%s works again", self.name)
         self._errors = 0
@@ -129,8 +136,8 @@ class Stage:
         self._usual = max(within, FORGET * self._usual)
         if within <= 0:
             raise LeftOut(self.name, "deadline")
-        # A single one that hangs means as little as a single one that was slow.
-        if self._still_hanging() <= 1 and self._timings.estimate(size) <= within:
+        # A single one that hangs, or was late, means as little as a single one that was slow.
+        if self._still_hanging() + self._standing.was_late <= 1 and self._timings.estimate(size) <= within:
             return False
         # A request in more of a hurry than others would learn nothing, and keep them from learning.
         if now < self._retry_at or within < HURRY * self._usual:
@@ -139,7 +146,7 @@ class Stage:
         return True
 
     def _is_sure(self, size: int, within: float) -> bool:
-        return not self._may_hang and 0 < self._timings.estimate(size) <= SURE * within
+        return not self._may_hang and self._standing.is_trusted and 0 < self._timings.estimate(size) <= SURE * within
 
     def _still_hanging(self) -> int:
         """How many that were cut off go on. Those that have ended since took as long as they took."""

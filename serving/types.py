@@ -138,6 +138,18 @@ class Order(Struct, kw_only=True, forbid_unknown_fields=True):
     deadline_ms: Deadline | None = None
 
 
+class PagedOrder(Order, kw_only=True):
+    """What requests for items of the whole catalogue have in common."""
+
+    limit: Limit | None = None
+    offset: Offset = 0
+    page: (
+        Annotated[str, Meta(description="The next_page of an answer: go on from there; no item of it comes again")]
+        | None
+    ) = None
+    exclude: Annotated[list[Id], Meta(description="Items that the answer must not hold")] = []
+
+
 class RankRequest(Order, kw_only=True):
     """Order my candidates for a user; a candidate that is named twice is ranked once."""
 
@@ -150,17 +162,10 @@ class RankRequest(Order, kw_only=True):
     explain: Explain = False
 
 
-class RecommendRequest(Order, kw_only=True):
+class RecommendRequest(PagedOrder, kw_only=True):
     """Find items of the whole catalogue for a user."""
 
     user_id: Id
-    limit: Limit | None = None
-    offset: Offset = 0
-    page: (
-        Annotated[str, Meta(description="The next_page of an answer: go on from there; no item of it comes again")]
-        | None
-    ) = None
-    exclude: Annotated[list[Id], Meta(description="Items that the answer must not hold")] = []
     exclude_seen: Annotated[bool, Meta(description="Leave out what the user has interacted with")] = False
     channels: (
         Annotated[list[str], Meta(min_length=1, description="Only what these channels bring; all if absent")] | None
@@ -177,21 +182,20 @@ class ExplainRequest(Order, kw_only=True):
     query: QueryText | None = None
 
 
-class SimilarRequest(Order, kw_only=True):
+class ListRequest(PagedOrder, kw_only=True):
+    """What requests for lists that are the same for everybody have in common."""
+
+    user_id: Annotated[Id, Meta(description="Whom the answer is shown to; it is then logged")] | None = None
+
+
+class TrendingRequest(ListRequest, kw_only=True):
+    """Find items that more users than before choose just now."""
+
+
+class SimilarRequest(ListRequest, kw_only=True):
     """Find items like a given one."""
 
     item_id: Id
-    user_id: Annotated[Id, Meta(description="Whom the answer is shown to; it is then logged")] | None = None
-    limit: Limit | None = None
-    offset: Offset = 0
-
-
-class TrendingRequest(Order, kw_only=True):
-    """Find items that more users than before choose just now."""
-
-    user_id: Annotated[Id, Meta(description="Whom the answer is shown to; it is then logged")] | None = None
-    limit: Limit | None = None
-    offset: Offset = 0
 
 
 class AnswerItem(Struct, omit_defaults=True):
@@ -236,12 +240,16 @@ class ListAnswer(Struct, kw_only=True):
     items: list[AnswerItem]
 
 
-class RecommendAnswer(ListAnswer, kw_only=True):
-    """Items for a user."""
+class PagedAnswer(ListAnswer, kw_only=True):
+    """Items of the whole catalogue."""
 
     next_page: Annotated[
         str | None, Meta(description="Send it as `page` for the items that follow; null when there are none")
     ]
+
+
+class RecommendAnswer(PagedAnswer, kw_only=True):
+    """Items for a user."""
 
 
 class RankAnswer(ListAnswer, kw_only=True):

@@ -1,5 +1,9 @@
 """What several tests share."""
 
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,3 +59,32 @@ def trained_shop(
         done = recsys(command, "--config", config)
         said[command] = done.stdout + done.stderr
     return Project(config, shop, said)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("only root may mount a file system")
+    try:
+        yield folder
+    finally:
+        # Lazily: an engine of the test may still have files open.
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.fixture
+def fill(small_disk: Path) -> Callable[[], Path]:
+    """Leaves no room on the small disk; who removes the file that is returned makes room again."""
+
+    def fill() -> Path:
+        filler = small_disk / "filler"
+        with filler.open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        return filler
+
+    return fill

@@ -22,7 +22,7 @@ from recsys.forgetting.register import Register
 from recsys.importing import import_tables
 from recsys.workspace import Workspace
 from serving.exporting import export_log
-from tests.commands import BLOCK, COMMAND, TRAINING, recsys
+from tests.commands import BLOCK, COMMAND, NOT_TO_SERVE, recsys
 from tests.serving.logged import rows
 from tests.stored import files_with
 from tests.training.retrained import retrained_project
@@ -74,7 +74,7 @@ def project(first: Path, tmp_path: Path) -> Workspace:
 
 @contextmanager
 def serving(config: Path) -> Iterator[httpx.Client]:
-    command = [sys.executable, "-c", BLOCK.format(blocked=TRAINING) + COMMAND, "serve", "--port", "0"]
+    command = [sys.executable, "-c", BLOCK.format(blocked=NOT_TO_SERVE) + COMMAND, "serve", "--port", "0"]
     pipes: dict[str, Any] = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
     with subprocess.Popen([*command, "--config", str(config)], text=True, **pipes) as process:
         try:

@@ -7,11 +7,12 @@ import os
 import sqlite3
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from features.packed.layout import STAMP_BYTES, RowLayout
 from features.packed.places import RowsSchemaError, RowsUnavailableError, Wanted
+from features.packed.sqlite_reading import has_no_room, open_still
 
 TIMEOUT_MS = 5000
 KEYS_AT_ONCE = 30_000
@@ -30,8 +31,9 @@ class SqliteRows:
         self._idle: defaultdict[int, deque[sqlite3.Connection]] = defaultdict(deque)
 
     def read(self, wanted: Sequence[Wanted]) -> list[list[bytes | None]]:
-        """One query a view. Raises RowsSchemaError when no place was made in this file for one of them."""
-        with self._connection() as connection:
+        """One query a view, also on a full disk. Raises RowsSchemaError when no place was made in this file for one of
+        them."""
+        with self._reading() as connection:
             return [self._read(connection, layout, keys) for layout, keys in wanted]
 
     def write(self, layout: RowLayout, rows: Sequence[tuple[bytes, bytes]]) -> None:
@@ -111,6 +113,23 @@ class SqliteRows:
                 yield connection
 
     @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection, and on a disk without room for one that could write, another that is for this time alone."""
+        idle, still = self._idle[os.getpid()], None
+        if not idle:
+            try:
+                idle.append(self._connect())
+            except sqlite3.OperationalError as error:
+                if not has_no_room(error) or (still := open_still(self._path, error)) is None:
+                    raise
+        if still is None:
+            with self._connection() as connection:
+                yield connection
+        else:
+            with closing(still.connection):
+                yield still.connection
+
+    @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         idle = self._idle[os.getpid()]
         try:
@@ -126,7 +145,11 @@ class SqliteRows:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         timeout_s = self._timeout_ms / 1000
         connection = sqlite3.connect(self._path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except BaseException:
+            connection.close()
+            raise
         # Safe with WAL: a power cut may take the last transactions, never the file.
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")

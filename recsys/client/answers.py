@@ -68,10 +68,14 @@ class RankAnswer(Answer, frozen=True, kw_only=True):
     filtered: tuple[Filtered, ...] = ()
 
 
-class RecommendAnswer(Answer, frozen=True, kw_only=True):
+class PagedAnswer(Answer, frozen=True, kw_only=True):
     """Items of the catalogue; `next_page` is None when nothing follows."""
 
     next_page: str | None = None
+
+
+class RecommendAnswer(PagedAnswer, frozen=True, kw_only=True):
+    """Those for a user."""
 
 
 class EventResult(Struct, frozen=True):

@@ -11,7 +11,15 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from recsys import __version__
-from recsys.client.answers import Answer, EventResult, ForgetResult, ItemResult, RankAnswer, RecommendAnswer, UserResult
+from recsys.client.answers import (
+    EventResult,
+    ForgetResult,
+    ItemResult,
+    PagedAnswer,
+    RankAnswer,
+    RecommendAnswer,
+    UserResult,
+)
 from recsys.client.errors import ClientError, ProblemError, UnreachableError, read_problem
 from recsys.client.event import Event
 from recsys.client.retries import Retries, may_try_again
@@ -155,21 +163,25 @@ class RecsysClient:
         user_id: str | None = None,
         limit: int | None = None,
         offset: int | None = None,
+        page: str | None = None,
+        exclude: Sequence[str] | None = None,
         surface: str | None = None,
         filter: str | None = None,
         deadline_ms: float | None = None,
-    ) -> Answer:
+    ) -> PagedAnswer:
         """Items like a given one; user_id: whom they are shown to, which is then logged."""
         body = _given(
             item_id=item_id,
             user_id=user_id,
             limit=limit,
             offset=offset,
+            page=page,
+            exclude=None if exclude is None else list(exclude),
             surface=surface,
             filter=filter,
             deadline_ms=deadline_ms,
         )
-        return self._post("/v1/similar", body, Answer, repeatable=user_id is None)
+        return self._post("/v1/similar", body, PagedAnswer, repeatable=user_id is None)
 
     def trending(
         self,
@@ -177,16 +189,25 @@ class RecsysClient:
         user_id: str | None = None,
         limit: int | None = None,
         offset: int | None = None,
+        page: str | None = None,
+        exclude: Sequence[str] | None = None,
         surface: str | None = None,
         filter: str | None = None,
         deadline_ms: float | None = None,
-    ) -> Answer:
+    ) -> PagedAnswer:
         """What more users than before choose just now; user_id: whom it is shown to, which is then logged."""
         asked = _given(
-            user_id=user_id, limit=limit, offset=offset, surface=surface, filter=filter, deadline_ms=deadline_ms
+            user_id=user_id,
+            limit=limit,
+            offset=offset,
+            page=page,
+            exclude=None if exclude is None else list(exclude),
+            surface=surface,
+            filter=filter,
+            deadline_ms=deadline_ms,
         )
-        target = f"/v1/trending?{urlencode(asked)}" if asked else "/v1/trending"
-        return self._ask("GET", target, None, Answer, "/v1/trending", repeatable=user_id is None)
+        target = f"/v1/trending?{urlencode(asked, doseq=True)}" if asked else "/v1/trending"
+        return self._ask("GET", target, None, PagedAnswer, "/v1/trending", repeatable=user_id is None)
 
     # What brings data in
 

@@ -58,14 +58,18 @@ class FakeEngine:
         unknown = [item for item in items if item not in self.catalogue]
         return RankedList(_items(known, "alphabet", explain=True), unknown, [], places=places)
 
-    def similar(self, asked: Asked, item_id: str) -> RankedList:
-        self.asked.append(asked)
-        others = [item for item in self.catalogue if item != item_id][asked.offset :]
-        return RankedList(_items(others[: asked.limit], "text", explain=False), [], [])
+    def similar(self, asked: Asked, item_id: str, *, exclude: Sequence[str]) -> RankedList:
+        return self._listed(asked, "text", {item_id, *exclude})
 
-    def trending(self, asked: Asked) -> RankedList:
+    def trending(self, asked: Asked, *, exclude: Sequence[str]) -> RankedList:
+        return self._listed(asked, "trending", set(exclude))
+
+    def _listed(self, asked: Asked, channel: str, hidden: set[str]) -> RankedList:
         self.asked.append(asked)
-        return RankedList(_items(self.catalogue[asked.offset :][: asked.limit], "trending", explain=False), [], [])
+        if asked.page is not None:
+            hidden |= set(asked.page.shown)
+        found = [item for item in self.catalogue if item not in hidden][asked.offset :]
+        return RankedList(_items(found[: asked.limit], channel, explain=False), [], [])
 
     def make_rules(self, surfaces: Surfaces) -> Rules:
         return Rules(pl.DataFrame({"item_id": self.catalogue, **self.columns}), surfaces)

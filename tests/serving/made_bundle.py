@@ -132,14 +132,15 @@ def made_engine(
     *,
     channels: Channels = DEFAULT_CHANNELS,
     indexed: bool = False,
+    events: Path | None = None,
 ) -> BundleEngine:
-    """Over the made store or another one; it reads the event log events.db of the folder."""
+    """Over the made store or another one; it reads the event log `events`, or events.db of the folder."""
     bundle = open_bundle(publish_made_bundle(folder / "bundles", scorer, indexed=indexed))
     return BundleEngine(
         bundle,
         store or MadeStore(),
         features=FEATURE_SET,
-        events=folder / "events.db",
+        events=events or folder / "events.db",
         weights={"click": 1.0},
         candidates=40,
         channels=channels,

@@ -167,6 +167,78 @@ def test_retrieval_that_hangs_leaves_what_is_popular_without_what_is_excluded(tm
     assert recommend(engine, limit=1) == (["a2"], [])
 
 
+def with_quick(part: str, folder: Path, scorer: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[BundleEngine, Slow]:
+    """An engine with a channel, or a ranker, that may turn slow."""
+    channel = Slow(CHANNELS["popular"])
+    channel.is_slow = False
+    engine = made_engine(folder, scorer, channels=Channels({**CHANNELS, "popular": channel}))
+    if part == "retrieval":
+        return engine, channel
+    ranker = Slow(engine._ladder._ranker.predict)
+    ranker.is_slow = False
+    monkeypatch.setattr(engine._ladder._ranker, "predict", ranker)
+    return engine, ranker
+
+
+def late_of(asks: list[Callable[[], RankedList]]) -> list[bool]:
+    """Of each answer whether it came after its deadline; the items must be there all the same."""
+    found = []
+    for ask in asks:
+        started = time.perf_counter()
+        assert ask().items
+        found.append(time.perf_counter() - started > DEADLINE_MS / 1000)
+    return found
+
+
+def every_kind(engine: BundleEngine) -> list[Callable[[], RankedList]]:
+    """Two requests of each kind."""
+
+    def asked(**fields: Any) -> Asked:
+        return Asked("fan", limit=3, course=Course(DEADLINE_MS), **fields)
+
+    kinds: list[Callable[[], RankedList]] = [
+        lambda: engine.recommend(asked()),
+        lambda: engine.rank(asked(), CANDIDATES),
+        lambda: engine.recommend(asked(explain=True)),
+        lambda: engine.rank(asked(explain=True), CANDIDATES),
+        lambda: engine.similar(asked(), "a1"),
+        lambda: engine.trending(asked()),
+    ]
+    return kinds * 2
+
+
+@pytest.mark.parametrize("part", ["ranker", "retrieval"])
+def test_a_ranker_or_a_channel_that_turns_slow_makes_one_answer_late_and_comes_back_when_it_is_quick(
+    tmp_path, made_scorer, monkeypatch, part
+):
+    engine, slow = with_quick(part, tmp_path, made_scorer, monkeypatch)
+    # Quick for so long that it runs where the request runs.
+    for _ in range(3):
+        late_of(every_kind(engine))
+    slow.is_slow = True
+    assert sum(late_of(every_kind(engine) * 2)) == 1
+    assert recommend(engine)[1] == [f"{part}: deadline"]
+    slow.is_slow = False
+    time.sleep(2 * SLOW_S)
+    for _ in range(3):
+        assert not any(late_of(every_kind(engine)))
+    assert recommend(engine, limit=1) == (["a2"], [])
+    assert rank(engine) == (["a2", "p1", "x1"], [])
+
+
+@pytest.mark.parametrize("part", ["ranker", "retrieval"])
+def test_one_stall_of_the_machine_costs_the_answers_that_follow_nothing(tmp_path, made_scorer, monkeypatch, part):
+    engine, slow = with_quick(part, tmp_path, made_scorer, monkeypatch)
+    for _ in range(3):
+        recommend(engine)
+    slow.is_slow = True
+    assert late_of([lambda: engine.recommend(Asked("fan", limit=3, course=Course(DEADLINE_MS)))]) == [True]
+    slow.is_slow = False
+    for _ in range(20):
+        assert recommend(engine, limit=1) == (["a2"], [])
+        assert rank(engine) == (["a2", "p1", "x1"], [])
+
+
 def test_a_channel_of_the_project_that_hangs_is_left_out_and_the_others_bring_items(tmp_path, made_scorer):
     hanging = Slow(lambda query: query.nothing())
     engine = made_engine(tmp_path, made_scorer, channels=Channels({**CHANNELS, "season": hanging}))

@@ -7,14 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from litestar.testing import TestClient
 
+from recsys.config import Surface
 from recsys.state import POPULARITY
 from serving.api import create_app
 from serving.asked import Asked
 from serving.bundle_engine import BundleEngine
 from serving.events import EventLog
+from serving.pages import Page
+from serving.rules import Rules
 from serving.service import Service
 from tests.serving.fake_engine import CONFIG, FakeEngine
 from tests.serving.made_bundle import MadeStore, made_engine
@@ -52,6 +56,59 @@ def test_a_list_has_the_items_that_are_asked_for_and_where_they_come_from(client
     assert (first.limit, first.offset, first.course.left() < 0.0205) == (2, 1, True)
 
 
+BOTH_WAYS = [("/v1/items/b/similar", "/v1/similar", {"item_id": "b"}), ("/v1/trending", "/v1/trending", {})]
+
+
+@pytest.mark.parametrize(("address", "route", "fields"), BOTH_WAYS)
+def test_an_address_takes_what_a_body_takes_under_the_same_name_and_asks_the_same(
+    client, service, address, route, fields
+):
+    of_bodies = client.get("/openapi.json").json()
+    (name,) = (one for one in ("SimilarRequest", "TrendingRequest") if one.lower().startswith(route[4:]))
+    described = of_bodies["paths"][address.replace("/b/", "/{item_id}/")]["get"]["parameters"]
+    assert {one["name"] for one in described} == of_bodies["components"]["schemas"][name]["properties"].keys()
+    for order in (
+        {"user_id": "u", "limit": 2, "offset": 1, "exclude": ["a", "zz"], "surface": "home"},
+        {"limit": 2, "page": Page("r", ("a", "c")).token(), "filter": "price > 1", "deadline_ms": 900.0},
+    ):
+        answers = [client.get(address, params=order), client.post(route, json={**fields, **order})]
+        by_address, by_body = (answer.json() for answer in answers)
+        assert ids(answers[0]) == ids(answers[1]) != []
+        assert [item["rank"] for item in by_address["items"]] == [item["rank"] for item in by_body["items"]]
+        # The tokens of two requests name two requests.
+        assert (by_address["next_page"] is None) == (by_body["next_page"] is None)
+        one, other = (replace(asked, request_id="") for asked in service.engine.asked[-2:])
+        assert one == other
+
+
+@pytest.mark.parametrize(("address", "route", "fields"), BOTH_WAYS)
+def test_pages_hold_every_item_once_and_none_that_is_excluded(client, address, route, fields):
+    found, page = [], {}
+    for _ in range(10):
+        asked = {"limit": 2, "exclude": ["c", "d"], **page}
+        answer = client.get(address, params=asked).json()
+        assert [item["rank"] for item in answer["items"]] == list(
+            range(len(found) + 1, len(found) + 1 + len(answer["items"]))
+        )
+        found += [item["item_id"] for item in answer["items"]]
+        if answer["next_page"] is None:
+            break
+        page = {"page": answer["next_page"]}
+    assert found == [item for item in "abef" if item != fields.get("item_id")]
+
+
+@pytest.mark.parametrize(("route", "fields"), [(route, fields) for _, route, fields in BOTH_WAYS])
+def test_a_bad_field_of_a_body_is_named(client, route, fields):
+    token = Page("r", ("a",)).token()
+    for bad, path, detail in (
+        ({"page": token, "offset": 1}, "$.offset", "an offset beside a page"),
+        ({"page": "made up"}, "$.page", "not a token of an answer"),
+        ({"exclude": [""]}, "$.exclude[0]", "length >= 1"),
+        ({"explain": True}, "$.explain", ""),
+    ):
+        assert_problem(client.post(route, json={**fields, **bad}), 400, path, detail)
+
+
 def test_both_ways_of_asking_for_similar_items_are_the_same(client):
     for item_id, address in (("b", "b"), ("a", "%61")):
         by_body = client.post("/v1/similar", json={"item_id": item_id, "limit": 2})
@@ -86,6 +143,8 @@ def test_of_what_there_is_not_there_are_no_similar_items(client, address):
         ({"user_id": ""}, "?user_id", "length >= 1"),
         ({"surface": ""}, "?surface", "length >= 1"),
         ({"filter": ""}, "?filter", "length >= 1"),
+        ({"page": "made up"}, "?page", "not a token of an answer"),
+        ({"page": Page("r", ("a",)).token(), "offset": 1}, "?offset", "an offset beside a page"),
         ({"limits": 2}, "?limits", "no such parameter; expected some of"),
     ],
 )
@@ -113,7 +172,7 @@ def test_the_description_names_the_address_that_is_called(client):
     paths = client.get("/openapi.json").json()["paths"]
     parameters = paths["/v1/items/{item_id}/similar"]["get"]["parameters"]
     assert {one["name"] for one in parameters} == {
-        "item_id", "user_id", "limit", "offset", "surface", "filter", "deadline_ms"
+        "item_id", "user_id", "limit", "offset", "page", "exclude", "surface", "filter", "deadline_ms"
     }  # fmt: skip
     assert "get" not in paths["/v1/items/{item_id}"]
     assert "GET /v1/items/{item_id}/similar" in client.get("/docs").text
@@ -146,6 +205,27 @@ def test_what_is_trending_comes_before_what_is_popular(engine):
         ("x2", ("trending", "popular")), ("x9", ("popular",)), ("x1", ("popular",))
     ]  # fmt: skip
     assert [item.item_id for item in engine.trending(Asked(limit=2, offset=1)).items] == ["x9", "x1"]
+
+
+def test_a_list_goes_on_behind_what_was_shown_and_without_what_is_excluded(engine):
+    shown = Page("r", ("x2", "x9", "gone"))
+    found = engine.trending(Asked(limit=2, page=shown), exclude=["x1", "gone"])
+    assert [item.item_id for item in found.items] == ["x3", "x4"]
+    # Behind the two of those shown that the catalogue has.
+    assert [item.score for item in found.items] == pytest.approx([1 / 3, 1 / 4])
+    similar = [item.item_id for item in engine.similar(Asked(limit=9), "x1").items]
+    rest = engine.similar(Asked(limit=9, page=Page("r", tuple(similar[:2]))), "x1", exclude=[similar[2]])
+    assert [item.item_id for item in rest.items] == similar[3:]
+
+
+def test_a_cap_of_the_surface_counts_what_earlier_pages_of_a_list_showed(engine):
+    table = engine.catalogue.table.with_columns(category=pl.col("title"))
+    engine.use_rules(Rules(table, {"home": Surface(max_per_category=2)}))
+    first = [item.item_id for item in engine.trending(Asked(limit=2, surface="home")).items]
+    assert first == ["x2", "x9"]
+    found = engine.trending(Asked(limit=10, surface="home", page=Page("r", tuple(first)))).items
+    # Of the boxes there were two: an apple of each colour and the pear are left.
+    assert {item.item_id for item in found} == {"a1", "a2", "p1"}
 
 
 def test_where_nothing_is_trending_there_is_what_is_popular(tmp_path, made_scorer):

@@ -176,7 +176,7 @@ def computed(folder: Path, behaviour: LiveBehaviour) -> dict[str, tuple[float, .
     places = behaviour.position, behaviour.exposure.position, 0
     served = ServedFeatures(behaviour.as_of, behaviour.written_at, *places, [], None)  # type: ignore[arg-type]
     nothing = SnapshotTables(pl.DataFrame(schema=columns_of("interactions")))
-    then = tables_then(folder / "events.db", nothing, served, WEIGHTS)
+    then = tables_then(folder / "events.db", nothing, served, WEIGHTS, most_a_day=1000)
     latest = then.recent["timestamp"].max()
     now = AS_OF if latest is None else max(AS_OF, latest + timedelta(microseconds=1))
     found = item_exposure(then.impressions, then.recent, now, FEATURES, windows_from=AS_OF)

@@ -1,9 +1,7 @@
 """A log that cannot be written refuses what it cannot keep, and takes events again as soon as it can."""
 
-import os
 import resource
 import sqlite3
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -93,20 +91,6 @@ def test_a_disk_that_is_full_lets_the_server_rank_and_say_so_and_recovers_withou
         assert client.post("/v1/rank", json=RANK).status_code == 200
         assert "recsys_event_log_failing 0.0" in client.get("/metrics").text
     assert rows(path, "SELECT (SELECT count(*) FROM interactions), (SELECT count(*) FROM impressions)") == [(1, 1)]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one megabyte."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("only root may mount a file system")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 def test_a_disk_that_really_fills_up_costs_no_acknowledged_event(small_disk):

@@ -5,6 +5,7 @@ import pytest
 
 from recsys.errors import FeatureStoreError
 from serving.stage import RETRY_S, LeftOut, Stage
+from serving.trust import TRUSTED_AFTER, Trust
 
 
 class Clock:
@@ -143,6 +144,65 @@ def test_what_will_surely_be_in_time_runs_in_the_thread_of_the_request_unless_it
         assert (stage.run(threading.get_ident, within=0.04) == here) is not may_hang
         # It takes more than half of this.
         assert stage.run(threading.get_ident, within=0.015) != here
+
+
+def trusted(**options) -> Stage:
+    """One that runs in the thread of its request, for it was quick."""
+    stage = Stage("part", **options)
+    for _ in range(2):
+        stage.run(lambda: time.sleep(0.001), within=0.1)
+    assert stage.run(threading.get_ident, within=0.1) == threading.get_ident()
+    return stage
+
+
+def test_what_turns_slow_in_the_thread_of_a_request_makes_that_one_late_and_no_other(monkeypatch):
+    monkeypatch.setattr("serving.stage.RETRY_S", 0.4)
+    stage, took, began = trusted(), [], []
+
+    def slow() -> None:
+        began.append(1)
+        time.sleep(0.3)
+
+    for _ in range(6):
+        started = time.perf_counter()
+        reason(stage, slow, within=0.1)
+        took.append(time.perf_counter() - started)
+    assert took[0] >= 0.3
+    # The second is cut off, and from then on it is known to be slow.
+    assert 0.1 <= took[1] < 0.2
+    assert max(took[2:]) < 0.05
+    assert len(began) == 2
+    time.sleep(0.4)
+    assert [reason(stage, lambda: "done", within=0.1) for _ in range(5)] == ["done"] * 5
+
+
+def test_one_stall_leaves_no_other_request_without_a_stage_and_is_forgotten_when_it_was_in_time_often_enough():
+    stage, here = trusted(), threading.get_ident()
+    stage.run(lambda: time.sleep(0.15), within=0.1)
+    threads = [stage.run(threading.get_ident, within=0.1) for _ in range(TRUSTED_AFTER + 5)]
+    assert [thread == here for thread in threads] == [False] * TRUSTED_AFTER + [True] * 5
+
+
+def test_what_is_late_and_then_fails_is_not_late_again():
+    stage, took = trusted(), []
+
+    def slow() -> None:
+        time.sleep(0.3)
+        raise KeyError("broken")
+
+    for _ in range(2):
+        started = time.perf_counter()
+        reason(stage, slow, within=0.1)
+        took.append(time.perf_counter() - started)
+    assert took[0] >= 0.3
+    assert took[1] < 0.2
+
+
+def test_what_makes_one_stage_late_makes_no_other_late_that_has_it_as_a_part():
+    trust, here = Trust(), threading.get_ident()
+    stage, other = trusted(trust=trust), trusted(trust=trust)
+    stage.run(lambda: time.sleep(0.15), within=0.1)
+    assert other.run(threading.get_ident, within=0.1) != here
 
 
 def test_what_fails_is_left_out_and_after_some_errors_in_a_row_no_longer_tried(stage, clock, caplog):

@@ -62,7 +62,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
         "_import": lambda workspace, now: None,
         "check_logs": lambda workspace, now: ChecksReport(now, None, None, []),
         "_key": lambda workspace: str(next(keys)),
-        "_pipeline": lambda workspace, serving: FakePipeline(workspace, next(numbers)),
+        "_pipeline": lambda workspace, serving, **_: FakePipeline(workspace, next(numbers)),
         "_users_to_measure": lambda pipeline: 1000,
         "fill_online": lambda pipeline: None,
         "publish_models": FakePipeline.publish,

@@ -44,6 +44,21 @@ def test_a_write_does_not_wait_for_who_reads(store):
     other.close()
 
 
+def test_a_full_disk_keeps_nobody_from_reading_and_what_is_written_later_is_read(small_disk, fill):
+    config = {"type": SQLITE, "path": str(small_disk / "online.db"), "timeout_ms": 100}
+    store = open_store(small_disk / "shop", config)
+    store.apply([ITEM, view()])
+    write(store, key(item_id="a"), item_values())
+    store._get_provider().online_store.disconnect()
+    filler = fill()
+    assert [price_of(store) for _ in range(2)] == [1.5, 1.5]
+    filler.unlink()
+    other = sqlite3.connect(small_disk / "online.db", isolation_level=None)
+    write(store, key(item_id="a"), item_values(price=2))
+    assert price_of(store) == 2
+    other.close()
+
+
 def test_a_batch_that_fails_leaves_nothing_behind(store):
     data = [(key(item_id=item), item_values(price=9), NOON, None) for item in ("a", "b")]
     data[1][1]["title"] = "not a Value"

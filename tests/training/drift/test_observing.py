@@ -10,7 +10,7 @@ from recsys.bundle import champion, open_bundle
 from recsys.drift import DriftReport, read_drift
 from recsys.durable import at_once_or_not
 from recsys.importing import import_tables
-from recsys.workspace import Workspace
+from recsys.workspace import RETRAIN_LOCK, Workspace
 from tests.shop import FIRST_DAY, write_shop
 from tests.training.drift.reports import report_of
 from tests.training.drift.test_webhook import Hook, hook  # noqa: F401  # a fixture
@@ -19,7 +19,7 @@ from tests.training.retrained import NOW, retrained_project, write_until
 from training.drift import command, measure, observing
 from training.drift.measure import NO_CHAMPION, measure_drift
 from training.drift.observing import PAGE, observe
-from training.retraining import LOCK, retrain
+from training.retraining import retrain
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,7 @@ def test_the_command_prints_what_moved_and_checks_only_if_asked_to(shop, monkeyp
 
 def test_the_command_ends_when_a_retraining_runs(shop, monkeypatch):
     monkeypatch.setattr(measure, "Pipeline", None)
-    with at_once_or_not(shop / LOCK):
+    with at_once_or_not(shop / RETRAIN_LOCK):
         done = CliRunner().invoke(command.drift, ["--config", str(shop / "recsys.toml")])
     assert done.exit_code == 4
     assert "a retraining of this project runs" in done.stderr

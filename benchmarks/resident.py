@@ -1,0 +1,78 @@
+"""The memory of a server: of its process and of those that it started, what they share counted once."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from threading import Event
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+PSS: Final = "Pss:"
+"""Of a page that n processes share one n-th: those of all processes add up."""
+
+ENDS: Final = 0.1
+"""The start of a measurement and its end are so large a share of it each."""
+
+
+class Sample(NamedTuple):
+    """So many seconds after the first one, so many bytes."""
+
+    at: float
+    held: int
+
+
+class Flatness(NamedTuple):
+    """How memory went, in MB (1e6): medians of the first and the last tenth, and the straight line through all."""
+
+    start_mb: float
+    end_mb: float
+    slope_mb_an_hour: float
+    deviation_percent: float
+    """The most that any sample lies above or below the start."""
+
+
+def resident_bytes(pid: int) -> int:
+    """Of a process and its children; Linux alone says so. Raises OSError when it has ended."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(PSS))
+    return int(line.split()[1]) * 1024 + sum(resident_bytes(child) for child in _children(pid))
+
+
+def sampled(pid: int, ended: Event, *, every_s: float, read: Callable[[int], int] = resident_bytes) -> list[Sample]:
+    """Until something has ended."""
+    started, found = time.monotonic(), []
+    while True:
+        found.append(Sample(time.monotonic() - started, read(pid)))
+        if ended.wait(every_s):
+            return found
+
+
+def flatness(samples: list[Sample]) -> Flatness:
+    """Of two samples or more. Raises ValueError when there are fewer."""
+    if len(samples) < 2:
+        raise ValueError(f"{len(samples)} samples of memory; expected 2 or more: measure for longer")
+    at, held = np.array([sample.at for sample in samples]), np.array([sample.held for sample in samples]) / 1e6
+    some = max(1, int(ENDS * len(samples)))
+    start, end = float(np.median(held[:some])), float(np.median(held[-some:]))
+    return Flatness(start, end, 3600 * _slope(at, held), 100 * float(np.abs(held - start).max()) / start)
+
+
+def _slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """Of the line with the least squares."""
+    x = x - x.mean()
+    return float(x @ y / (x @ x))
+
+
+def _children(pid: int) -> list[int]:
+    """Those that run; task/*/children would say so too, where the kernel was built with it."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it ended in between
+            # Behind the name, which may hold anything: the state, and the parent.
+            _, parent = stat.read_text().rpartition(")")[2].split()[:2]
+            if int(parent) == pid:
+                found.append(int(stat.parent.name))
+    return found
