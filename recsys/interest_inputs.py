@@ -1,4 +1,4 @@
-"""What a scorer is asked of users, as the arrays that its graphs take: of one user, or of several beside one another."""
+"""What a scorer is asked of users, as the arrays that its graphs take: of one user, or of several."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from recsys.state import SECONDS_A_DAY, Floats, Positions, UserState
 
 Numbers = NDArray[np.float32]
+_OfHistory = tuple[Positions, Positions, Numbers, Numbers, Numbers, Numbers]
 
 
 class Question(NamedTuple):
@@ -42,7 +43,7 @@ class Inputs(NamedTuple):
         """Of one user: the items at `known` of the history, whose types are `kinds`."""
         user, query = asked.user, np.zeros(dimension) if asked.query is None else asked.query
         if len(known):
-            parts = (
+            parts: _OfHistory = (
                 user.history[known],
                 kinds[known],
                 _numbers((asked.now - user.last_at[known]) / SECONDS_A_DAY),
@@ -63,7 +64,7 @@ class Inputs(NamedTuple):
             for filler, parts in zip(_PADDING, list(zip(*users, strict=True))[: len(_PADDING)], strict=True)
         ]
         query, has_query = np.stack([user.query for user in users]), np.concatenate([user.has_query for user in users])
-        return cls(*parts, query, has_query)
+        return cls._make([*parts, query, has_query])
 
 
 def padded_candidates(candidates: Sequence[Positions]) -> Positions:
@@ -79,11 +80,14 @@ def _numbers(values: Floats | Numbers | NDArray[np.bool_]) -> Numbers:
 
 
 _PADDING: Final = (0, 0, 0.0, 1.0, 0.0, 0.0)
-"""Of each array of a history: any item, of any type, which is not present."""
+"""What fills up each array of a history: any item, of any type, which is not present."""
 
-_NO_HISTORY: Final = (
+_NO_HISTORY: Final[_OfHistory] = (
     np.zeros(1, dtype=np.int64),
     np.zeros(1, dtype=np.int64),
-    *(np.full(1, filler, dtype=np.float32) for filler in _PADDING[2:]),
+    np.zeros(1, dtype=np.float32),
+    np.ones(1, dtype=np.float32),
+    np.zeros(1, dtype=np.float32),
+    np.zeros(1, dtype=np.float32),
 )
-"""The graphs want a row."""
+"""The graphs want a row: such a one."""

@@ -1,29 +1,50 @@
 """Requests that arrive while others wait are scored together: on a GPU 32 users cost about as much as one.
 
 A request waits for company a millisecond or so, and while another batch is scored, for that keeps the GPU busy. Each
-waits no longer than it has time for; the others of its batch do not notice when it leaves, nor when it cannot be scored.
+waits no longer than it has time for, and one that leaves, or cannot be scored, costs the others nothing.
 """
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Protocol
 
-from recsys.interest import Vectors
+from recsys.bundle_files import BATCH_SCORER_FILE
+from recsys.config import BatchRequests
+from recsys.interest import CUDA, Vectors, execution_providers
 from recsys.interest_inputs import Question
 from recsys.state import Positions, UserState
 from serving import watching
 from serving.stage import LeftOut, Stage
+
+logger: Final = logging.getLogger(__name__)
 
 LONGEST_S: Final = 1.0
 """A batch of requests without a deadline keeps those that come later no longer."""
 
 WAIT_SHARE: Final = 0.1
 """Of the time that a request has left for its interest, it waits at most so much for others."""
+
+
+MOST_ON_GPU: Final = 32
+"""Requests of a batch where nobody says how many."""
+
+
+def most_together(bundle: Path, wanted: BatchRequests) -> int:
+    """The requests that can be scored together with the files of a bundle; 1: each by itself."""
+    most = wanted if wanted != "auto" else MOST_ON_GPU if CUDA in execution_providers() else 1
+    if most > 1 and not (bundle / BATCH_SCORER_FILE).exists():
+        logger.warning(
+            "%s: no %s, so requests are scored one by one; train again with this version", bundle, BATCH_SCORER_FILE
+        )
+        return 1
+    return most
 
 
 class ScoresMany(Protocol):

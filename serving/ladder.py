@@ -18,6 +18,7 @@ from recsys.interest import Vectors
 from recsys.retrieval.merge import CandidateSet, best
 from recsys.state import Floats, Mask, Positions, UserState
 from serving.asked import Asked
+from serving.begun import Interest
 from serving.guarded_channels import GuardedChannels
 from serving.live import Live
 from serving.stage import Stage
@@ -71,12 +72,26 @@ class Ladder:
         """The seconds to keep for all that comes after a user is known, the interest left out."""
         return known(self._of_candidates.estimate(candidates)) + self._finish(candidates)
 
-    def rank(self, asked: Asked, user: UserState, positions: Positions) -> Scored:
-        """The scores of candidates, which are in the order given."""
-        course, n, recommender = asked.course, len(positions), self._live.recommender
+    @property
+    def scores_together(self) -> bool:
+        """Whether the interest of requests that arrive together is computed together."""
+        return self._interest.batches is not None
+
+    async def interest_together(self, asked: Asked, user: UserState, positions: Positions) -> Interest:
+        """What `rank` otherwise asks for by itself."""
+        n = len(positions)
         keep = self.keep_for(n)
         query = self._interest.encoded(asked, candidates=n, keep=keep)
-        signals, query = self._interest.of(asked, user, positions, query, keep=keep)
+        return await self._interest.together(asked, user, positions, query, keep=keep)
+
+    def rank(self, asked: Asked, user: UserState, positions: Positions, interest: Interest | None = None) -> Scored:
+        """The scores of candidates, which are in the order given; `interest`: if it is there already."""
+        course, n, recommender = asked.course, len(positions), self._live.recommender
+        if interest is None:
+            keep = self.keep_for(n)
+            query = self._interest.encoded(asked, candidates=n, keep=keep)
+            interest = self._interest.of(asked, user, positions, query, keep=keep)
+        signals, query = interest
 
         def score() -> tuple[Matrix, Floats | None]:
             matrix = recommender.assemble(user, positions, signals)

@@ -116,7 +116,8 @@ class Stage:
                 raise self._cut_off(job, size, started) from None
         # What is left of it are microseconds.
         job.done.acquire()
-        return self._returned(job, size, within, started, is_probe=is_probe)
+        result: T = self._returned(job, size, within, started, is_probe=is_probe)
+        return result
 
     def _run(self, work: Callable[[], T], size: int, within: float | None) -> T:
         started = self._clock()
@@ -131,7 +132,8 @@ class Stage:
         job = self._begin(work)
         if not job.done.acquire(timeout=within):
             raise self._cut_off(job, size, started)
-        return self._returned(job, size, within, started, is_probe=is_probe)
+        result = self._returned(job, size, within, started, is_probe=is_probe)
+        return result
 
     def failed(self, error: Exception) -> LeftOut:
         """Count an error of work that was done for this stage, and say so in the log; returns what is to be raised."""

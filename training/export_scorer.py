@@ -21,7 +21,8 @@ from training.user_tower import Signals, UserTower
 
 
 def export_scorer(tower: UserTower, dimension: int, path: Path) -> float:
-    """Write scorer.onnx to `path`, gather.onnx and scorer_batch.onnx beside it; returns the largest difference to torch."""
+    """Write scorer.onnx to `path`, and gather.onnx and scorer_batch.onnx beside it; returns the largest difference to
+    torch."""
     batch = export_batch_scorer(tower, dimension, path.with_name(BATCH_SCORER_FILE))
     return max(batch, ScorerExport(tower, dimension).write(tower, path))
 

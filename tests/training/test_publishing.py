@@ -55,7 +55,14 @@ def test_the_champion_is_a_whole_bundle_of_everything_that_serves(published):
         for name, figures in published.pipeline.text.about["encoders"].items()
         if name in SMALLER_ENCODER_FILES and figures["kept"]
     }
-    assert set(bundle.manifest.files) == {CATALOGUE_FILE, *RANKER_FILES, *TEXT_FILES, BATCH_SCORER_FILE, *kept}
+    assert set(bundle.manifest.files) == {
+        CATALOGUE_FILE,
+        TRAINED_USERS_FILE,
+        BATCH_SCORER_FILE,
+        *RANKER_FILES,
+        *TEXT_FILES,
+        *kept,
+    }
 
 
 def test_a_large_catalogue_has_an_index_in_its_bundle(published, tmp_path):
