@@ -16,6 +16,7 @@ from serving.explaining import Explaining
 from serving.ladder import BY_PLACE, Ladder, Scored
 from serving.live import Live
 from serving.surface_rules import MAX_PER_CATEGORY, Shown
+from serving.turns import Turns
 from serving.types import Filtered, RankedItem, RankedList, ServedFeatures
 from serving.watching import note_candidates
 
@@ -32,6 +33,7 @@ class Answering:
     def __init__(self, live: Live, ladder: Ladder, explaining: Explaining, *, logged_share: float) -> None:
         """logged_share  of the answers, with which their features are given"""
         self._live, self._ladder, self._explaining = live, ladder, explaining
+        self._turns = Turns()
         self._logged_share, self._random = logged_share, np.random.default_rng()
 
     def rank(self, asked: Asked, candidates: Sequence[str]) -> RankedList:
@@ -73,10 +75,13 @@ class Answering:
 
         Raises ExpressionError.
         """
-        begun = self._begin(asked, candidates)
-        if begun.user is not None and len(begun.positions):
-            interest = await self._ladder.interest_together(asked, begun.user, begun.positions)
-            begun = replace(begun, interest=interest)
+        # Its turn ends with its interest: from there on it becomes an answer before any other one begins.
+        async with self._turns.turn(self._ladder.at_once(asked, len(candidates))) as waited:
+            asked.course.begins_later(waited)
+            begun = self._begin(asked, candidates)
+            if begun.user is not None and len(begun.positions):
+                interest = await self._ladder.interest_together(asked, begun.user, begun.positions)
+                begun = replace(begun, interest=interest)
         return replace(asked, begun=begun)
 
     def _begin(self, asked: Asked, candidates: Sequence[str]) -> Begun:

@@ -28,6 +28,9 @@ from serving.user_interest import UserInterest, known
 FINISHING_S: Final = 0.0003
 """At least so long takes what cannot be left out: the places by the rules, and the items of the answer."""
 
+FOR_OTHERS: Final = 0.5
+"""Of its time a request leaves so much to those that are scored with it: they become answers one after the other."""
+
 Matrix = NDArray[np.float32]
 
 
@@ -76,6 +79,13 @@ class Ladder:
     def scores_together(self) -> bool:
         """Whether the interest of requests that arrive together is computed together."""
         return self._interest.batches is not None
+
+    def at_once(self, asked: Asked, candidates: int) -> int:
+        """How many such requests may be under way together, so that the last one of a batch is in time as well."""
+        most, left = self._interest.most, asked.course.left()
+        if left is None:
+            return most
+        return max(1, min(most, int(FOR_OTHERS * left / self.keep_for(candidates))))
 
     async def interest_together(self, asked: Asked, user: UserState, positions: Positions) -> Interest:
         """What `rank` otherwise asks for by itself."""

@@ -25,6 +25,7 @@ class UserInterest:
     def __init__(self, live: Live, scorer: InterestScorer, *, most: int = 1, wait_s: float = 0.0) -> None:
         """most, wait_s  requests that are scored together, and the seconds that one waits for others"""
         self._live = live
+        self.most: Final = most
         self._last = LastInterest()
         self._query = Stage("text_query", may_hang=True)
         self.stage = Stage("text_interest", may_hang=True)

@@ -178,7 +178,8 @@ def test_a_batch_that_hangs_does_not_keep_those_that_come_later(scorer):
         return [await stuck[1], await later]
 
     assert run(work) == [2, 3]
-    assert scorer.runs == [[1, 2], [3]]
+    # On a busy machine the thread of the first may begin late.
+    assert sorted(scorer.runs) == [[1, 2], [3]]
 
 
 def test_without_time_nothing_is_begun(scorer):
