@@ -194,13 +194,16 @@ def beside(stage: Stage, work, *, within: float | None = 5.0) -> object:
 
 
 def test_work_beside_the_event_loop_runs_in_a_thread_and_is_judged_as_any_other(stage, clock):
-    assert beside(stage, threading.get_ident) != threading.get_ident()
-    for _ in range(2):
-        assert beside(stage, clock.taking(20.0)) == "done"
-    # It seems too slow by now for what it has: one tries, and the next does not.
-    assert beside(stage, clock.taking(20.0)) == "done"
-    assert beside(stage, clock.taking(0.0)) == "deadline"
+    assert beside(stage, threading.get_ident, within=None) != threading.get_ident()
     assert beside(stage, lambda: 1 / 0, within=None) == "error"
+    # As long as a busy machine may take in fact, and a little less than a stage is left alone for.
+    within = 0.96 * RETRY_S
+    for _ in range(2):
+        assert beside(stage, clock.taking(0.98 * RETRY_S), within=within) == "done"
+    # It seems too slow by now for what it has: one tries, and the next does not.
+    clock.now += RETRY_S
+    assert beside(stage, clock.taking(0.98 * RETRY_S), within=within) == "done"
+    assert beside(stage, clock.taking(0.0), within=within) == "deadline"
 
 
 def test_work_beside_the_event_loop_is_cut_off_when_it_hangs():
