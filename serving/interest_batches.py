@@ -1,4 +1,4 @@
-"""Requests that arrive while others wait are scored together: on a GPU 32 users cost about as much as one.
+"""Requests that arrive while others wait are scored together, so that a GPU is started once for all of them.
 
 A request waits for company a millisecond or so, and while another batch is scored, for that keeps the GPU busy. Each
 waits no longer than it has time for, and one that leaves, or cannot be scored, costs the others nothing.

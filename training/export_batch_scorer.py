@@ -1,4 +1,4 @@
-"""Export the user tower to ONNX for several users at once, checked against torch: a GPU scores 32 about as fast as one.
+"""Export the user tower to ONNX for several users at once, checked against torch: a GPU is started once for all.
 
 Writes scorer_batch.onnx   item vectors (n_items, d), and of each user history, query and candidates, padded, as
                            positions → signals (users, n, signals), see recsys.interest
