@@ -1,5 +1,7 @@
 """How near the text model comes to what a GPU can do: fine-tuning, encoding, scoring and exhaustive retrieval.
 
+And what it brings to score requests together that arrive together, against one by one.
+
 The ceilings are measured beside: operations a second of a large matrix product, bytes a second of a large copy.
 
 Reads   examples/online_retail
@@ -25,10 +27,11 @@ from torch.nn.utils.rnn import pad_sequence
 from benchmarks.exhaustive import ExhaustiveRetrieval
 from benchmarks.harness import RUNS, claim, interleaved, print_table, write_result
 from benchmarks.online_retail import HISTORY_ITEMS
-from recsys.bundle_files import ENCODER_FILE, SCORER_FILE, SMALLER_ENCODER_FILES, TOKENIZER_FILE
+from recsys.bundle_files import BATCH_SCORER_FILE, ENCODER_FILE, SCORER_FILE, SMALLER_ENCODER_FILES, TOKENIZER_FILE
 from recsys.config import Finetune, Text
 from recsys.encoder import ItemEncoder
 from recsys.interest import InterestScorer
+from recsys.interest_inputs import Question
 from recsys.state import UserState
 from training.demo import DATA
 from training.encoder import TextEncoder
@@ -41,6 +44,12 @@ from training.user_tower import UserTower
 TEMPERATURE = 20.0
 TOP = 500
 CANDIDATES = 500
+TOGETHER = 32
+OF_EACH = 100
+"""Requests that are scored together, and candidates of each."""
+
+SAME = 1e-4
+"""So much may their signals differ from those of requests that are scored one by one."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,7 @@ def main(quick: bool, out: Path | None) -> None:
     with TemporaryDirectory() as name:
         text = measure_text(Path(name), sizes, device, ceilings["flops"], runs)
         score = measure_scoring(Path(name), runs)
+        together = measure_together(Path(name), runs)
         retrieve = {
             str(items): measure_retrieval(Path(name), items, ceilings["bytes"], runs) for items in sizes.catalogues
         }
@@ -86,6 +96,11 @@ def main(quick: bool, out: Path | None) -> None:
         }
     rows = [(name, f"{found['texts_a_second']:,.0f} texts/s", found["of_ceiling"]) for name, found in text.items()]
     rows.append((f"score {CANDIDATES} candidates", f"{score:.2f} ms", ""))
+    of_requests = f"score {TOGETHER} requests of {OF_EACH} candidates"
+    rows += [
+        (f"{of_requests}, one by one", f"{together['one_by_one_ms']:.2f} ms", ""),
+        (f"{of_requests}, together", f"{together['together_ms']:.2f} ms", f"{together['times_as_fast']:.1f} × as fast"),
+    ]
     rows += [
         (f"retrieve {TOP} of {int(n):,}", f"{found['ms']:.2f} ms", found["of_bandwidth"])
         for n, found in retrieve.items()
@@ -93,7 +108,10 @@ def main(quick: bool, out: Path | None) -> None:
     print_table(f"The text model on {device.type}", ("what", "measured", "of the ceiling"), rows, claims)
     if out is not None:
         write_result(
-            out, "gpu_text", claims, {"ceilings": ceilings, "text": text, "score_ms": score, "retrieve": retrieve}
+            out,
+            "gpu_text",
+            claims,
+            {"ceilings": ceilings, "text": text, "score_ms": score, "together": together, "retrieve": retrieve},
         )
 
 
@@ -158,18 +176,50 @@ def measure_text(folder: Path, sizes: Sizes, device: torch.device, flops: float,
 
 def measure_scoring(folder: Path, runs: int) -> float:
     """Milliseconds to score CANDIDATES for a user with a full history, as a server does."""
-    random = np.random.default_rng(0)
-    vectors = random.standard_normal((20 * CANDIDATES, ExhaustiveRetrieval.dimension), dtype=np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    tower = UserTower(["purchase"], {"purchase": 1.0}, TEMPERATURE)
-    export_scorer(tower, ExhaustiveRetrieval.dimension, folder / SCORER_FILE)
-    scorer = InterestScorer(folder / SCORER_FILE, vectors, history_items=HISTORY_ITEMS)
-    ages = np.arange(HISTORY_ITEMS, dtype=np.float64)
-    history = random.choice(len(vectors), HISTORY_ITEMS, replace=False)
-    user = UserState(ages, history, np.ones_like(ages), -ages, -ages, np.full(HISTORY_ITEMS, "purchase"), 0 * ages)
-    candidates = random.choice(len(vectors), CANDIDATES, replace=False)
-    seconds = interleaved({"score": lambda: scorer.score(user, 0.0, candidates)}, runs=20 * runs)["score"]
+    scorer = scorer_of(folder)
+    (asked,) = questions(scorer, 1, CANDIDATES)
+    seconds = interleaved({"score": lambda: scorer.score(*asked)}, runs=20 * runs)["score"]
     return 1000 * seconds
+
+
+def measure_together(folder: Path, runs: int) -> dict[str, float]:
+    """Milliseconds to score TOGETHER requests of OF_EACH candidates each in one run, and in a run for each."""
+    scorer = scorer_of(folder)
+    asked = questions(scorer, TOGETHER, OF_EACH)
+    work = {
+        "one by one": lambda: [scorer.score(*question) for question in asked],
+        "together": lambda: scorer.score_many(asked),
+    }
+    difference = max(np.abs(one - other).max() for one, other in zip(*(run() for run in work.values()), strict=True))
+    if difference > SAME:
+        raise click.ClickException(f"requests scored together differ by {difference:.2g}; expected at most {SAME}")
+    seconds = interleaved(work, runs=5 * runs)
+    alone, together = seconds["one by one"], seconds["together"]
+    return {"one_by_one_ms": 1000 * alone, "together_ms": 1000 * together, "times_as_fast": alone / together}
+
+
+def scorer_of(folder: Path) -> InterestScorer:
+    """One of 20 × CANDIDATES items, for full histories."""
+    vectors = np.random.default_rng(0).standard_normal((20 * CANDIDATES, ExhaustiveRetrieval.dimension), np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not (folder / SCORER_FILE).exists():
+        tower = UserTower(["purchase"], {"purchase": 1.0}, TEMPERATURE)
+        export_scorer(tower, ExhaustiveRetrieval.dimension, folder / SCORER_FILE)
+    batch = folder / BATCH_SCORER_FILE
+    return InterestScorer(folder / SCORER_FILE, vectors, history_items=HISTORY_ITEMS, batch=batch)
+
+
+def questions(scorer: InterestScorer, users: int, candidates: int) -> list[Question]:
+    """Of users with a full history, each about so many candidates."""
+    random, items = np.random.default_rng(1), len(scorer.vectors)
+    ages = np.arange(HISTORY_ITEMS, dtype=np.float64)
+    found = []
+    for _ in range(users):
+        history = random.choice(items, HISTORY_ITEMS, replace=False)
+        types = np.full(HISTORY_ITEMS, "purchase")
+        user = UserState(ages, history, np.ones_like(ages), -ages, -ages, types, 0 * ages)
+        found.append(Question(user, 0.0, random.choice(items, candidates, replace=False)))
+    return found
 
 
 def measure_retrieval(folder: Path, items: int, bytes_a_second: float, runs: int) -> dict[str, float]:

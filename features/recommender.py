@@ -13,6 +13,7 @@ from features.standing import STANDING_FEATURES, sample_of, standing
 from features.topics import Topics
 from recsys.config import EXACT_UP_TO_ITEMS
 from recsys.interest import SIGNALS, InterestScorer, Vectors
+from recsys.interest_inputs import Question
 from recsys.retrieval import DEFAULT_CHANNELS, CandidateSet, Channels, Query, retrieve
 from recsys.retrieval.from_history import FromHistory
 from recsys.retrieval.interest import popular_interest
@@ -136,9 +137,18 @@ class Recommender:
             return None
         if candidates is None and self.text.nearest is not None:
             return Unscored(query)
+        if candidates is None:
+            return self.signals_of(self.text.scorer.score(user, self.items.now, None, query), None)
+        return self.signals_of(self.text.scorer.score(*self.question(user, candidates, query)), candidates)
+
+    def question(self, user: UserState, candidates: Positions, query: Vectors | None = None) -> Question:
+        """What the scorer is asked for the signals of candidates: of them, and of the sample that they stand among."""
+        wanted = np.concatenate([candidates, sample_of(len(self.items))])
+        return Question(user, self.items.now, wanted, query)
+
+    def signals_of(self, found: Vectors, candidates: Positions | None) -> Vectors:
+        """What `signals` says, from the answer of the scorer: to a `question`, or, None, of the whole catalogue."""
         sample, users = sample_of(len(self.items)), self.items.popularity
-        wanted = None if candidates is None else np.concatenate([candidates, sample])
-        found = self.text.scorer.score(user, self.items.now, wanted, query)
         of_sample = found[sample] if candidates is None else found[len(candidates) :]
         if candidates is not None:
             found = found[: len(candidates)]

@@ -26,6 +26,7 @@ Format = Literal["files", "online_retail", "mind", "movielens", "amazon_reviews"
 WITHOUT_USERS = ("files", "mind", "amazon_reviews")
 """Formats that have no users but those that [source] names."""
 Precision = Literal["auto", "fp32", "fp16", "int8"]
+BatchRequests = Positive | Literal["auto"]
 DEFAULT_SURFACE: Final = "default"
 """That of a request which names none."""
 CHAMPION: Final = "champion"
@@ -258,6 +259,11 @@ class Serving(Stage, frozen=True):
     deadline_ms: Annotated[float, Meta(gt=0, le=10_000)] = 50.0
     """Milliseconds that an answer may take unless its request says otherwise; what is not ready by then is left out of
     it."""
+    batch_requests: BatchRequests = "auto"
+    """Most requests of `/v1/rank` whose interest by text is computed together; auto: 32 on a GPU, and on a CPU 1, each
+    by itself. See docs/workers.md."""
+    batch_wait_ms: Annotated[float, Meta(ge=0, le=100)] = 1.0
+    """Milliseconds that a request waits for others, but never more than a tenth of what it has left."""
     logged_features_share: Share = 0.01
     """Share of the requests whose features are logged, for `recsys audit parity`."""
     log_format: Literal["text", "json"] = "text"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from recsys.bundle_files import GATHER_FILE
 from recsys.errors import BundleError
+from recsys.interest_inputs import Inputs, Question, padded_candidates
 from recsys.onnx_tables import tables_of
 from recsys.soft_maximum import SoftMaximum
 from recsys.state import SECONDS_A_DAY, Positions, UserState
@@ -42,6 +43,9 @@ EXACT_FLOAT32: Final = {"use_tf32": "0"}
 """By default CUDA rounds float32 to 10 bits before it multiplies: vectors would be others than on a CPU."""
 
 ONNX_ERRORS_ONLY: Final = 3
+
+MOST_ROWS: Final = 1 << 17
+"""Candidates of all users of a run, filled up: with vectors of 384 numbers they take 200 MB of the device."""
 
 SLOWER_ON_CPU: Final = ("SkipLayerNormFusion",)
 """Optimisers of ONNX Runtime: layer norm fused with the addition before it takes many times as long as the two alone,
@@ -110,16 +114,32 @@ def _signals(about: Mapping[str, str]) -> tuple[str, ...]:
 class InterestScorer:
     """Scores one user's history, or a query, or both, against items of the catalogue."""
 
-    def __init__(self, scorer: Path, vectors: Vectors, *, history_items: int, threads: int = 1) -> None:
-        """`vectors` is float32 (n_items, d), unit length, in the order of the catalogue; it may be memory-mapped."""
+    def __init__(
+        self, scorer: Path, vectors: Vectors, *, history_items: int, threads: int = 1, batch: Path | None = None
+    ) -> None:
+        """`vectors` is float32 (n_items, d), unit length, in the order of the catalogue; it may be memory-mapped.
+
+        batch  the graph of the same user tower for several users at once; None: each has a run of its own
+        """
         self.history_items = history_items
         self._path = scorer
         self._session = onnx_session(scorer, threads=threads)
+        self._batch = None if batch is None else onnx_session(batch, threads=threads)
         about = self._session.get_modelmeta().custom_metadata_map
         self.signals = _signals(about)
         self._kinds = {name: kind for kind, name in enumerate(json.loads(about[TYPES]))}
         self._tower = json.loads(about.get(TOWER, "null"))
-        self._rows = DeviceRows(scorer.with_name(GATHER_FILE), vectors, on_gpu=CUDA in self._session.get_providers())
+        self._rows = DeviceRows(scorer.with_name(GATHER_FILE), vectors, on_gpu=self.on_gpu)
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it computes on one."""
+        return CUDA in self._session.get_providers()
+
+    @property
+    def scores_together(self) -> bool:
+        """Whether several users share a run."""
+        return self._batch is not None
 
     @property
     def vectors(self) -> Vectors:
@@ -142,35 +162,63 @@ class InterestScorer:
 
         Without a history and a query all are zeros.
         """
-        kinds, known = self._known(user)
         count = len(self.vectors) if candidates is None else len(candidates)
-        if count == 0 or (len(known) == 0 and query is None):
+        inputs = self._inputs(Question(user, now, candidates, query)) if count else None
+        if inputs is None:
             return np.zeros((count, len(self.signals)), dtype=np.float32)
-        present = np.ones(len(known))
-        if len(known) == 0:
-            # The graph wants a row: any item, which then does not count.
-            history, ages, occasions, kinds, last, present = _NO_HISTORY
-        else:
-            history, kinds = user.history[known], kinds[known]
-            ages, occasions = (now - user.last_at[known]) / SECONDS_A_DAY, user.occasions[known]
-            last = user.in_last_occasion[known].astype(np.float64)
-        asked = np.zeros(self.vectors.shape[1]) if query is None else query
         binding = self._session.io_binding()
-        for name, values in (
-            ("age_days", ages),
-            ("occasions", occasions),
-            ("present", present),
-            ("last", last),
-            ("query", asked),
-            ("has_query", np.array(query is not None)),
-        ):
-            binding.bind_cpu_input(name, np.ascontiguousarray(values, dtype=np.float32))
-        binding.bind_cpu_input("kind", kinds)
-        binding.bind_ortvalue_input("history", self._rows.of(history))
+        for name, values in inputs._asdict().items():
+            if name != "history":
+                binding.bind_cpu_input(name, values)
+        binding.bind_ortvalue_input("history", self._rows.of(inputs.history))
         binding.bind_ortvalue_input("candidates", self._rows.of(candidates))
         binding.bind_output("signals")
         self._session.run_with_iobinding(binding)
         return np.asarray(binding.copy_outputs_to_cpu()[0], dtype=np.float32)
+
+    def score_many(self, questions: Sequence[Question]) -> list[Vectors]:
+        """What `score` says to each, in as few runs as there can be.
+
+        Those about the whole catalogue have a run of their own each, and so have all without a graph for several users.
+        """
+        found: list[Vectors | None] = [None] * len(questions)
+        together: list[tuple[int, Positions, Inputs]] = []
+        for at, asked in enumerate(questions):
+            if self._batch is None or asked.candidates is None or len(asked.candidates) == 0:
+                found[at] = self.score(*asked)
+            elif (inputs := self._inputs(asked)) is None:
+                found[at] = np.zeros((len(asked.candidates), len(self.signals)), dtype=np.float32)
+            else:
+                together.append((at, asked.candidates, inputs))
+        # Of like length beside one another, so that there is little to fill up.
+        together.sort(key=lambda one: -len(one[1]))
+        while together:
+            most = max(1, MOST_ROWS // len(together[0][1]))
+            run, together = together[:most], together[most:]
+            signals = self._run_batch([inputs for _, _, inputs in run], [candidates for _, candidates, _ in run])
+            for (at, candidates, _), of_one in zip(run, signals, strict=True):
+                # A copy, or whoever keeps the signals of one user would keep those of all.
+                found[at] = of_one[: len(candidates)].copy()
+        return [one for one in found if one is not None]
+
+    def _run_batch(self, users: Sequence[Inputs], candidates: Sequence[Positions]) -> Vectors:
+        """Signals of several users: float32 (users, the most candidates of one, signals)."""
+        assert self._batch is not None
+        binding = self._batch.io_binding()
+        binding.bind_ortvalue_input("vectors", self._rows.of(None))
+        for name, values in Inputs.padded(users)._asdict().items():
+            binding.bind_cpu_input(name, values)
+        binding.bind_cpu_input("candidates", padded_candidates(candidates))
+        binding.bind_output("signals")
+        self._batch.run_with_iobinding(binding)
+        return np.asarray(binding.copy_outputs_to_cpu()[0], dtype=np.float32)
+
+    def _inputs(self, asked: Question) -> Inputs | None:
+        """None of a user without a history who asks for nothing."""
+        kinds, known = self._known(asked.user)
+        if len(known) == 0 and asked.query is None:
+            return None
+        return Inputs.of(asked, kinds, known, dimension=self.vectors.shape[1])
 
     def soft_maximum(self, user: UserState, now: float, query: Vectors | None = None) -> SoftMaximum | None:
         """The interest alone, of any vector: what `score` says first, as a cosine; None without a history and a query.
@@ -195,17 +243,6 @@ class InterestScorer:
         """The type of each item of the history that counts, -1 for one never heard of; and where they are known."""
         kinds = np.array([self._kinds.get(name, -1) for name in user.types[: self.history_items]], dtype=np.int64)
         return kinds, np.flatnonzero(kinds >= 0)
-
-
-_NOTHING: Final = np.zeros(1)
-_NO_HISTORY: Final = (
-    np.zeros(1, dtype=np.int64),
-    _NOTHING,
-    np.ones(1),
-    np.zeros(1, dtype=np.int64),
-    _NOTHING,
-    _NOTHING,
-)
 
 
 class DeviceRows:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -10,10 +11,12 @@ from recsys.retrieval.merge import CandidateSet
 from recsys.state import Floats, Mask, UserState
 from serving.arranging import Pins, allowed, arranged, hidden, known_positions, not_allowed, pins, shown_before
 from serving.asked import Asked
+from serving.begun import Begun
 from serving.explaining import Explaining
 from serving.ladder import BY_PLACE, Ladder, Scored
 from serving.live import Live
 from serving.surface_rules import MAX_PER_CATEGORY, Shown
+from serving.turns import Turns
 from serving.types import Filtered, RankedItem, RankedList, ServedFeatures
 from serving.watching import note_candidates
 
@@ -30,6 +33,7 @@ class Answering:
     def __init__(self, live: Live, ladder: Ladder, explaining: Explaining, *, logged_share: float) -> None:
         """logged_share  of the answers, with which their features are given"""
         self._live, self._ladder, self._explaining = live, ladder, explaining
+        self._turns = Turns()
         self._logged_share, self._random = logged_share, np.random.default_rng()
 
     def rank(self, asked: Asked, candidates: Sequence[str]) -> RankedList:
@@ -38,16 +42,11 @@ class Answering:
         An unknown user with a query gets the best answers to it, and one without the most popular first.
         """
         live = self._live
-        places = live.items.positions(candidates)
-        unknown, positions = [candidates[at] for at in np.flatnonzero(places < 0).tolist()], places[places >= 0]
-        note_candidates(len(positions), len(unknown))
-        if len(positions) == 0:
-            return RankedList([], unknown, [])
-        user = live.user(asked.user_id, asked.course, keep=self._ladder.keep_for(len(positions)))
-        positions, filtered = allowed(live, positions, hidden(live, asked, user))
-        if len(positions) == 0:
-            return RankedList([], unknown, asked.course.degraded, filtered=filtered)
-        scored = self._ladder.rank(asked, user, positions)
+        begun = asked.begun if asked.begun is not None and asked.begun.by is self else self._begin(asked, candidates)
+        user, positions, filtered = begun.user, begun.positions, list(begun.filtered)
+        if user is None or len(positions) == 0:
+            return RankedList([], begun.unknown, asked.course.degraded, filtered=filtered)
+        scored = self._ladder.rank(asked, user, positions, begun.interest)
         started = time.perf_counter()
         last = len(positions) if asked.limit is None else asked.offset + asked.limit
         shown = arranged(live, asked, positions, scored.scores, pins(live, asked), last)
@@ -59,12 +58,43 @@ class Answering:
             items = self._explaining.explained(asked, items, user, scored, rows)
         return RankedList(
             items,
-            unknown,
+            begun.unknown,
             asked.course.degraded,
             self._to_log(asked, scored),
             filtered,
             _cut(shown.propensities, asked.offset),
         )
+
+    @property
+    def scores_together(self) -> bool:
+        """Whether `with_interest` is of use."""
+        return self._ladder.scores_together
+
+    async def with_interest(self, asked: Asked, candidates: Sequence[str]) -> Asked:
+        """A request to rank these, as `rank` takes it, with the interest of its user scored together with others.
+
+        Raises ExpressionError.
+        """
+        # Its turn ends with its interest: from there on it becomes an answer before any other one begins.
+        async with self._turns.turn(self._ladder.at_once(asked, len(candidates))) as waited:
+            asked.course.begins_later(waited)
+            begun = self._begin(asked, candidates)
+            if begun.user is not None and len(begun.positions):
+                interest = await self._ladder.interest_together(asked, begun.user, begun.positions)
+                begun = replace(begun, interest=interest)
+        return replace(asked, begun=begun)
+
+    def _begin(self, asked: Asked, candidates: Sequence[str]) -> Begun:
+        """Who asks, and which of the candidates may be shown; nobody where none is known."""
+        live = self._live
+        places = live.items.positions(candidates)
+        unknown, positions = [candidates[at] for at in np.flatnonzero(places < 0).tolist()], places[places >= 0]
+        note_candidates(len(positions), len(unknown))
+        if len(positions) == 0:
+            return Begun(self, None, positions, unknown, [])
+        user = live.user(asked.user_id, asked.course, keep=self._ladder.keep_for(len(positions)))
+        positions, filtered = allowed(live, positions, hidden(live, asked, user))
+        return Begun(self, user, positions, unknown, filtered)
 
     def recommend(self, asked: Asked, *, exclude: Sequence[str], exclude_seen: bool) -> RankedList:
         """The best of the catalogue; for an unknown user the best answers to the query, or popular and fresh items.

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from serving.begun import Begun
 from serving.course import Course
 from serving.pages import Page
 from serving.rules import DEFAULT_SURFACE
@@ -22,6 +23,7 @@ class Asked:
     surface     whose rules it follows
     request_id  the same one draws the same where the rules of the surface explore
     course      the time that it may take; as long as it takes if absent
+    begun       of a request to rank: what its engine has done of it already; another engine has no use for it
     """
 
     user_id: str | None = None
@@ -35,3 +37,4 @@ class Asked:
     surface: str = DEFAULT_SURFACE
     request_id: str = ""
     course: Course = field(default_factory=Course, compare=False)
+    begun: Begun | None = field(default=None, compare=False)

@@ -11,9 +11,9 @@ from features.explain import Explainer
 from features.featureset import FeatureSet
 from features.trees import open_ranker
 from recsys.bundle import Bundle
-from recsys.bundle_files import SCORER_FILE
+from recsys.bundle_files import BATCH_SCORER_FILE, SCORER_FILE
 from recsys.catalogue import Catalogue
-from recsys.config import Precision
+from recsys.config import BatchRequests, Precision
 from recsys.interest import InterestScorer, Vectors
 from recsys.retrieval import DEFAULT_CHANNELS, Channels
 from recsys.state import ItemState, UserState
@@ -23,6 +23,7 @@ from serving.course import Course
 from serving.explaining import Explaining
 from serving.fitting import fitting_names
 from serving.guarded_channels import GuardedChannels
+from serving.interest_batches import most_together
 from serving.item_lists import ItemLists
 from serving.item_types import ItemChange, ItemVersion
 from serving.ladder import Ladder
@@ -55,18 +56,28 @@ class BundleEngine:
         precision: Precision = "auto",
         logged_features_share: float = 0.0,
         most_a_day: int | None = None,
+        batch_requests: BatchRequests = 1,
+        batch_wait_ms: float = 0.0,
     ) -> None:
         """`features` of the project; `events`: the event log; `weights` of the interaction types.
 
         logged_features_share  of the answers, with which their features are given
         most_a_day             events of one user since the snapshot that count; None: all
+        batch_requests         most requests to rank that are scored together; auto: several on a GPU, else one
+        batch_wait_ms          how long one waits for others
 
         Raises BundleError when the bundle was trained on other features, FeatureStoreError when there are none.
         """
         manifest = bundle.manifest
         self.bundle_id = manifest.bundle_id
         history_items = manifest.text["history_items"]
-        scorer = InterestScorer(bundle.path / SCORER_FILE, item_vectors(bundle), history_items=history_items)
+        together = most_together(bundle.path, batch_requests)
+        scorer = InterestScorer(
+            bundle.path / SCORER_FILE,
+            item_vectors(bundle),
+            history_items=history_items,
+            batch=bundle.path / BATCH_SCORER_FILE if together > 1 else None,
+        )
         names = fitting_names(bundle, features, scorer.signals)
         guarded = GuardedChannels(channels)
         self.channels: Final = channels.names
@@ -83,7 +94,7 @@ class BundleEngine:
             most_a_day=most_a_day,
         )
         ranker = open_ranker(bundle.path, names)
-        self._interest = UserInterest(self.live)
+        self._interest = UserInterest(self.live, scorer, most=together, wait_s=batch_wait_ms / 1000)
         trust, interest_column = Trust(), names.index("text_interest")
         self._ladder = Ladder(self.live, self._interest, ranker, guarded, interest_column=interest_column, trust=trust)
         explaining = Explaining(self.live, Explainer(features, scorer.signals), ranker, trust)
@@ -93,6 +104,15 @@ class BundleEngine:
     def rank(self, asked: Asked, candidates: Sequence[str]) -> RankedList:
         """The candidates, which are distinct, in the order of the user's interest. Raises ExpressionError."""
         return self._answering.rank(asked, candidates)
+
+    @property
+    def scores_together(self) -> bool:
+        """Whether `with_interest` is of use: there are batches."""
+        return self._answering.scores_together
+
+    async def with_interest(self, asked: Asked, candidates: Sequence[str]) -> Asked:
+        """What `rank` takes, with the interest of the user scored beside that of others. Raises ExpressionError."""
+        return await self._answering.with_interest(asked, candidates)
 
     def recommend(self, asked: Asked, *, exclude: Sequence[str] = (), exclude_seen: bool = False) -> RankedList:
         """The best of the catalogue. Raises ExpressionError."""

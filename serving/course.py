@@ -30,6 +30,11 @@ class Course:
         self.degraded: Final[list[str]] = []
         """STAGE: REASON of all that was left out."""
 
+    def begins_later(self, seconds: float) -> None:
+        """It stood in a queue for so long: its time runs from now on."""
+        if self._ends is not None:
+            self._ends += seconds
+
     def left(self, keep: float = 0.0) -> float | None:
         """The seconds for the next stage; None: as many as it takes.
 

@@ -18,6 +18,7 @@ from recsys.interest import Vectors
 from recsys.retrieval.merge import CandidateSet, best
 from recsys.state import Floats, Mask, Positions, UserState
 from serving.asked import Asked
+from serving.begun import Interest
 from serving.guarded_channels import GuardedChannels
 from serving.live import Live
 from serving.stage import Stage
@@ -27,6 +28,9 @@ from serving.user_interest import UserInterest, known
 
 FINISHING_S: Final = 0.0003
 """At least so long takes what cannot be left out: the places by the rules, and the items of the answer."""
+
+FOR_OTHERS: Final = 0.5
+"""Of its time a request leaves so much to those that are scored with it: they become answers one after the other."""
 
 Matrix = NDArray[np.float32]
 
@@ -79,12 +83,33 @@ class Ladder:
         """The seconds to keep for all that comes after a user is known, the interest left out."""
         return known(self._of_candidates.estimate(candidates)) + self._finish(candidates)
 
-    def rank(self, asked: Asked, user: UserState, positions: Positions) -> Scored:
-        """The scores of candidates, which are in the order given."""
-        course, n, recommender = asked.course, len(positions), self._live.recommender
+    @property
+    def scores_together(self) -> bool:
+        """Whether the interest of requests that arrive together is computed together."""
+        return self._interest.batches is not None
+
+    def at_once(self, asked: Asked, candidates: int) -> int:
+        """How many such requests may be under way together, so that the last one of a batch is in time as well."""
+        most, left = self._interest.most, asked.course.left()
+        if left is None:
+            return most
+        return max(1, min(most, int(FOR_OTHERS * left / self.keep_for(candidates))))
+
+    async def interest_together(self, asked: Asked, user: UserState, positions: Positions) -> Interest:
+        """What `rank` otherwise asks for by itself."""
+        n = len(positions)
         keep = self.keep_for(n)
         query = self._interest.encoded(asked, candidates=n, keep=keep)
-        signals, query = self._interest.of(asked, user, positions, query, keep=keep)
+        return await self._interest.together(asked, user, positions, query, keep=keep)
+
+    def rank(self, asked: Asked, user: UserState, positions: Positions, interest: Interest | None = None) -> Scored:
+        """The scores of candidates, which are in the order given; `interest`: if it is there already."""
+        course, n, recommender = asked.course, len(positions), self._live.recommender
+        if interest is None:
+            keep = self.keep_for(n)
+            query = self._interest.encoded(asked, candidates=n, keep=keep)
+            interest = self._interest.of(asked, user, positions, query, keep=keep)
+        signals, query = interest
 
         def score() -> tuple[Matrix, Floats | None]:
             matrix = recommender.assemble(user, positions, signals)

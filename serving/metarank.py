@@ -78,6 +78,8 @@ async def metarank_rank(
     if len(candidates) > showing.maximum:
         raise invalid("$.items", f"{len(candidates)} items; expected at most {showing.maximum} in a request")
     asked = showing.asked(limit=None, query=_query(data.fields, "$.fields"), explain=explain)
+    if showing.scores_together:
+        asked = await showing.engine.with_interest(asked, candidates)
     ranked = showing.answer(asked, lambda engine, asked: engine.rank(asked, candidates))
     items = [
         RankedScore(

@@ -36,6 +36,15 @@ class Engine(Protocol):
         """The names of those that `recommend` may use."""
         ...
 
+    @property
+    def scores_together(self) -> bool:
+        """Whether requests to rank that arrive together are to go through `with_interest` first."""
+        ...
+
+    async def with_interest(self, asked: Asked, candidates: Sequence[str]) -> Asked:
+        """The request as `rank` takes it, with what can be computed together with that of others; in time, as below."""
+        ...
+
     # Each of these follows the rules of the surface asked for, answers within the time that asked.course has, and says
     # there what it had to do without. Raises ExpressionError for a condition that does not fit the items.
 

@@ -29,7 +29,8 @@ NOT_ANSWERED: Final = {400: REFUSED, 422: NO_SUCH_SURFACE, 503: NOT_READY}
 # The engine runs in the event loop. It keeps a core busy from start to end, so threads would only take turns and make
 # each answer slower, and it would have to be thread-safe. More throughput is more processes. What waits for a disk, the
 # event log, has a thread of its own; so has each stage that may hang (serving.stage), which the event loop waits for,
-# but no longer than the request may take.
+# but no longer than the request may take. Where interest is scored together, a request begins, waits for its batch
+# while the event loop takes others, and then is answered from start to end.
 
 
 @post(
@@ -55,6 +56,8 @@ async def rank(
     asked = showing.asked(limit=data.limit, query=data.query, explain=data.explain)
     candidates = list(dict.fromkeys(data.candidates))
     try:
+        if showing.scores_together:
+            asked = await showing.engine.with_interest(asked, candidates)
         ranked = showing.answer(asked, lambda engine, asked: engine.rank(asked, candidates))
     except ExpressionError as error:
         raise showing.bad_filter(error) from error

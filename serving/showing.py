@@ -103,6 +103,11 @@ class Showing:
             course=Course(deadline_ms, started=self._started),
         )
 
+    @property
+    def scores_together(self) -> bool:
+        """Whether a request to rank is to go through `engine.with_interest`; a mixture asks two engines, each alone."""
+        return self.engine.scores_together and (self._shown is None or self._shown.teams is None)
+
     def answer(self, asked: Asked, question: Question) -> RankedList:
         """What the user is shown: the list of the variant, or a mixture of two; shadows are asked beside it.
 
@@ -193,7 +198,9 @@ class Showing:
                         bundle=engine.bundle_id,
                     )
                     self.service.shadows.ask(
-                        engine, lambda asked_too: question(asked_too, replace(asked, course=Course())), about
+                        engine,
+                        lambda asked_too: question(asked_too, replace(asked, course=Course(), begun=None)),
+                        about,
                     )
 
     def _surface(self) -> str:

@@ -6,11 +6,13 @@ is tried again four times a second, by a single request, so that it comes back b
 "Release It!", 2007.
 """
 
+import asyncio
 import logging
 import time
 import traceback
 from collections.abc import Callable
-from typing import Final, Literal, TypeVar
+from contextlib import suppress
+from typing import Any, Final, Literal, TypeVar
 
 from recsys.errors import ChannelError, RecsysError
 from serving import watching
@@ -96,6 +98,32 @@ class Stage:
         finally:
             watching.took(self.name, began, time.perf_counter() - began)
 
+    async def run_aside(self, work: Callable[[], T], *, size: int = 1, within: float | None = None) -> T:
+        """As `run`, but always in a thread of its own, while the event loop does other things; notes nothing."""
+        started = self._clock()
+        is_probe = self._is_probe(size, within, started)
+        loop, is_over = asyncio.get_running_loop(), asyncio.Event()
+
+        def told() -> T:
+            try:
+                return work()
+            finally:
+                # A loop that was closed has nobody who waits.
+                with suppress(RuntimeError):
+                    loop.call_soon_threadsafe(is_over.set)
+
+        job = self._begin(told)
+        try:
+            await asyncio.wait_for(is_over.wait(), within)
+        except TimeoutError:
+            # The loop may have been busy when it was over.
+            if job.ended is None:
+                raise self._cut_off(job, size, started) from None
+        # What is left of it are microseconds.
+        job.done.acquire()
+        result: T = self._returned(job, size, within, started, is_probe=is_probe)
+        return result
+
     def _run(self, work: Callable[[], T], size: int, within: float | None) -> T:
         started = self._clock()
         is_probe = self._is_probe(size, within, started)
@@ -104,18 +132,42 @@ class Stage:
                 result = work()
             except Exception as error:
                 self._standing.judge(self._clock() - started, within)
-                raise self._failed(error) from error
-        else:
-            job = self._workers.start(work)
-            if job is None:
-                raise LeftOut(self.name, "deadline")
-            if not job.done.acquire(timeout=within):
-                self._hanging.append((job, size, started))
-                self._retry_at = self._clock() + RETRY_S
-                raise LeftOut(self.name, "deadline")
-            if job.error is not None:
-                raise self._failed(job.error) from job.error
-            result = job.result
+                raise self.failed(error) from error
+            self._succeeded(size, within, started, is_probe=is_probe)
+            return result
+        job = self._begin(work)
+        if not job.done.acquire(timeout=within):
+            raise self._cut_off(job, size, started)
+        result = self._returned(job, size, within, started, is_probe=is_probe)
+        return result
+
+    def failed(self, error: Exception) -> LeftOut:
+        """Count an error of work that was done for this stage, and say so in the log; returns what is to be raised."""
+        self._errors += 1
+        self._retry_at = self._clock() + RETRY_S
+        if self._errors == 1:
+            # Not at each request.
+            logger.error("%s is left out of a request: %s", self.name, _told(error))
+        return LeftOut(self.name, "error")
+
+    def _begin(self, work: Callable[[], object]) -> Job:
+        job = self._workers.start(work)
+        if job is None:
+            raise LeftOut(self.name, "deadline")
+        return job
+
+    def _cut_off(self, job: Job, size: int, started: float) -> LeftOut:
+        self._hanging.append((job, size, started))
+        self._retry_at = self._clock() + RETRY_S
+        return LeftOut(self.name, "deadline")
+
+    def _returned(self, job: Job, size: int, within: float | None, started: float, *, is_probe: bool) -> Any:
+        if job.error is not None:
+            raise self.failed(job.error) from job.error
+        self._succeeded(size, within, started, is_probe=is_probe)
+        return job.result
+
+    def _succeeded(self, size: int, within: float | None, started: float, *, is_probe: bool) -> None:
         seconds = self._clock() - started
         if is_probe and within is not None and seconds <= within:
             self._timings.forget()
@@ -125,7 +177,6 @@ class Stage:
         if self._errors:
             logger.warning("%s works again", self.name)
         self._errors = 0
-        return result
 
     def _is_probe(self, size: int, within: float | None, now: float) -> bool:
         """Whether it is tried although it seems too slow. Raises LeftOut when it is not to be tried."""
@@ -158,14 +209,6 @@ class Stage:
                 self._timings.add(size, job.ended - started)
         self._hanging = going_on
         return len(going_on)
-
-    def _failed(self, error: Exception) -> LeftOut:
-        self._errors += 1
-        self._retry_at = self._clock() + RETRY_S
-        if self._errors == 1:
-            # Not at each request.
-            logger.error("%s is left out of a request: %s", self.name, _told(error))
-        return LeftOut(self.name, "error")
 
 
 def _told(error: Exception) -> str:

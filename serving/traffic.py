@@ -14,6 +14,8 @@ SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 
 STAGE_SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 1.0)
 SCORES: Final = (-10.0, -5.0, -2.0, -1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 25.0, 100.0)
 
+BATCHES: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+
 SCORED_ITEMS: Final = 5
 """The best of an answer: those below say less, and each costs a request a third of a microsecond."""
 
@@ -28,6 +30,7 @@ class Traffic(Collector):
         self._requests = Histogram(SECONDS)
         self._stages = Histogram(STAGE_SECONDS)
         self._scores = Histogram(SCORES)
+        self._batches = Histogram(BATCHES)
         self._degraded: Counter[tuple[str, str]] = Counter()
         self._users = {"yes": 0, "no": 0}
         self._candidates = {"yes": 0, "no": 0}
@@ -42,6 +45,8 @@ class Traffic(Collector):
         if watched.candidates is not None:
             self._candidates["yes"] += watched.candidates[0]
             self._candidates["no"] += watched.candidates[1]
+        if watched.batch is not None:
+            self._batches.add((), watched.batch)
         if watched.degraded:
             # Scores of an order that something is missing from are on another scale.
             for said in watched.degraded:
@@ -58,6 +63,9 @@ class Traffic(Collector):
         yield self._stages.family("recsys_stage_seconds", "Time that a part of a request took", ("stage",))
         yield self._scores.family(
             "recsys_score", f"Scores of the best {SCORED_ITEMS} items of whole answers", ("route",)
+        )
+        yield self._batches.family(
+            "recsys_interest_batch_requests", "Requests whose interest by text was scored together", ()
         )
         degraded = CounterMetricFamily(
             "recsys_degraded", "Answers that had to do without a part", labels=("part", "reason")

@@ -1,16 +1,19 @@
 """The upper rungs of the ladder: interest by text, then that of an earlier request of the user, then none."""
 
 import math
+from typing import Final
 
 import numpy as np
 
-from recsys.interest import Vectors
+from recsys.interest import InterestScorer, Vectors
 from recsys.itemtext import normalised
 from recsys.state import Positions, UserState
 from serving.asked import Asked
+from serving.begun import Interest
+from serving.interest_batches import InterestBatches
 from serving.last_interest import LastInterest
 from serving.live import Live
-from serving.stage import Stage
+from serving.stage import LeftOut, Stage
 
 CACHED_INTEREST = "cached_interest"
 """What an answer says beside the reason why the interest was left out: how old the one is that it goes by."""
@@ -19,11 +22,15 @@ CACHED_INTEREST = "cached_interest"
 class UserInterest:
     """Of one engine."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Live, scorer: InterestScorer, *, most: int = 1, wait_s: float = 0.0) -> None:
+        """most, wait_s  requests that are scored together, and the seconds that one waits for others"""
         self._live = live
+        self.most: Final = most
         self._last = LastInterest()
         self._query = Stage("text_query", may_hang=True)
         self.stage = Stage("text_interest", may_hang=True)
+        self.batches: Final = InterestBatches(scorer, self.stage, most=most, wait_s=wait_s) if most > 1 else None
+        """What scores requests together; None: each is scored by itself."""
 
     def encoded(self, asked: Asked, *, candidates: int, keep: float) -> Vectors | None:
         """The unit vector of the query: float32 (d,); None when it is blank, or says nothing to the text model.
@@ -41,8 +48,8 @@ class UserInterest:
 
     def of(
         self, asked: Asked, user: UserState, positions: Positions | None, query: Vectors | None, *, keep: float
-    ) -> tuple[Vectors | None, Vectors | None]:
-        """The signals of candidates, or of the whole catalogue, and the query, if they are about it.
+    ) -> Interest:
+        """The interest in candidates, or in the whole catalogue.
 
         keep  the seconds that what follows needs
         """
@@ -52,11 +59,32 @@ class UserInterest:
             self.stage, lambda: recommender.signals(user, positions, query), size=size, keep=keep
         )
         if not isinstance(signals, np.ndarray):
-            return self._of_before(asked, positions), None
-        # Of a query they are no interest of the user.
+            return Interest(self._of_before(asked, positions), None)
+        return self._kept(asked, user, positions, signals, query)
+
+    async def together(
+        self, asked: Asked, user: UserState, positions: Positions, query: Vectors | None, *, keep: float
+    ) -> Interest:
+        """The same of candidates, scored together with those of other requests; where `batches` are."""
+        assert self.batches is not None
+        # What happens to items and users meanwhile is known to the next request.
+        recommender = self._live.recommender
+        try:
+            found = await self.batches.score(
+                recommender.question(user, positions, query), within=asked.course.left(keep)
+            )
+        except LeftOut as left_out:
+            asked.course.go_without(self.stage.name, left_out.reason)
+            return Interest(self._of_before(asked, positions), None)
+        return self._kept(asked, user, positions, recommender.signals_of(found, positions), query)
+
+    def _kept(
+        self, asked: Asked, user: UserState, positions: Positions | None, signals: Vectors, query: Vectors | None
+    ) -> Interest:
+        """For when it cannot be computed in time; of a query they are no interest of the user."""
         if asked.user_id is not None and len(user.history) and not asked.query:
             self._last.put(asked.user_id, positions, signals)
-        return signals, query
+        return Interest(signals, query)
 
     def _of_before(self, asked: Asked, positions: Positions | None) -> Vectors | None:
         if asked.user_id is None:

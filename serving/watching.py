@@ -28,7 +28,7 @@ class Took(NamedTuple):
 class Watched:
     """One request."""
 
-    __slots__ = ("began", "candidates", "degraded", "items", "request_id", "stages", "status", "user_is_known")
+    __slots__ = ("batch", "began", "candidates", "degraded", "items", "request_id", "stages", "status", "user_is_known")
 
     def __init__(self) -> None:
         self.request_id = uuid.uuid4().hex
@@ -43,6 +43,8 @@ class Watched:
         """How many items the request named that the catalogue has, and that it has not; None: it named none."""
         self.user_is_known: bool | None = None
         """Whether the user has a history; None: nobody was named, or the store did not answer."""
+        self.batch: int | None = None
+        """Of the first request of a batch whose interest was scored together: how many these were."""
 
 
 CURRENT: Final[ContextVar[Watched | None]] = ContextVar("recsys_watched", default=None)
@@ -83,6 +85,13 @@ def note_user(*, is_known: bool) -> None:
     watched = CURRENT.get()
     if watched is not None:
         watched.user_is_known = is_known
+
+
+def note_batch(requests: int) -> None:
+    """Note that the request on its way was the first of so many whose interest was scored together."""
+    watched = CURRENT.get()
+    if watched is not None:
+        watched.batch = requests
 
 
 async def note_answer(response: Response[Any]) -> Response[Any]:

@@ -24,6 +24,7 @@ import polars as pl
 
 from recsys.bundle import Bundle
 from recsys.bundle_files import (
+    BATCH_SCORER_FILE,
     CATALOGUE_FILE,
     ENCODER_FILE,
     GATHER_FILE,
@@ -46,7 +47,14 @@ from training.prepared import PreparedTexts
 from training.stages import hash_of_file
 from training.text_stage import PRETRAINED, TEXT_FILE, KeptFold
 
-COPIED = (ENCODER_FILE, GATHER_FILE, TOKENIZER_FILE, TRAINED_USERS_FILE, *SMALLER_ENCODER_FILES.values())
+COPIED = (
+    ENCODER_FILE,
+    GATHER_FILE,
+    BATCH_SCORER_FILE,
+    TOKENIZER_FILE,
+    TRAINED_USERS_FILE,
+    *SMALLER_ENCODER_FILES.values(),
+)
 
 
 @dataclass(frozen=True)

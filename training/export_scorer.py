@@ -13,15 +13,18 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from recsys.bundle_files import GATHER_FILE, SCORER_FILE
+from recsys.bundle_files import BATCH_SCORER_FILE, GATHER_FILE, SCORER_FILE
 from recsys.interest import LABELS, TOWER, TYPES
 from training.export import OPSET, check_against_torch, write_onnx
+from training.export_batch_scorer import export_batch_scorer
 from training.user_tower import Signals, UserTower
 
 
 def export_scorer(tower: UserTower, dimension: int, path: Path) -> float:
-    """Write scorer.onnx to `path` and gather.onnx beside it; returns the largest difference to torch."""
-    return ScorerExport(tower, dimension).write(tower, path)
+    """Write scorer.onnx to `path`, and gather.onnx and scorer_batch.onnx beside it; returns the largest difference to
+    torch."""
+    batch = export_batch_scorer(tower, dimension, path.with_name(BATCH_SCORER_FILE))
+    return max(batch, ScorerExport(tower, dimension).write(tower, path))
 
 
 class ScorerExport:

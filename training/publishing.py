@@ -17,6 +17,7 @@ import numpy as np
 from features.recommender import UntrainedRanker
 from recsys.bundle import Manifest, list_bundles, publish
 from recsys.bundle_files import (
+    BATCH_SCORER_FILE,
     CATALOGUE_FILE,
     NEAREST_FILE,
     RANKER_FILES,
@@ -83,8 +84,9 @@ def fill_online(pipeline: Pipeline) -> None:
 def fill(pipeline: Pipeline, folder: Path) -> None:
     """Put every file of the bundle but its manifest into a folder."""
     text = pipeline.text.folder
-    smaller = [name for name in SMALLER_ENCODER_FILES.values() if (text / name).exists()]
-    for name in (*TEXT_FILES, *smaller):
+    # A text model of an earlier version that was carried over has no graph for several users.
+    others = [name for name in (*SMALLER_ENCODER_FILES.values(), BATCH_SCORER_FILE) if (text / name).exists()]
+    for name in (*TEXT_FILES, *others):
         shutil.copyfile(text / name, folder / name)
     if len(pipeline.catalogue) > pipeline.config.retrieval.exact_up_to_items:
         NearestItems.of(np.load(folder / VECTORS_FILE, mmap_mode="r")).save(folder / NEAREST_FILE)

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 import torch
 
-from recsys.bundle_files import SCORER_FILE, VECTORS_FILE
+from recsys.bundle_files import BATCH_SCORER_FILE, SCORER_FILE, VECTORS_FILE
 from recsys.catalogue import Catalogue
 from recsys.config import Config
 from recsys.interest import InterestScorer, Vectors, signal_names
@@ -28,6 +28,7 @@ from recsys.text_neighbours import TextNeighbours
 from training.encoder import TextEncoder
 from training.examples import assert_out_of_fold
 from training.export import export_encoder
+from training.export_batch_scorer import export_batch_scorer
 from training.export_scorer import ScorerExport
 from training.finetune import Finetuned
 from training.stages import hash_of_file
@@ -119,6 +120,8 @@ def save_text_model(
             advance()
         served = tuned.fold(moments[-1])
         difference = keep(moments[-1].isoformat(), served, VECTORS_FILE, SCORER_FILE)
+        # Of what serves alone: only servers are asked by several users at once.
+        of_several = export_batch_scorer(tower, encoder.dimension, folder / BATCH_SCORER_FILE)
         TextNeighbours.of(np.asarray(served.vectors)).save(folder)
         advance()
         texts = ItemText.configured(config.text, encoder.tokenizer).of_table(catalogue.table)
@@ -138,7 +141,7 @@ def save_text_model(
         "texts": tuned.counts,
         "tower": tower_figures(tower, served),
         "encoders": exports,
-        "scorer_difference": difference,
+        "scorer_difference": max(difference, of_several),
         "dimension": encoder.dimension,
     }
     (folder / TEXT_FILE).write_text(json.dumps(about, indent=1))

@@ -111,7 +111,7 @@ class UserTower(nn.Module):
 
 
 class Signals(nn.Module):
-    """What is exported as scorer.onnx: one user's signals, in the order of recsys.interest.signal_names."""
+    """What is exported as scorer.onnx: a user's signals, in the order of recsys.interest.signal_names."""
 
     def __init__(self, tower: UserTower) -> None:
         super().__init__()
@@ -129,26 +129,32 @@ class Signals(nn.Module):
         has_query: Tensor,
         candidates: Tensor,
     ) -> Tensor:
-        """(n, signals), each in [0, 1] but for the count of close items.
+        """(…, n, signals), each in [0, 1] but for the count of close items; … may be a batch of users.
 
-        history (h, d) and beside it (h,): age_days, occasions, kind int64, present, last (1 for the latest occasion);
-        query (d,), has_query () 1 or 0; candidates (n, d). Without a history one row with present 0 stands for it.
+        history (…, h, d) and beside it (…, h): age_days, occasions, kind int64, present, last (1 for the latest
+        occasion); query (…, d), has_query (…) 1 or 0; candidates (…, n, d). Without a history one row with present 0
+        stands for it.
         """
         known = History(history, age_days, occasions, kind, present)
         temperature = self.tower.temperature
         # One product, and one exponential for the soft maxima of all labels and of the latest occasion.
-        product = torch.cat((history, query.unsqueeze(0))) @ candidates.T
-        cosine, asked = product[:-1], product[-1]
-        nearest = torch.where(present.unsqueeze(1) > 0, cosine, -torch.ones_like(cosine)).amax(0)
-        weights = torch.cat((self.tower.log_weights(known).exp(), (last / last.sum().clamp_min(1)).unsqueeze(0)))
-        near = weights @ torch.exp(temperature * (cosine - nearest).clamp_max(0))
-        soft = nearest + torch.log(near.clamp_min(TINY)) / temperature
-        recent = torch.where(last.sum() > 0, soft[-1], -torch.ones_like(nearest))
+        product = torch.cat((history, query.unsqueeze(-2)), dim=-2) @ candidates.transpose(-1, -2)
+        cosine, asked = product[..., :-1, :], product[..., -1, :]
+        nearest = torch.where(present.unsqueeze(-1) > 0, cosine, -torch.ones_like(cosine)).amax(-2)
+        of_last = last.sum(-1, keepdim=True)
+        of_labels = self.tower.log_weights(known).exp().movedim(0, -2)
+        weights = torch.cat((of_labels, (last / of_last.clamp_min(1)).unsqueeze(-2)), dim=-2)
+        near = weights @ torch.exp(temperature * (cosine - nearest.unsqueeze(-2)).clamp_max(0))
+        soft = (nearest.unsqueeze(-2) + torch.log(near.clamp_min(TINY)) / temperature).movedim(-2, 0)
+        recent = torch.where(of_last > 0, soft[-1], -torch.ones_like(nearest))
         labels = self.tower.blend(known, soft[:-1], asked, has_query)
+        # Of one user () here; servers send (1,).
+        has_query = has_query.reshape((*nearest.shape[:-1], 1))
         asked = torch.where(has_query > 0, asked, -torch.ones_like(nearest))
-        interest = (self.tower.label_share.unsqueeze(1) * labels).sum(0)
-        of_labels = labels.unbind(0) if len(self.tower.labels) > 1 else ()
-        cosines = (torch.stack((interest, nearest, recent, asked, *of_labels), dim=1).clamp(-1, 1) + 1) / 2
+        share = self.tower.label_share.view((-1,) + (1,) * nearest.dim())
+        each = labels.unbind(0) if len(self.tower.labels) > 1 else ()
+        cosines = torch.stack(((share * labels).sum(0), nearest, recent, asked, *each), dim=-1)
+        cosines = (cosines.clamp(-1, 1) + 1) / 2
         # A soft threshold, so that a rounding error cannot change the count by one.
-        close = (present @ torch.sigmoid(CLOSE_SHARPNESS * (cosine - CLOSE))).unsqueeze(1)
-        return torch.cat((cosines[:, :4], close, cosines[:, 4:]), dim=1)
+        close = (present.unsqueeze(-2) @ torch.sigmoid(CLOSE_SHARPNESS * (cosine - CLOSE))).transpose(-1, -2)
+        return torch.cat((cosines[..., :4], close, cosines[..., 4:]), dim=-1)

@@ -10,6 +10,8 @@ def test_every_part_is_measured_against_its_ceiling(tmp_path):
     details = quick("gpu_text", tmp_path)
     assert set(details["text"]) == {"encode, torch", "encode, ONNX Runtime", "finetune"}
     assert details["score_ms"] > 0
+    together = details["together"]
+    assert together["times_as_fast"] == pytest.approx(together["one_by_one_ms"] / together["together_ms"])
     assert set(details["retrieve"]) == {"1000", "2000"}
     assert all(part["of_ceiling"] > 0 for part in details["text"].values())
     assert all(part["of_bandwidth"] > 0 for part in details["retrieve"].values())

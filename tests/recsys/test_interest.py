@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 
 from recsys import interest
-from recsys.bundle_files import GATHER_FILE, SCORER_FILE
+from recsys.bundle_files import BATCH_SCORER_FILE, GATHER_FILE, SCORER_FILE
 from recsys.errors import BundleError
 from recsys.interest import (
     SIGNALS,
@@ -21,6 +21,7 @@ from recsys.interest import (
     onnx_session,
     signal_names,
 )
+from recsys.interest_inputs import Question
 from recsys.state import UserState
 
 DIMENSION = 8
@@ -337,3 +338,95 @@ def test_a_scorer_that_keeps_no_parameters_of_its_tower_serves_without_an_index(
     assert scorer.score(USER, NOW).any()
     with pytest.raises(BundleError, match="keeps no parameters of the user tower; train again"):
         scorer.soft_maximum(USER, NOW)
+
+
+ASKED = (
+    Question(USER, NOW, np.array([2, 9, 4])),
+    Question(user_of([7]), NOW, np.array([7])),
+    Question(NOBODY, NOW, np.array([1, 2])),
+    Question(USER, NOW - 3 * A_DAY, None),
+    Question(NOBODY, NOW, np.arange(ITEMS), QUERY),
+    Question(USER, NOW + A_DAY, np.array([0, 19, 0, 3]), QUERY),
+    Question(user_of([3, 4], types=["never heard of", "cart"]), NOW, np.array([5])),
+    Question(user_of([5], types=["wink"]), NOW, np.array([5, 6])),
+    Question(USER, NOW, np.array([], dtype=np.int64)),
+)
+"""Histories of five, one and no items that count, with and without a query, about the catalogue, some and no items."""
+
+
+def counted(session: onnxruntime.InferenceSession) -> list[int]:
+    """One entry for each run of a session from now on."""
+    runs, run = [], session.run_with_iobinding
+
+    def counting(binding) -> None:
+        runs.append(1)
+        run(binding)
+
+    session.run_with_iobinding = counting
+    return runs
+
+
+@pytest.fixture
+def of_several(scorer_file: Path) -> InterestScorer:
+    batch = scorer_file.with_name(BATCH_SCORER_FILE)
+    return InterestScorer(scorer_file, VECTORS, history_items=40, batch=batch)
+
+
+def assert_each_gets_its_own(found: Sequence[Vectors], asked: Sequence[Question], scorer: InterestScorer) -> None:
+    assert len(found) == len(asked)
+    for one, question in zip(found, asked, strict=True):
+        expected = scorer.score(*question)
+        assert (one.dtype, one.shape) == (np.float32, expected.shape)
+        np.testing.assert_allclose(one, expected, rtol=0, atol=1e-5)
+
+
+def test_several_users_get_together_what_each_gets_alone(of_several, scorer):
+    runs, alone = counted(of_several._batch), counted(of_several._session)
+    assert_each_gets_its_own(of_several.score_many(ASKED), ASKED, scorer)
+    # The whole catalogue is asked for once, and who has neither history nor query needs no run.
+    assert (len(runs), len(alone)) == (1, 1)
+
+
+def test_the_numbers_of_several_users_are_those_of_the_formula(of_several):
+    for one, asked in zip(of_several.score_many(ASKED[:2]), ASKED[:2], strict=True):
+        assert one == pytest.approx(literal_signals(asked.user, asked.candidates.tolist()), abs=1e-4)
+
+
+def test_what_lies_in_the_padding_changes_nothing(of_several):
+    # Item 3 is in the history of the first, and fills nothing up for the second.
+    short, long = Question(user_of([3]), NOW, np.array([3])), Question(USER, NOW, np.arange(ITEMS))
+    alone, beside = of_several.score_many([short, short])[0], of_several.score_many([long, short])[1]
+    np.testing.assert_allclose(beside, alone, rtol=0, atol=1e-6)
+
+
+def test_more_rows_than_fit_into_one_run_take_several(of_several, scorer, monkeypatch):
+    monkeypatch.setattr(interest, "MOST_ROWS", 8)
+    asked = [Question(USER, NOW, np.arange(count)) for count in (2, 4, 20, 3, 2)]
+    runs = counted(of_several._batch)
+    assert_each_gets_its_own(of_several.score_many(asked), asked, scorer)
+    # 20 | 4 + 3 | 2 + 2
+    assert len(runs) == 3
+
+
+def test_without_a_graph_for_several_users_each_has_a_run(scorer):
+    runs = counted(scorer._session)
+    assert not scorer.scores_together
+    assert_each_gets_its_own(scorer.score_many(ASKED[:2]), ASKED[:2], scorer)
+    assert len(runs) == 2 + 2
+
+
+def test_nobody_asks_nothing(of_several):
+    assert of_several.score_many([]) == []
+
+
+def test_several_users_are_scored_by_rows_on_a_device_and_by_those_that_took_their_place(
+    scorer_file, scorer, monkeypatch
+):
+    monkeypatch.setattr(interest, "GPU", "cpu")
+    monkeypatch.setattr(interest, "CUDA", "CPUExecutionProvider")
+    batch = scorer_file.with_name(BATCH_SCORER_FILE)
+    on_device = InterestScorer(scorer_file, VECTORS, history_items=40, batch=batch)
+    assert on_device.on_gpu
+    assert_each_gets_its_own(on_device.score_many(ASKED), ASKED, scorer)
+    on_device.vectors = scorer.vectors = VECTORS[::-1]
+    assert_each_gets_its_own(on_device.score_many(ASKED), ASKED, scorer)

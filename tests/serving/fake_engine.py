@@ -28,6 +28,7 @@ class FakeEngine:
 
     bundle_id = "fake-1"
     channels = ("alphabet",)
+    scores_together = False
     columns: ClassVar[dict[str, float]] = {}
     """Of each item, beside its id."""
 
@@ -42,6 +43,9 @@ class FakeEngine:
         known = sorted(item for item in candidates if item in self.catalogue)
         unknown = [item for item in candidates if item not in self.catalogue]
         return RankedList(_items(known[: asked.limit], "candidates", asked.explain), unknown, [])
+
+    async def with_interest(self, asked: Asked, candidates: Sequence[str]) -> Asked:
+        return asked
 
     def recommend(self, asked: Asked, *, exclude: Sequence[str], exclude_seen: bool) -> RankedList:
         self.asked.append(asked)

@@ -16,6 +16,7 @@ from features.featureset import FeatureSet
 from features.recent import Row
 from recsys.bundle import Manifest, open_bundle, promote, publish
 from recsys.bundle_files import (
+    BATCH_SCORER_FILE,
     CATALOGUE_FILE,
     ENCODER_FILE,
     NEAREST_FILE,
@@ -93,8 +94,8 @@ class MadeStore:
 def publish_made_bundle(
     bundles: Path, scorer: Path, titles: dict[str, str] = TITLES, *, channels: Sequence[str] = (), indexed: bool = False
 ) -> Path:
-    """Publish and promote it; `scorer` is a scorer.onnx for vectors of len(WORDS), `channels` are those of the
-    manifest; `indexed`: as if the catalogue were large. Returns its folder."""
+    """Publish and promote it; `scorer` is a scorer.onnx for vectors of len(WORDS), which may have scorer_batch.onnx
+    beside it, `channels` are those of the manifest; `indexed`: as if the catalogue were large. Returns its folder."""
     manifest = Manifest(
         bundle_id="made",
         created_at=datetime.now(UTC),
@@ -110,6 +111,9 @@ def publish_made_bundle(
     def build(folder: Path) -> None:
         write_word_model(folder, WORDS)
         (folder / SCORER_FILE).write_bytes(scorer.read_bytes())
+        batch = scorer.with_name(BATCH_SCORER_FILE)
+        if batch.exists():
+            (folder / BATCH_SCORER_FILE).write_bytes(batch.read_bytes())
         catalogue = Catalogue.load(pl.DataFrame({"item_id": list(titles), "title": list(titles.values())}))
         catalogue.table.write_parquet(folder / CATALOGUE_FILE)
         encoder = ItemEncoder(folder / ENCODER_FILE, folder / TOKENIZER_FILE, max_tokens=8)
@@ -133,6 +137,8 @@ def made_engine(
     channels: Channels = DEFAULT_CHANNELS,
     indexed: bool = False,
     events: Path | None = None,
+    batch_requests: int = 1,
+    batch_wait_ms: float = 0.0,
 ) -> BundleEngine:
     """Over the made store or another one; it reads the event log `events`, or events.db of the folder."""
     bundle = open_bundle(publish_made_bundle(folder / "bundles", scorer, indexed=indexed))
@@ -144,6 +150,8 @@ def made_engine(
         weights={"click": 1.0},
         candidates=40,
         channels=channels,
+        batch_requests=batch_requests,
+        batch_wait_ms=batch_wait_ms,
     )
 
 

@@ -18,6 +18,15 @@ def test_the_time_runs_from_the_start_of_the_request():
     assert course.left() == pytest.approx((1 - SPARED) * (0.6 - ANSWERING_S), abs=0.05)
 
 
+def test_the_time_of_one_that_stood_in_a_queue_runs_from_its_turn():
+    course = Course(deadline_ms=1000, started=time.perf_counter() - 0.4)
+    course.begins_later(0.4)
+    assert course.left() == pytest.approx((1 - SPARED) * (1 - ANSWERING_S), abs=0.05)
+    forever = Course()
+    forever.begins_later(0.4)
+    assert forever.left() is None
+
+
 def test_what_follows_a_stage_keeps_what_it_needs_and_a_quarter_more():
     course = Course(deadline_ms=1000)
     assert course.left(keep=0.4) == pytest.approx(1 - ANSWERING_S - 0.5, abs=0.05)

@@ -1,3 +1,4 @@
+import asyncio
 import threading
 import time
 
@@ -235,3 +236,51 @@ def test_an_error_of_our_own_is_told_in_its_words(stage, caplog):
 
     assert reason(stage, fail, within=None) == "error"
     assert caplog.messages == ["part is left out of a request: the online store does not answer"]
+
+
+# Beside the event loop
+
+
+def beside(stage: Stage, work, *, within: float | None = 5.0) -> object:
+    """As `reason`, of run_aside."""
+
+    async def run() -> object:
+        try:
+            return await stage.run_aside(work, within=within)
+        except LeftOut as left_out:
+            return left_out.reason
+
+    return asyncio.run(run())
+
+
+def test_work_beside_the_event_loop_runs_in_a_thread_and_is_judged_as_any_other(stage, clock):
+    assert beside(stage, threading.get_ident, within=None) != threading.get_ident()
+    assert beside(stage, lambda: 1 / 0, within=None) == "error"
+    # As long as a busy machine may take in fact, and a little less than a stage is left alone for.
+    within = 0.96 * RETRY_S
+    for _ in range(2):
+        assert beside(stage, clock.taking(0.98 * RETRY_S), within=within) == "done"
+    # It seems too slow by now for what it has: one tries, and the next does not.
+    clock.now += RETRY_S
+    assert beside(stage, clock.taking(0.98 * RETRY_S), within=within) == "done"
+    assert beside(stage, clock.taking(0.0), within=within) == "deadline"
+
+
+def test_work_beside_the_event_loop_is_cut_off_when_it_hangs():
+    stage, go_on = Stage("part"), threading.Event()
+    began = time.perf_counter()
+    assert beside(stage, lambda: go_on.wait(5), within=0.05) == "deadline"
+    assert time.perf_counter() - began < 2
+    assert stage._still_hanging() == 1
+    go_on.set()
+
+
+def test_work_that_was_over_while_the_event_loop_was_busy_is_not_cut_off():
+    stage = Stage("part")
+
+    async def run() -> str:
+        asyncio.get_running_loop().call_later(0.02, time.sleep, 0.3)
+        return await stage.run_aside(lambda: time.sleep(0.1) or "done", within=0.2)
+
+    assert asyncio.run(run()) == "done"
+    assert stage._still_hanging() == 0

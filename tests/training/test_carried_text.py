@@ -1,3 +1,5 @@
+import copy
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -5,7 +7,13 @@ import polars as pl
 import pytest
 
 from recsys.bundle import Bundle, champion, open_bundle
-from recsys.bundle_files import ENCODER_FILE, TOKENIZER_FILE, TRAINED_USERS_FILE, VECTORS_FILE
+from recsys.bundle_files import (
+    BATCH_SCORER_FILE,
+    ENCODER_FILE,
+    TOKENIZER_FILE,
+    TRAINED_USERS_FILE,
+    VECTORS_FILE,
+)
 from recsys.encoder import ItemEncoder
 from recsys.forgetting.key import UserKey
 from recsys.forgetting.lineage import read_trained_users, write_trained_users
@@ -16,6 +24,7 @@ from training.audit_leaks import audit_leaks, findings
 from training.carried_text import CarriedText, vectors_as_served
 from training.pipeline import Pipeline
 from training.publishing import bundle_id, fill, publish_models
+from training.text_stage import TextModel
 
 CUT = datetime(2024, 4, 15, tzinfo=UTC)
 LATER = CUT + timedelta(days=5)
@@ -76,6 +85,21 @@ def test_the_ranker_learns_and_no_row_of_it_saw_the_future(carried):
     _, after, _ = carried
     assert after.ranker(with_text=True).num_trees() > 0
     assert findings(audit_leaks(after, rows=12, seed=0)) == []
+
+
+def test_the_graph_for_several_users_is_carried_into_the_bundle(carried, tmp_path):
+    before, after, _ = carried
+    fill(after, tmp_path)
+    graph = (tmp_path / BATCH_SCORER_FILE).read_bytes()
+    assert graph == (before.text.folder / BATCH_SCORER_FILE).read_bytes()
+    # Of a version that wrote none there is none, and the bundle is made all the same.
+    older = tmp_path / "older"
+    shutil.copytree(after.text.folder, older / "text", ignore=shutil.ignore_patterns(BATCH_SCORER_FILE))
+    pipeline = copy.copy(after)
+    pipeline.text = TextModel(older / "text", after.text.history_items)
+    (older / "bundle").mkdir()
+    fill(pipeline, older / "bundle")
+    assert not (older / "bundle" / BATCH_SCORER_FILE).exists()
 
 
 def test_what_was_carried_is_carried_again(carried):

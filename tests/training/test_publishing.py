@@ -12,6 +12,7 @@ from polars.testing import assert_frame_equal
 
 from recsys.bundle import champion, list_bundles, open_bundle
 from recsys.bundle_files import (
+    BATCH_SCORER_FILE,
     CATALOGUE_FILE,
     NEAREST_FILE,
     RANKER_FILE,
@@ -54,7 +55,14 @@ def test_the_champion_is_a_whole_bundle_of_everything_that_serves(published):
         for name, figures in published.pipeline.text.about["encoders"].items()
         if name in SMALLER_ENCODER_FILES and figures["kept"]
     }
-    assert set(bundle.manifest.files) == {CATALOGUE_FILE, TRAINED_USERS_FILE, *RANKER_FILES, *TEXT_FILES, *kept}
+    assert set(bundle.manifest.files) == {
+        CATALOGUE_FILE,
+        TRAINED_USERS_FILE,
+        BATCH_SCORER_FILE,
+        *RANKER_FILES,
+        *TEXT_FILES,
+        *kept,
+    }
 
 
 def test_a_large_catalogue_has_an_index_in_its_bundle(published, tmp_path):

@@ -6,10 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.bundle_files import ENCODER_FILE, GATHER_FILE, SCORER_FILE, TOKENIZER_FILE, VECTORS_FILE
+from recsys.bundle_files import (
+    BATCH_SCORER_FILE,
+    ENCODER_FILE,
+    GATHER_FILE,
+    SCORER_FILE,
+    TOKENIZER_FILE,
+    VECTORS_FILE,
+)
 from recsys.config import Text
 from recsys.errors import LeakError
-from recsys.interest import SIGNALS, signal_names
+from recsys.interest import SIGNALS, InterestScorer, signal_names
+from recsys.interest_inputs import Question
 from recsys.text_neighbours import TextNeighbours
 from tests.training.project import at, catalogue_of, config_of, user_of
 from training import text_stage
@@ -83,6 +91,16 @@ def test_the_fold_of_the_cut_is_what_serves(model):
     )
     assert (model.folder / SCORER_FILE).exists()
     assert (model.folder / GATHER_FILE).exists()
+
+
+def test_the_graph_for_several_users_is_that_of_what_serves(model):
+    served = model.scorer(MOMENTS[-1])
+    batch = model.folder / BATCH_SCORER_FILE
+    several = InterestScorer(model.folder / SCORER_FILE, served.vectors, history_items=40, batch=batch)
+    users = user_of({0: 1.0, 2: 1.0}), user_of({1: 1.0})
+    asked = [Question(user, at(0).timestamp(), np.array([0, 1, 2])) for user in users]
+    for one, question in zip(several.score_many(asked), asked, strict=True):
+        np.testing.assert_allclose(one, served.score(*question), rtol=0, atol=1e-5)
 
 
 def test_the_pretrained_vectors_are_kept_beside(model):
