@@ -174,7 +174,12 @@ def test_nothing_is_left_of_a_user_who_is_forgotten_and_all_of_another_and_the_n
         assert GONE not in done.stdout + done.stderr
         until_forgotten(client)
         # Whom a request asked for is shown something again: these are of a user who came back.
-        came_back = rows(project.events, f"SELECT min(timestamp) FROM impressions WHERE user_id = '{GONE}'")[0][0]
+        shown = f"SELECT min(timestamp) FROM impressions WHERE user_id = '{GONE}'"
+        deadline = time.monotonic() + 10
+        # Impressions are written a little later.
+        while (came_back := rows(project.events, shown)[0][0]) is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
         assert came_back >= Register(root).users()[0].at.timestamp() * 1e6
     recsys("forget", GONE, "--config", config)
     assert places(root, GONE) == set()
