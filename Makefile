@@ -38,7 +38,7 @@ demo: $(STAMP)
 
 .PHONY: test
 test: lint
-	$(VENV) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(VENV) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: lint
 lint: $(STAMP)
@@ -48,7 +48,7 @@ lint: $(STAMP)
 	.venv/bin/lint-imports
 
 # What needs a GPU is measured where there is one; elsewhere its latest result stays.
-BENCHMARKS = aggregate encode events finetune offline_features online_features quality ranker retrieval serving \
+BENCHMARKS = aggregate encode events finetune offline_features online_features quality ranker retraining retrieval serving \
 	$(shell command -v nvidia-smi >/dev/null && echo gpu_text)
 .PHONY: bench
 bench: $(STAMP)

@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.load import Answered, Load
+from benchmarks.load import CLIENTS, Answered, Load
 from benchmarks.resident import Sample
 from tests.benchmarks.quick import quick
 from tests.conftest import Project
@@ -11,8 +11,10 @@ def test_every_kind_of_request_is_sent_and_answered_and_memory_is_read_meanwhile
     details = quick("load", tmp_path, "--config", str(trained_shop.config))
     assert details["failures"] == {}
     assert {"rank", "recommend", "events", "similar", "trending"} <= set(details["requests"])
-    assert sum(details["requests"].values()) == 120
-    assert sum(part["requests"] for part in details["parts"]) == 120
+    # Whether one that is due when the time is over is sent is a matter of microseconds, for each client.
+    sent = sum(details["requests"].values())
+    assert sent == pytest.approx(120, abs=CLIENTS)
+    assert sum(part["requests"] for part in details["parts"]) == sent
     assert all(0 < part["p50_ms"] <= part["p99_ms"] for part in details["parts"])
     assert len(details["samples"]) > 10
     assert details["memory"]["start_mb"] > 50
