@@ -73,7 +73,8 @@ class Load:
         """By tenth of the time the requests, and the milliseconds of their answers."""
         parts = []
         for part in range(PARTS):
-            ends = [60 * self.minutes * edge / PARTS for edge in (part, part + 1)]
+            # What was due at the end may be asked for after it.
+            ends = [60 * self.minutes * edge / PARTS for edge in (part, part + 1 if part + 1 < PARTS else np.inf)]
             times = [1000 * one.seconds for one in self.answers if ends[0] <= one.at < ends[1]]
             p50, p99 = np.percentile(times, [50, 99]).tolist() if times else (np.nan, np.nan)
             parts.append({"requests": float(len(times)), "p50_ms": p50, "p99_ms": p99})
