@@ -113,7 +113,7 @@ class _Retraining:
         shelf = Shelf(self.workspace)
         # First: a store that does not answer is to fail this before hours of training, not after.
         shelf.follow()
-        parity = None if champion_of_project(self.workspace) is None else parity_of_served(self.workspace)
+        parity = parity_of_served(self.workspace) if (self.workspace.bundles / CHAMPION).exists() else None
         _forget(self.workspace)
         _export(self.workspace)
         _import(self.workspace, self.now)
