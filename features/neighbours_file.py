@@ -45,7 +45,9 @@ def read_neighbours(path: Path, catalogue: Catalogue) -> Neighbours:
     ]
     if ids == catalogue.item_ids:
         return Neighbours(*matrices)
-    position = np.array([catalogue.index.get(item, -1) for item in ids], dtype=np.int64)
+    # As SciPy would have it for a matrix of this size.
+    kept = sp.get_index_dtype(maxval=max(len(catalogue), *(matrix.nnz for matrix in matrices)))
+    position = np.array([catalogue.index.get(item, -1) for item in ids], dtype=kept)
     return Neighbours(*(_moved(matrix, position, len(catalogue)) for matrix in matrices))
 
 
@@ -56,7 +58,7 @@ def read_popularity_by(path: Path, catalogue: Catalogue) -> dict[str, Popularity
 
 
 def _moved(matrix: sp.csr_array, position: np.ndarray, size: int) -> sp.csr_array:
-    """With each item at its position, int64 (n,), -1 for one that is left out."""
+    """With each item at its position, (n,), -1 for one that is left out."""
     found = matrix.tocoo()
     row, column = position[found.row], position[found.col]
     known = (row >= 0) & (column >= 0)

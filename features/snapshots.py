@@ -5,14 +5,17 @@ Writes  FOLDER/daily/log/               the interactions by day, in files that c
         FOLDER/daily/{days,merged}/     what each day adds, computed once       (features.daily.aggregates)
         FOLDER/VIEW/MOMENT-*.parquet    snapshots, made of the days before
         FOLDER/cooccurrence/*.npz       item neighbours at the same moments, and popularity by attributes of users
+        FOLDER/computed_from            of each moment a hash of what was known before it    (features.known_before)
 """
 
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
+import msgspec
 import polars as pl
 
 from features.cooccurrence import cooccurrence
@@ -22,6 +25,7 @@ from features.daily.log import DailyLog
 from features.daily.snapshot import snapshot
 from features.exposure import item_exposure
 from features.featureset import FeatureSet
+from features.known_before import SnapshotTables
 from features.neighbours_file import write_neighbours
 from features.popularity_by import popularity_by
 from features.regression import regression
@@ -36,6 +40,7 @@ from features.stored_views import (
 from features.successors import successors
 from features.user_attributes import user_attributes
 from recsys.catalogue import Catalogue
+from recsys.durable import put
 from recsys.forgetting.who import Who
 from recsys.schema import USER_ID
 from recsys.state import Neighbours
@@ -45,14 +50,9 @@ USER_VIEWS = (USER_VIEW, HISTORY_VIEW, AFFINITY_VIEW, ATTRIBUTES_VIEW)
 COOCCURRENCE = "cooccurrence"
 COMPUTED_FROM = "computed_from"
 DAILY = "daily"
-
-
-class SnapshotTables(NamedTuple):
-    """What snapshots are computed from: interactions with a weight each; None for a table that there is not."""
-
-    interactions: pl.DataFrame
-    impressions: pl.DataFrame | None = None
-    users: pl.DataFrame | None = None
+STAMP = "%Y-%m-%dT%H%M%S.%f"
+KEPT = 24
+"""Snapshots that are not needed now may be again, as long as what was known then stays the same."""
 
 
 class Snapshots:
@@ -144,20 +144,57 @@ class Snapshots:
             (self.folder / COMPUTED_FROM).unlink(missing_ok=True)
         return {"days": days, "snapshots": moments}
 
-    def forget_other_data(self, fingerprint: str) -> None:
-        """Drop every snapshot that was computed from other data than that of this fingerprint; the days stay."""
+    def moments(self) -> list[datetime]:
+        """Those that there is a snapshot of, in order."""
+        return sorted(
+            _moment(path.stem) for path in (self.folder / COOCCURRENCE).glob("*.npz") if ".tmp" not in path.name
+        )
+
+    def forget_other_data(self, known: Mapping[datetime, str]) -> None:
+        """Drop every snapshot that was computed from other data than is known of its moment; the days stay.
+
+        known  moment → hash (features.known_before): of moments that there is no snapshot of, what it will be made of
+        """
         mark = self.folder / COMPUTED_FROM
-        if mark.exists() and mark.read_text() == fingerprint:
-            return
-        self._forget_all()
-        mark.write_text(fingerprint)
+        before: dict[str, str] = {}
+        # Not there, or of another version.
+        with suppress(FileNotFoundError, msgspec.DecodeError):
+            before = msgspec.json.decode(mark.read_bytes(), type=dict[str, str])
+        now = {_stamp(moment): found for moment, found in known.items()}
+        for moment in self.moments():
+            if before.get(stamp := _stamp(moment), "") != now.get(stamp):
+                self._drop(moment)
+        put(mark, msgspec.json.encode(now))
+
+    def keep_latest(self, moments: Sequence[datetime]) -> None:
+        """Of the snapshots beyond KEPT drop those that have not been asked for longest; `moments` are asked for now."""
+        for moment in moments:
+            os.utime(self.neighbours(moment))
+        by_use = sorted(self.moments(), key=lambda moment: self.neighbours(moment).stat().st_mtime_ns)
+        for moment in by_use[: -max(KEPT, 2 * len(moments))]:
+            self._drop(moment)
+
+    def ids(self, view: str, key: str, as_of: datetime) -> pl.LazyFrame | None:
+        """The ids that the snapshot of a moment has rows of in a view; None where there is no such snapshot."""
+        files = sorted((self.folder / view).glob(f"{_stamp(as_of)}-*"))
+        return pl.scan_parquet(files).select(key) if files else None
+
+    def _drop(self, moment: datetime) -> None:
+        # The neighbours first: a moment without them counts as missing, whatever else is left of it.
+        self.neighbours(moment).unlink()
+        for view in VIEWS:
+            for path in (self.folder / view).glob(f"{_stamp(moment)}-*"):
+                path.unlink()
 
     def _forget_all(self) -> None:
-        # The neighbours first: a moment without them counts as missing, whatever else is left of it.
         for view in (COOCCURRENCE, *VIEWS):
             if (self.folder / view).exists():
                 shutil.rmtree(self.folder / view)
 
 
 def _stamp(as_of: datetime) -> str:
-    return as_of.astimezone(UTC).strftime("%Y-%m-%dT%H%M%S.%f")
+    return as_of.astimezone(UTC).strftime(STAMP)
+
+
+def _moment(stamp: str) -> datetime:
+    return datetime.strptime(stamp, STAMP).replace(tzinfo=UTC)

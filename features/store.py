@@ -17,11 +17,12 @@ from features.feast_plugins.polars_retrieval_job import PolarsRetrievalJob
 from features.feast_project import apply, open_project
 from features.featureset import FeatureSet
 from features.field import Field
+from features.known_before import SnapshotTables, known_before
 from features.neighbours_file import read_neighbours, read_popularity_by
 from features.online_behaviour import OnlineBehaviour, layouts_of
 from features.online_filling import fill
 from features.rows import user_state
-from features.snapshots import Snapshots, SnapshotTables
+from features.snapshots import Snapshots
 from features.stored_views import EVENT_TIMESTAMP, PROJECT, item_views, user_views
 from features.weights import weights_of
 from recsys.catalogue import Catalogue
@@ -101,14 +102,36 @@ class BehaviourStore(OnlineBehaviour):
                     tables, catalogue, as_of, windows_from=windows_from, same_neighbours=same_neighbours
                 )
             advance()
+        self._snapshots.keep_latest(moments)
         return len(missing)
 
-    def forget_other_data(self, fingerprint: str) -> None:
-        """Drop every snapshot that was computed from other data than that of this fingerprint.
+    def forget_other_data(
+        self,
+        interactions: pl.DataFrame,
+        catalogue: Catalogue,
+        moments: Sequence[datetime] = (),
+        *,
+        impressions: pl.DataFrame | None = None,
+        users: pl.DataFrame | None = None,
+        settings: str = "",
+    ) -> dict[datetime, str]:
+        """Drop every snapshot that would be another one, computed from these tables as `snapshot` gets them.
 
-        What was computed of days stays: each day says of itself what it was computed from.
+        moments   of which there may be snapshots soon
+        settings  what else snapshots depend on
+
+        What was computed of days stays: each day says of itself what it was computed from. Returns for each moment a
+        hash of all that its snapshot depends on (features.known_before).
         """
-        self._snapshots.forget_other_data(fingerprint)
+        all_moments = {*moments, *self._snapshots.moments()}
+        tables = SnapshotTables(interactions, impressions, users)
+        known = known_before(tables, catalogue, all_moments, self.features, settings=settings)
+        self._snapshots.forget_other_data(known)
+        return known
+
+    def forget_snapshots(self) -> None:
+        """Drop all of them; what was computed of days stays."""
+        self._snapshots.forget_other_data({})
 
     def materialise(self, as_of: datetime) -> None:
         """Put the snapshot of a moment, and nothing else, into the online store, which then needs the snapshot no more.
@@ -154,4 +177,11 @@ class BehaviourStore(OnlineBehaviour):
         job = self.feast.get_historical_features(wanted, [f"{view}:{name}" for name in columns])
         assert isinstance(job, PolarsRetrievalJob)
         # Rows come out in the order in which they go in.
-        return job.to_polars().select(columns).with_columns(pl.selectors.numeric().fill_null(np.nan))
+        found = job.to_polars().select(columns)
+        known = self._snapshots.ids(view, key, as_of)
+        if known is not None:
+            # Of what a snapshot knows nothing Feast would give the row of an earlier one; the online store has none.
+            there = known.join(wanted.lazy(), on=key, how="semi").collect()[key]
+            is_known = wanted[key].is_in(there.implode())
+            found = found.select(pl.when(is_known).then(pl.col(name)) for name in columns)
+        return found.with_columns(pl.selectors.numeric().fill_null(np.nan))

@@ -57,7 +57,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     text: dict[str, Any] = {}
     """What the text model reads: fields, max_tokens, vector dimension, history_items, …"""
     ranker: dict[str, Any] = {}
-    """How many trees, and by how much their scores differ on ONNX Runtime; empty of a ranker without trees."""
+    """How many trees, how that was chosen, and by how much their scores differ on ONNX Runtime; empty of a ranker
+    without trees."""
     files: dict[str, str] = {}
     """File → SHA-256 of every other file of the bundle; `publish` fills it in."""
     format_version: int = FORMAT_VERSION

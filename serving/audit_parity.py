@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from features.differences import Difference, matrix_differences
 from features.featureset import FeatureSet
+from features.known_before import SnapshotTables
 from features.recent import Row
-from features.snapshots import SnapshotTables
 from features.store import BehaviourStore
 from features.weights import weigh, weights_of
 from recsys.bundle import Bundle, open_bundle

@@ -24,7 +24,6 @@ class ReplayedStates:
         self.store = store
         self._past: tuple[str, datetime, pl.DataFrame, pl.DataFrame] | None = None
         self._nows = set[datetime]()
-        self._number = 0
 
     def compute(
         self,
@@ -46,8 +45,7 @@ class ReplayedStates:
             now = max(now, latest + timedelta(microseconds=1))
         shown_before = then.impressions.filter(pl.col(TIMESTAMP) < as_of)
         if now in self._nows or not self._has((bundle_id, as_of, then.known, shown_before)):
-            self._number += 1
-            self.store.forget_other_data(f"state {self._number}")
+            self.store.forget_snapshots()
             self._past, self._nows = (bundle_id, as_of, then.known, shown_before), set()
         snapshot = partial(self.store.snapshot, impressions=then.impressions, users=users)
         snapshot(then.known, catalogue, [as_of])

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from features.snapshots import SnapshotTables
+from features.known_before import SnapshotTables
 from recsys.schema import (
     EVENT_TYPE,
     ITEM_ID,

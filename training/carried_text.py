@@ -44,6 +44,7 @@ from recsys.state import Positions
 from recsys.text_neighbours import TextNeighbours
 from training.encoder import TextEncoder
 from training.prepared import PreparedTexts
+from training.ranker import ChosenTrees
 from training.stages import hash_of_file
 from training.text_stage import PRETRAINED, TEXT_FILE, KeptFold
 
@@ -64,11 +65,13 @@ class CarriedText:
     folder         of the stage that made it
     items          the catalogue of its vectors, in their order
     trained_until  the cut at which it was trained
+    chosen         the number of trees that the ranker of the bundle has, if that was chosen
     """
 
     folder: Path
     items: pl.DataFrame
     trained_until: datetime
+    chosen: ChosenTrees | None = None
 
     @classmethod
     def of(cls, bundle: Bundle, cache: Path) -> "CarriedText | None":
@@ -80,7 +83,8 @@ class CarriedText:
         if "stage" not in text or not all((folder / name).exists() for name in (TEXT_FILE, TRAINED_USERS_FILE)):
             return None
         items = pl.read_parquet(bundle.path / CATALOGUE_FILE)
-        return cls(folder, items, datetime.fromisoformat(text["trained_until"]))
+        chosen = msgspec.convert(bundle.manifest.ranker.get("chosen"), ChosenTrees | None)
+        return cls(folder, items, datetime.fromisoformat(text["trained_until"]), chosen)
 
     @property
     def stage(self) -> str:

@@ -6,16 +6,19 @@ Writes  features/, cache/
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
 
 import lightgbm as lgb
+import msgspec
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from features.known_before import hash_of
 from features.recommender import Recommender, TextSide, UntrainedRanker
 from features.store import BehaviourStore
 from features.weights import weigh
@@ -29,7 +32,7 @@ from recsys.forgetting.lineage import write_trained_users
 from recsys.interest import InterestScorer, signal_names
 from recsys.progress import progress
 from recsys.retrieval import Channels
-from recsys.schema import SURFACE, TABLES, TIMESTAMP, USER_ID
+from recsys.schema import ITEM_ID, SURFACE, TABLES, TIMESTAMP, UPDATED_AT, USER_ID
 from recsys.split import cold_items, earlier_windows
 from recsys.state import ItemState, Mask
 from recsys.workspace import Workspace
@@ -37,9 +40,10 @@ from training.carried_text import CarriedText
 from training.encoder import TextEncoder
 from training.export_ranker import export_ranker
 from training.finetune import finetune
+from training.kept_rows import KeptRows
 from training.lessons import Tables
 from training.pretrained import encoder_files, encoder_folder
-from training.ranker import RankerRows, gains_of, ranker_rows, train_ranker
+from training.ranker import ChosenTrees, RankerRows, gains_of, ranker_rows, train_ranker
 from training.ranker_settings import check_monotone
 from training.shown_lists import ShownList, open_shown, shown_lists
 from training.shown_rows import ENOUGH_LISTS, MOST_PLACES, drawn, shown_rows, surfaces_of
@@ -48,6 +52,7 @@ from training.text_stage import TextModel, save_text_model
 from training.walk import Measured, forget_walk, unwatched
 from training.windows import Window, open_window
 
+CHOSEN_FILE = "chosen_trees.json"
 BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
 """Where a log without any interaction begins and ends."""
 
@@ -138,7 +143,8 @@ class Pipeline:
         """The ranker_key under other settings of the ranker."""
         attributes = self.config.features.item_attributes, self.config.features.user_attributes
         retrieval = self.config.retrieval, self.channels.sources
-        return key_of([self.data_key, attributes, retrieval, ranker, self.cut])
+        chosen = None if self.carried is None else self.carried.chosen
+        return key_of([self.data_key, attributes, retrieval, ranker, self.cut, chosen])
 
     @cached_property
     def key(self) -> str:
@@ -156,10 +162,19 @@ class Pipeline:
 
     @cached_property
     def windows(self) -> list[datetime]:
-        """The cuts of the ranker's windows, oldest first: of those configured, the ones with a past to learn from."""
+        """The cuts of the ranker's windows, oldest first: of those configured, the ones with a past to learn from.
+
+        With a text model that was carried over they are those that it was trained for, and the ones that followed
+        since: what was computed for them serves again. Then the latest may be up to half shorter or longer.
+        """
         config = self.config.ranker
-        starts = earlier_windows(self.cut, count=config.windows, days=config.window_days)
-        return [start for start in starts if start - timedelta(days=config.window_days) >= self.first]
+        length = timedelta(days=config.window_days)
+        end = self.cut
+        if self.carried is not None:
+            end = self.carried.trained_until
+            end += -((end - self.cut + length / 2) // length) * length
+        starts = earlier_windows(end, count=config.windows, days=config.window_days)
+        return [start for start in starts if start - length >= self.first]
 
     @property
     def spans(self) -> list[tuple[datetime, datetime | None]]:
@@ -179,8 +194,8 @@ class Pipeline:
 
     def compute_features_at(self, moments: Iterable[datetime]) -> None:
         """Snapshots of the features at these moments, where there is none yet."""
-        self.store.forget_other_data(key_of([self.data_key, self.config.features.user_attributes]))
         in_order = sorted(moments)
+        self._known_at(in_order)
         with progress("features", len(in_order)) as advance:
             self.store.snapshot(
                 self.interactions,
@@ -240,14 +255,30 @@ class Pipeline:
             if not parts:
                 print(f"{name}: nothing to learn from yet, items go by text and popularity", file=sys.stderr)
                 return
-            latest = parts.pop() if len(parts) > 1 else None
-            booster = train_ranker(RankerRows.joined(parts), latest, features, self.config.ranker)
+            config, rows = self.config.ranker, sum(len(part.gains) for part in parts)
+            settings = key_of([config, features])
+            chosen = None if self.carried is None else self.carried.chosen
+            latest = None
+            if chosen is not None and chosen.serve(rows, settings):
+                config = msgspec.structs.replace(config, trees=chosen.trees)
+            elif len(parts) > 1:
+                latest, chosen = parts.pop(), None
+            booster = train_ranker(RankerRows.joined(parts), latest, features, config)
             booster.save_model(folder / RANKER_FILE)
+            if latest is not None:
+                chosen = ChosenTrees(booster.num_trees(), rows, settings)
+            (folder / CHOSEN_FILE).write_bytes(msgspec.json.encode(chosen))
             if with_text:
                 sample, seed = self.config.retrieval.candidates, self.config.ranker.seed
                 export_ranker(booster, parts[-1].matrix, folder, sample=sample, seed=seed)
 
         return self.stages.run(name, self.key if with_text else self.ranker_key, build)
+
+    @property
+    def chosen_trees(self) -> ChosenTrees | None:
+        """By how many trees the ranker with the text model has, if that was chosen at any time."""
+        path = self.ranker_folder(with_text=True) / CHOSEN_FILE
+        return msgspec.json.decode(path.read_bytes(), type=ChosenTrees | None) if path.exists() else None
 
     def _names(self, *, with_text: bool) -> tuple[str, ...]:
         return self.features.names(self.text.signals if with_text else ())
@@ -284,26 +315,80 @@ class Pipeline:
         lists = [self._drawn(at) if learn_from != "retrieved" else [] for at in range(len(self.windows))]
         if learn_from == "auto":
             learn_from = "impressions" if sum(map(len, lists)) >= ENOUGH_LISTS else "both"
+        kept = KeptRows(self.workspace.cache, most=2 * len(lists) + 2)
+        known = self._known_at(self.windows)
         found = []
         for at, own in enumerate(lists):
-            start, end = self.spans[at]
-            # A text model that saw nothing of the window.
-            scorer = self.text.scorer(start) if with_text else None
-            seed, gain_of = self.config.ranker.seed + at, gains_of(self.label_weights.values())
-            parts = []
-            if learn_from != "impressions":
-                window = self.window(start, end)
-                parts.append(ranker_rows(self.recommender(window.items, scorer), window, gain_of=gain_of, seed=seed))
-            if own:
-                shown = open_shown(self.store, self.catalogue, own, start=start)
-                recommender = self.recommender(shown.items, scorer)
-                parts.append(shown_rows(recommender, shown, gain_of=gain_of, surfaces=self._surfaces))
-            found += [RankerRows.joined(some)] if (some := [rows for rows in parts if rows is not None]) else []
+            retrieved = learn_from != "impressions"
+            key = self._rows_key(at, known[self.windows[at]], own, with_text=with_text, retrieved=retrieved)
+            make = partial(self._window_rows, at, own, with_text=with_text, retrieved=retrieved)
+            rows = kept.get(key, make)
+            found += [] if rows is None else [rows]
+        kept.drop_oldest()
         return found
+
+    def _window_rows(self, at: int, own: Sequence[ShownList], *, with_text: bool, retrieved: bool) -> RankerRows | None:
+        """Of candidates as they are retrieved, if asked for, and of what was shown; None when there are none."""
+        start, end = self.spans[at]
+        # A text model that saw nothing of the window.
+        scorer = self.text.scorer(start) if with_text else None
+        gain_of = gains_of(self.label_weights.values())
+        parts = []
+        if retrieved:
+            window = self.window(start, end)
+            recommender = self.recommender(window.items, scorer)
+            parts.append(ranker_rows(recommender, window, gain_of=gain_of, seed=self._seed(at)))
+        if own:
+            shown = open_shown(self.store, self.catalogue, own, start=start)
+            recommender = self.recommender(shown.items, scorer)
+            parts.append(shown_rows(recommender, shown, gain_of=gain_of, surfaces=self._surfaces))
+        some = [rows for rows in parts if rows is not None]
+        return RankerRows.joined(some) if some else None
+
+    def _rows_key(self, at: int, known: str, own: Sequence[ShownList], *, with_text: bool, retrieved: bool) -> str:
+        """A hash of all that the rows of a window depend on; `known` of what its snapshot does.
+
+        Items that came after the window are not among that: as candidates they would be there ahead of their time.
+        """
+        start, end = self.spans[at]
+        inside = self.interactions.filter(pl.col(TIMESTAMP).is_between(start, end, closed="left"))
+        ids = np.array(self.catalogue.item_ids)
+        lists = [(one.user, one.surface, *map(_plain, (ids[one.items], one.places, one.weights))) for one in own]
+        text = [self.text_settings_with(self.config.finetune), self.text.fold(start).scorer_hash] if with_text else None
+        attributes = [None if of is None else of.codes for of in (self.catalogue.numbers, self.catalogue.of_users)]
+        data = [known, hash_of(inside), hash_of(self._items_until(start, end)), attributes, lists, text]
+        retrieval = self.config.retrieval, self.channels.sources
+        settings = [self._names(with_text=with_text), retrieval, self.label_weights, self._seed(at), retrieved]
+        return key_of([start, end, data, settings, self._surfaces if own else None])
+
+    def _items_until(self, start: datetime, end: datetime | None) -> pl.DataFrame:
+        """As they were at the start, those that came or were touched before the end."""
+        rows = self.interactions if end is None else self.interactions.filter(pl.col(TIMESTAMP) < end)
+        is_known = pl.col(ITEM_ID).is_in(rows[ITEM_ID].unique().implode())
+        table = self.catalogue.at(start).table
+        if UPDATED_AT in table.columns and end is not None:
+            is_known |= pl.col(UPDATED_AT) < end
+        return table.filter(is_known)
+
+    def _known_at(self, moments: Sequence[datetime]) -> dict[datetime, str]:
+        """Of each moment a hash of all that its snapshot depends on; snapshots of other data are dropped."""
+        settings = key_of([self.config.interaction_types, self.config.features.user_attributes])
+        return self.store.forget_other_data(
+            self.interactions,
+            self.catalogue,
+            moments,
+            impressions=self.impressions,
+            users=self.users,
+            settings=settings,
+        )
+
+    def _seed(self, at: int) -> int:
+        """Of a window: the same whichever others there are."""
+        return self.config.ranker.seed + int(self.windows[at].timestamp())
 
     def _drawn(self, at: int) -> list[ShownList]:
         """The impressions of a window that are learned from."""
-        return drawn(self.shown_lists(*self.spans[at], most=MOST_PLACES), seed=self.config.ranker.seed + at)
+        return drawn(self.shown_lists(*self.spans[at], most=MOST_PLACES), seed=self._seed(at))
 
     @cached_property
     def _surfaces(self) -> list[str]:
@@ -317,3 +402,9 @@ class Pipeline:
         if not isinstance(first, datetime) or not isinstance(last, datetime):
             return BEFORE_ALL, BEFORE_ALL
         return first, last
+
+
+def _plain(values: NDArray[np.generic]) -> list[object]:
+    """As msgspec encodes it."""
+    found: list[object] = values.tolist()
+    return found

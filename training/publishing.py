@@ -135,13 +135,14 @@ def _manifest(pipeline: Pipeline, identity: str, report: dict[str, Any] | None) 
 
 
 def _about_ranker(pipeline: Pipeline) -> dict[str, Any]:
-    """Of trees how many there are, and how far the scores of ONNX Runtime are from those of LightGBM."""
+    """Of trees how many there are, how that was chosen, and how far the scores of ONNX Runtime are from LightGBM's."""
     ranker, folder = pipeline.ranker(with_text=True), pipeline.ranker_folder(with_text=True)
     if isinstance(ranker, UntrainedRanker):
         return {}
     rows = np.load(folder / RANKER_ROWS_FILE)
     difference = check_against_lightgbm(ranker, folder / RANKER_ONNX_FILE, rows)
-    return {"trees": ranker.num_trees(), "onnx_difference": difference}
+    chosen = msgspec.to_builtins(pipeline.chosen_trees)
+    return {"trees": ranker.num_trees(), "onnx_difference": difference, "chosen": chosen}
 
 
 def _versions() -> dict[str, str]:

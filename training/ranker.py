@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import lightgbm as lgb
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,6 +33,9 @@ NEGATIVES = 50
 EARLY_STOPPING_TREES = 100
 """The ndcg of one window is noisy: with fewer it stopped at half of the trees that rank other windows best."""
 
+MUCH_MORE: Final = 1.5
+"""So many times the rows ask for another number of trees."""
+
 NDCG: Final = "ndcg@10"
 
 
@@ -48,6 +52,11 @@ class RankerRows:
     gains: NDArray[np.int32]
     groups: NDArray[np.int64]
     places: NDArray[np.int32] | None = None
+
+    @classmethod
+    def none(cls) -> "RankerRows":
+        """No rows, of no features."""
+        return cls(np.zeros((0, 0), np.float32), np.zeros(0, np.int32), np.zeros(0, np.int64))
 
     @classmethod
     def joined(cls, parts: Sequence["RankerRows"]) -> "RankerRows":
@@ -99,6 +108,18 @@ def _sample(gains: NDArray[np.int64], random: np.random.Generator) -> NDArray[np
     if len(chosen) == 0 or len(others) == 0:
         return np.empty(0, dtype=np.int64)
     return np.sort(np.concatenate([chosen, random.permutation(others)[:NEGATIVES]]))
+
+
+class ChosenTrees(msgspec.Struct, frozen=True):
+    """How many trees were found to serve best, from how many rows, and a hash of the settings that they grew by."""
+
+    trees: int
+    rows: int
+    settings: str
+
+    def serve(self, rows: int, settings: str) -> bool:
+        """Whether they are right for others as well: of the same settings, and of not much more to learn from."""
+        return settings == self.settings and rows <= MUCH_MORE * self.rows
 
 
 @dataclass(frozen=True)

@@ -326,11 +326,12 @@ def _pipeline(workspace: Workspace, serving: Bundle | None, *, has_to_go: bool =
     carried = None if has_to_go else CarriedText.of(serving, workspace.cache)
     if carried is None or serving.manifest.text["settings"] != pipeline.text_settings_with(workspace.config.finetune):
         return pipeline
+    going_on = Pipeline(workspace, cut=pipeline.cut, carried=carried)
     every = timedelta(days=workspace.config.retrain.text_every_days)
-    if not carried.serves([*pipeline.windows, pipeline.cut], every=every):
+    if not carried.serves([*going_on.windows, going_on.cut], every=every):
         return pipeline
     say(f"the text model of {serving.manifest.bundle_id} serves on: it is of {carried.trained_until:%Y-%m-%d}")
-    return Pipeline(workspace, cut=pipeline.cut, carried=carried)
+    return going_on
 
 
 def _users_to_measure(pipeline: Pipeline) -> int:

@@ -48,6 +48,11 @@ class KeptFold(msgspec.Struct, frozen=True):
     seen_until: datetime
     hashes: dict[str, str]
 
+    @property
+    def scorer_hash(self) -> str:
+        """What was learned has another one whenever it is another."""
+        return self.hashes[self.scorer]
+
 
 @dataclass(frozen=True)
 class TextModel:

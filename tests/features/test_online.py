@@ -70,7 +70,7 @@ def test_nothing_of_older_data_stays_in_redis_and_who_reads_goes_on_with_the_new
     reader = opened(tmp_path, server, project="again")
     assert items_of(reader.online_user("dan", CATALOGUE)) == ["d"]
     (before,) = prefixes(server, "again")
-    store.forget_other_data("other")
+    store.forget_snapshots()
     store.snapshot(INTERACTIONS.filter(pl.col("user_id") != "dan"), CATALOGUE, [LATE])
     store.materialise(LATE)
     (after,) = prefixes(server, "again")

@@ -13,6 +13,7 @@ from features.cooccurrence import cooccurrence
 from features.regression import regression
 from features.store import BehaviourStore
 from features.successors import successors
+from recsys.catalogue import Catalogue
 from recsys.errors import FeatureStoreError
 from recsys.exposure import Exposure
 from recsys.state import Affinity, ItemState, Neighbours, Recent, UserState
@@ -226,10 +227,10 @@ def test_items_that_go_with_no_other_have_no_neighbours(tmp_path, rows):
 def test_a_snapshot_that_is_there_is_not_computed_again(tmp_path):
     store = BehaviourStore(tmp_path, FEATURES, WEIGHTS)
     assert store.snapshot(INTERACTIONS, CATALOGUE, [EARLY, MIDDLE]) == 2
-    written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
+    written = {path: path.stat().st_ino for path in tmp_path.rglob("*.*")}
     assert len([*tmp_path.glob("*/*.parquet"), *tmp_path.glob("*/*.npz")]) == 2 * 6
     assert store.snapshot(log(("eve", "a", 1)), CATALOGUE, [EARLY, MIDDLE]) == 0
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")} == written
+    assert {path: path.stat().st_ino for path in tmp_path.rglob("*.*")} == written
     assert store.snapshot(INTERACTIONS, CATALOGUE, [EARLY, LATE]) == 1
 
 
@@ -245,29 +246,85 @@ def test_a_snapshot_that_was_not_finished_is_computed_again(tmp_path, monkeypatc
 
 def test_other_data_makes_the_snapshots_forgotten_and_the_same_data_does_not(tmp_path):
     store = BehaviourStore(tmp_path, FEATURES, WEIGHTS)
-    store.forget_other_data("one")
+    known = store.forget_other_data(INTERACTIONS, CATALOGUE, [EARLY])
     store.snapshot(INTERACTIONS, CATALOGUE, [EARLY])
-    store.forget_other_data("one")
+    assert store.forget_other_data(INTERACTIONS, CATALOGUE, [EARLY]) == known
     assert store.snapshot(INTERACTIONS, CATALOGUE, [EARLY]) == 0
-    store.forget_other_data("two")
+    store.forget_other_data(log(("eve", "a", 1)), CATALOGUE, [EARLY])
     assert not [*tmp_path.glob("*/*.parquet"), *tmp_path.glob("*/*.npz")]
     assert store.snapshot(log(("eve", "a", 1)), CATALOGUE, [EARLY]) == 1
     assert [items_of(user) for user in store.users_at(["ann", "eve"], CATALOGUE, EARLY)] == [[], ["a"]]
+
+
+def later_log(*rows: tuple) -> pl.DataFrame:
+    return pl.concat([INTERACTIONS, log(*rows)], how="diagonal").sort("timestamp")
+
+
+@pytest.mark.parametrize(
+    ("changed", "left"),
+    [
+        ({"interactions": later_log(("eve", "a", 20.5), ("eve", "new", 21))}, [EARLY, MIDDLE]),
+        ({"interactions": later_log(("eve", "e", 13.25))}, [EARLY]),
+        ({"catalogue": catalogue_of("abcdefghijk")}, [EARLY, MIDDLE]),
+        ({"catalogue": catalogue_of("abcdefgh?")}, [EARLY]),
+        ({"catalogue": Catalogue.load(CATALOGUE.table.with_columns(category=pl.lit("tin")))}, []),
+        ({"impressions": pl.concat([IMPRESSIONS, shown(("four", 20.5, "d"))])}, [EARLY, MIDDLE]),
+        ({"impressions": shown(("one", 12, "ba"), ("two", 13.5, "b"))}, [EARLY]),
+        ({"settings": "other"}, []),
+    ],
+)
+def test_what_came_after_a_moment_leaves_its_snapshot_and_what_came_late_does_not(tmp_path, changed, left):
+    tables = {"interactions": INTERACTIONS, "catalogue": CATALOGUE, "impressions": IMPRESSIONS}
+    store = BehaviourStore(tmp_path, FEATURES, WEIGHTS)
+    store.forget_other_data(**tables, moments=[EARLY, MIDDLE])
+    store.snapshot(**tables, moments=[EARLY, MIDDLE])
+    store = BehaviourStore(tmp_path, FEATURES, WEIGHTS)
+    store.forget_other_data(**tables | changed, moments=[EARLY, MIDDLE])
+    assert sorted({path.name[:10] for path in tmp_path.glob("item_behaviour/*")}) == [f"{at:%Y-%m-%d}" for at in left]
+    now = {name: value for name, value in (tables | changed).items() if name != "settings"}
+    assert store.snapshot(**now, moments=[EARLY, MIDDLE]) == 2 - len(left)
+    fresh = BehaviourStore(tmp_path / "fresh", FEATURES, WEIGHTS)
+    fresh.snapshot(**now, moments=[EARLY, MIDDLE])
+    for moment in (EARLY, MIDDLE):
+        assert bits(store.items_at(now["catalogue"], moment)) == bits(fresh.items_at(now["catalogue"], moment))
+        found, expected = (one.users_at([*USERS, "eve"], now["catalogue"], moment) for one in (store, fresh))
+        assert [*map(bits, found)] == [*map(bits, expected)]
+
+
+def test_a_snapshot_knows_nothing_that_only_an_earlier_one_does(tmp_path):
+    # Of an item that was not shown in the weeks before it has no row.
+    store = filled(tmp_path, MIDDLE, day(60))
+    fresh = filled(tmp_path / "fresh", day(60))
+    assert store.items_at(CATALOGUE, MIDDLE).exposure.counts.any()
+    assert not store.items_at(CATALOGUE, day(60)).exposure.counts.any()
+    assert bits(store.items_at(CATALOGUE, day(60))) == bits(fresh.items_at(CATALOGUE, day(60)))
+
+
+def test_of_snapshots_that_nobody_asks_for_the_oldest_go(tmp_path, monkeypatch):
+    monkeypatch.setattr("features.snapshots.KEPT", 3)
+    store = BehaviourStore(tmp_path, FEATURES, WEIGHTS)
+    for moments, computed in (([day(3), day(4), day(5)], 3), ([day(3)], 0), ([day(6)], 1), ([day(3), day(5)], 0)):
+        assert store.snapshot(INTERACTIONS, CATALOGUE, moments) == computed
+    assert sorted(path.name[:10] for path in tmp_path.glob("cooccurrence/*")) == [
+        f"{day(number):%Y-%m-%d}" for number in (3, 5, 6)
+    ]
+    assert sorted({path.name[:10] for path in tmp_path.glob("item_behaviour/*")}) == [
+        f"{day(number):%Y-%m-%d}" for number in (3, 5, 6)
+    ]
 
 
 def test_a_snapshot_that_cannot_be_removed_is_not_taken_for_forgotten(tmp_path, monkeypatch):
     store = BehaviourStore(tmp_path, FEATURES, WEIGHTS)
     store.snapshot(INTERACTIONS, CATALOGUE, [EARLY])
 
-    def refuse(path, ignore_errors=False):
-        if not ignore_errors:
-            raise PermissionError(path)
+    def refuse(path, missing_ok=False):
+        raise PermissionError(path)
 
     with monkeypatch.context() as locked:
-        locked.setattr("shutil.rmtree", refuse)
+        locked.setattr("pathlib.Path.unlink", refuse)
         with pytest.raises(PermissionError):
-            store.forget_other_data("one")
-    store.forget_other_data("one")
+            store.forget_snapshots()
+    store.forget_snapshots()
     assert not list(tmp_path.glob("*/*.npz"))
 
 
@@ -290,7 +347,7 @@ def test_with_a_day_more_that_day_alone_is_computed(tmp_path):
     store = filled(tmp_path, MIDDLE)
     before = days_of(tmp_path)
     assert len({place.rpartition("/")[0] for place in before}) == 6 + 5  # that of the moment is not over
-    store.forget_other_data("with a day more")
+    store.forget_snapshots()
     assert days_of(tmp_path) == before
     store = BehaviourStore(tmp_path, FEATURES, WEIGHTS)
     store.snapshot(pl.concat([INTERACTIONS, log(("eve", "e", 21.5))], how="diagonal"), CATALOGUE, [day(22)])
@@ -305,7 +362,7 @@ def test_a_day_with_late_interactions_is_computed_anew_and_one_without_any_is_fo
     before = days_of(tmp_path)
     changed = INTERACTIONS.filter(pl.col("user_id") != "cat")
     changed = pl.concat([changed, log(("eve", "e", 13.25))], how="diagonal").sort("timestamp")
-    store.forget_other_data("changed")
+    store.forget_other_data(changed, CATALOGUE)
     store.snapshot(changed, CATALOGUE, [MIDDLE], impressions=IMPRESSIONS)
     after = days_of(tmp_path)
     assert changed_days(before, after) == {"2024-01-14", "2024-01-15"}
@@ -337,7 +394,7 @@ def test_the_online_store_is_that_of_its_moment(store):
 def test_the_online_store_serves_when_its_snapshot_is_forgotten(tmp_path):
     store = filled(tmp_path, MIDDLE)
     known = bits(store.online_items(CATALOGUE)), bits(store.online_user("ann", CATALOGUE))
-    store.forget_other_data("other")
+    store.forget_snapshots()
     store = BehaviourStore(tmp_path, FEATURES, WEIGHTS)
     assert (bits(store.online_items(CATALOGUE)), bits(store.online_user("ann", CATALOGUE))) == known
 
@@ -363,7 +420,7 @@ def test_filling_the_online_store_again_leaves_nobody_of_the_old_one_in_it(tmp_p
     store = filled(tmp_path, LATE)
     assert items_of(store.online_user("dan", CATALOGUE)) == ["d"]
     assert store.online_as_of() == LATE
-    store.forget_other_data("other")
+    store.forget_snapshots()
     without_dan = INTERACTIONS.filter(pl.col("user_id") != "dan")
     store.snapshot(without_dan, CATALOGUE, [LATE])
     store.materialise(LATE)

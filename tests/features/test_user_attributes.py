@@ -89,7 +89,7 @@ def test_a_project_without_attributes_has_neither_columns_nor_a_view(tmp_path: P
 def test_a_project_that_names_no_attributes_any_more_has_no_view_of_them(tmp_path: Path):
     for features in (FEATURES, FeatureSet.of(["purchase", "view"])):
         store = BehaviourStore(tmp_path, features, WEIGHTS)
-        store.forget_other_data(str(features))
+        store.forget_other_data(INTERACTIONS, CATALOGUE, users=USERS)
         store.snapshot(INTERACTIONS, CATALOGUE, [AS_OF], users=USERS)
         store.materialise(AS_OF)
     assert "user_attributes" not in {view.name for view in store.feast.list_feature_views()}

@@ -2,9 +2,11 @@ import copy
 import shutil
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
+from msgspec.structs import replace
 
 from recsys.bundle import Bundle, champion, open_bundle
 from recsys.bundle_files import (
@@ -24,6 +26,7 @@ from training.audit_leaks import audit_leaks, findings
 from training.carried_text import CarriedText, vectors_as_served
 from training.pipeline import Pipeline
 from training.publishing import bundle_id, fill, publish_models
+from training.stages import Stages
 from training.text_stage import TextModel
 
 CUT = datetime(2024, 4, 15, tzinfo=UTC)
@@ -70,21 +73,44 @@ def test_nothing_is_trained_and_only_new_and_changed_items_have_other_vectors(ca
 
 def test_each_window_is_scored_by_the_latest_fold_that_saw_nothing_of_it(carried):
     before, after, _ = carried
-    # Five days after the windows of the champion, each has the fold of that window.
-    for window, earlier in zip(after.windows, before.windows, strict=True):
-        assert window == earlier + timedelta(days=5)
-        assert after.text.fold(window).seen_until == before.text.fold(earlier).seen_until < window
-        found, expected = after.text.scorer(window).vectors, before.text.scorer(earlier).vectors
+    # Five days after the champion the windows are the same, the latest five days longer.
+    assert after.windows == before.windows
+    assert after.spans[-2:] == [(before.windows[-1], LATER), (LATER, None)]
+    for window in after.windows:
+        assert after.text.fold(window).seen_until == before.text.fold(window).seen_until < window
+        found, expected = after.text.scorer(window).vectors, before.text.scorer(window).vectors
         np.testing.assert_array_equal(found[1:], expected)
     # The encoder that serves has seen all of it, so that the new item is read by the pretrained one.
     pretrained = after.text.pretrained[0]
     np.testing.assert_array_equal(after.text.scorer(after.windows[0]).vectors[0], pretrained)
 
 
-def test_the_ranker_learns_and_no_row_of_it_saw_the_future(carried):
-    _, after, _ = carried
-    assert after.ranker(with_text=True).num_trees() > 0
+def test_the_ranker_learns_as_many_trees_as_the_one_before_and_no_row_of_it_saw_the_future(carried, monkeypatch):
+    before, after, bundle = carried
+    monkeypatch.setattr("training.ranker.probe", None)
+    trees = before.ranker(with_text=True).num_trees()
+    assert after.ranker(with_text=True).num_trees() == after.carried.chosen.trees == trees > 0
+    # And so will the next one, until there is much more to learn from.
+    assert after.chosen_trees == before.chosen_trees == after.carried.chosen
+    assert bundle.manifest.ranker["chosen"] == msgspec.to_builtins(after.chosen_trees)
     assert findings(audit_leaks(after, rows=12, seed=0)) == []
+
+
+def test_with_other_settings_of_the_ranker_or_much_more_rows_the_number_of_trees_is_chosen_anew(carried):
+    _, after, _ = carried
+    chosen = after.carried.chosen
+    rows = chosen.rows
+    assert chosen.serve(rows, chosen.settings)
+    assert chosen.serve(rows // 2, chosen.settings)
+    assert not chosen.serve(2 * rows, chosen.settings)
+    assert not chosen.serve(rows, "other")
+    pipeline = copy.copy(after)
+    pipeline.config = replace(after.config, ranker=replace(after.config.ranker, l2=21.0))
+    pipeline.stages = Stages(after.workspace)
+    pipeline.__dict__.pop("ranker_key", None)
+    pipeline.__dict__.pop("key", None)
+    pipeline.ranker(with_text=True)
+    assert pipeline.chosen_trees.settings != chosen.settings
 
 
 def test_the_graph_for_several_users_is_carried_into_the_bundle(carried, tmp_path):

@@ -110,7 +110,7 @@ def test_the_manifest_says_what_it_was_made_of_and_how_good_it_is(published):
     assert manifest.text["tower"].keys() == {"purchase"}
     assert manifest.text["texts"] == {"items": 60, "empty": 0, "cut": 0}
     trees = lgb.Booster(model_file=champion(published.workspace.bundles) / RANKER_FILE).num_trees()
-    assert manifest.ranker["trees"] == trees > 0
+    assert manifest.ranker["trees"] == manifest.ranker["chosen"]["trees"] == trees > 0
     assert 0 <= manifest.ranker["onnx_difference"] <= 1e-5
     assert manifest.versions["lightgbm"] == version("lightgbm")
 
