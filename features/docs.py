@@ -34,6 +34,7 @@ serving have it then. What it needs of the past that no field holds is summed in
 `recsys train` keeps the interactions by day in `features/daily/log`, and beside them what each day adds to the fields;
 a snapshot is made of the days before its moment. When interactions are imported that have come since, or come late,
 only their days are computed. Which items were chosen together is counted anew for each moment, from all interactions.
+A snapshot stays as long as nothing has changed of what was known at its moment (`features/known_before.py`).
 """
 STORE: Final = """## The feature store
 

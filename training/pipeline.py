@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,9 +16,7 @@ import lightgbm as lgb
 import msgspec
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from features.known_before import hash_of
 from features.recommender import Recommender, TextSide, UntrainedRanker
 from features.store import BehaviourStore
 from features.weights import weigh
@@ -32,7 +30,7 @@ from recsys.forgetting.lineage import write_trained_users
 from recsys.interest import InterestScorer, signal_names
 from recsys.progress import progress
 from recsys.retrieval import Channels
-from recsys.schema import ITEM_ID, SURFACE, TABLES, TIMESTAMP, UPDATED_AT, USER_ID
+from recsys.schema import TABLES, TIMESTAMP, USER_ID
 from recsys.split import cold_items, earlier_windows
 from recsys.state import ItemState, Mask
 from recsys.workspace import Workspace
@@ -40,16 +38,15 @@ from training.carried_text import CarriedText
 from training.encoder import TextEncoder
 from training.export_ranker import export_ranker
 from training.finetune import finetune
-from training.kept_rows import KeptRows
 from training.lessons import Tables
 from training.pretrained import encoder_files, encoder_folder
-from training.ranker import ChosenTrees, RankerRows, gains_of, ranker_rows, train_ranker
+from training.ranker import ChosenTrees, RankerRows, train_ranker
 from training.ranker_settings import check_monotone
-from training.shown_lists import ShownList, open_shown, shown_lists
-from training.shown_rows import ENOUGH_LISTS, MOST_PLACES, drawn, shown_rows, surfaces_of
+from training.shown_lists import ShownList, shown_lists
 from training.stages import Stages, hash_of_file, key_of
 from training.text_stage import TextModel, save_text_model
 from training.walk import Measured, forget_walk, unwatched
+from training.window_rows import WindowRows
 from training.windows import Window, open_window
 
 CHOSEN_FILE = "chosen_trees.json"
@@ -195,7 +192,7 @@ class Pipeline:
     def compute_features_at(self, moments: Iterable[datetime]) -> None:
         """Snapshots of the features at these moments, where there is none yet."""
         in_order = sorted(moments)
-        self._known_at(in_order)
+        self.known_at(in_order)
         with progress("features", len(in_order)) as advance:
             self.store.snapshot(
                 self.interactions,
@@ -311,66 +308,9 @@ class Pipeline:
 
     def ranker_parts(self, *, with_text: bool) -> list[RankerRows]:
         """What the ranker learns from: the rows of each window that has any, oldest first."""
-        learn_from = self.config.ranker.learn_from
-        lists = [self._drawn(at) if learn_from != "retrieved" else [] for at in range(len(self.windows))]
-        if learn_from == "auto":
-            learn_from = "impressions" if sum(map(len, lists)) >= ENOUGH_LISTS else "both"
-        kept = KeptRows(self.workspace.cache, most=2 * len(lists) + 2)
-        known = self._known_at(self.windows)
-        found = []
-        for at, own in enumerate(lists):
-            retrieved = learn_from != "impressions"
-            key = self._rows_key(at, known[self.windows[at]], own, with_text=with_text, retrieved=retrieved)
-            make = partial(self._window_rows, at, own, with_text=with_text, retrieved=retrieved)
-            rows = kept.get(key, make)
-            found += [] if rows is None else [rows]
-        kept.drop_oldest()
-        return found
+        return WindowRows(self, with_text=with_text).parts()
 
-    def _window_rows(self, at: int, own: Sequence[ShownList], *, with_text: bool, retrieved: bool) -> RankerRows | None:
-        """Of candidates as they are retrieved, if asked for, and of what was shown; None when there are none."""
-        start, end = self.spans[at]
-        # A text model that saw nothing of the window.
-        scorer = self.text.scorer(start) if with_text else None
-        gain_of = gains_of(self.label_weights.values())
-        parts = []
-        if retrieved:
-            window = self.window(start, end)
-            recommender = self.recommender(window.items, scorer)
-            parts.append(ranker_rows(recommender, window, gain_of=gain_of, seed=self._seed(at)))
-        if own:
-            shown = open_shown(self.store, self.catalogue, own, start=start)
-            recommender = self.recommender(shown.items, scorer)
-            parts.append(shown_rows(recommender, shown, gain_of=gain_of, surfaces=self._surfaces))
-        some = [rows for rows in parts if rows is not None]
-        return RankerRows.joined(some) if some else None
-
-    def _rows_key(self, at: int, known: str, own: Sequence[ShownList], *, with_text: bool, retrieved: bool) -> str:
-        """A hash of all that the rows of a window depend on; `known` of what its snapshot does.
-
-        Items that came after the window are not among that: as candidates they would be there ahead of their time.
-        """
-        start, end = self.spans[at]
-        inside = self.interactions.filter(pl.col(TIMESTAMP).is_between(start, end, closed="left"))
-        ids = np.array(self.catalogue.item_ids)
-        lists = [(one.user, one.surface, *map(_plain, (ids[one.items], one.places, one.weights))) for one in own]
-        text = [self.text_settings_with(self.config.finetune), self.text.fold(start).scorer_hash] if with_text else None
-        attributes = [None if of is None else of.codes for of in (self.catalogue.numbers, self.catalogue.of_users)]
-        data = [known, hash_of(inside), hash_of(self._items_until(start, end)), attributes, lists, text]
-        retrieval = self.config.retrieval, self.channels.sources
-        settings = [self._names(with_text=with_text), retrieval, self.label_weights, self._seed(at), retrieved]
-        return key_of([start, end, data, settings, self._surfaces if own else None])
-
-    def _items_until(self, start: datetime, end: datetime | None) -> pl.DataFrame:
-        """As they were at the start, those that came or were touched before the end."""
-        rows = self.interactions if end is None else self.interactions.filter(pl.col(TIMESTAMP) < end)
-        is_known = pl.col(ITEM_ID).is_in(rows[ITEM_ID].unique().implode())
-        table = self.catalogue.at(start).table
-        if UPDATED_AT in table.columns and end is not None:
-            is_known |= pl.col(UPDATED_AT) < end
-        return table.filter(is_known)
-
-    def _known_at(self, moments: Sequence[datetime]) -> dict[datetime, str]:
+    def known_at(self, moments: Sequence[datetime]) -> dict[datetime, str]:
         """Of each moment a hash of all that its snapshot depends on; snapshots of other data are dropped."""
         settings = key_of([self.config.interaction_types, self.config.features.user_attributes])
         return self.store.forget_other_data(
@@ -382,29 +322,8 @@ class Pipeline:
             settings=settings,
         )
 
-    def _seed(self, at: int) -> int:
-        """Of a window: the same whichever others there are."""
-        return self.config.ranker.seed + int(self.windows[at].timestamp())
-
-    def _drawn(self, at: int) -> list[ShownList]:
-        """The impressions of a window that are learned from."""
-        return drawn(self.shown_lists(*self.spans[at], most=MOST_PLACES), seed=self._seed(at))
-
-    @cached_property
-    def _surfaces(self) -> list[str]:
-        """Every surface that something was shown on before the cut."""
-        if self.impressions is None or SURFACE not in self.impressions.columns:
-            return surfaces_of([None])
-        return surfaces_of(self.impressions.filter(pl.col(TIMESTAMP) < self.cut)[SURFACE].unique())
-
     def _span(self) -> tuple[datetime, datetime]:
         first, last = self.interactions[TIMESTAMP].min(), self.interactions[TIMESTAMP].max()
         if not isinstance(first, datetime) or not isinstance(last, datetime):
             return BEFORE_ALL, BEFORE_ALL
         return first, last
-
-
-def _plain(values: NDArray[np.generic]) -> list[object]:
-    """As msgspec encodes it."""
-    found: list[object] = values.tolist()
-    return found

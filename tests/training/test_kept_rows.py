@@ -6,7 +6,7 @@ import pytest
 
 from recsys.workspace import Workspace
 from tests.training.conftest import Evaluated, copy_of
-from training import pipeline as module
+from training import window_rows as module
 from training.kept_rows import KeptRows
 from training.pipeline import Pipeline
 from training.ranker import RankerRows

@@ -108,7 +108,7 @@ def test_each_window_of_the_ranker_is_scored_with_the_vectors_of_its_own_fold_an
         found.append((window, seed))
 
     monkeypatch.setattr(module.TextModel, "scorer", noted_scorer)
-    monkeypatch.setattr(module, "ranker_rows", noted)
+    monkeypatch.setattr("training.window_rows.ranker_rows", noted)
     pipeline.ranker(with_text=True)
     assert asked == pipeline.windows
     assert [window.start for window, _ in found] == pipeline.windows
@@ -234,7 +234,7 @@ def test_the_ranker_has_the_text_features_when_it_is_asked_to(evaluated):
 
 
 def test_evaluating_again_gives_the_same_report_and_trains_nothing(evaluated, monkeypatch):
-    for name in ("finetune", "train_ranker", "ranker_rows", "save_text_model"):
+    for name in ("finetune", "train_ranker", "save_text_model", "WindowRows"):
         monkeypatch.setattr(module, name, must_not_run)
     monkeypatch.setattr(evaluate_module, "measure", must_not_run)
     again = evaluate(evaluated.pipeline_again(), bundle="none yet")
