@@ -59,7 +59,7 @@ def gate_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Gate:
 def declared_needs(app: Litestar) -> dict[HTTPRouteHandler, Needs]:
     """What each route needs; raises UndeclaredRouteError for one that does not say it once.
 
-    Litestar's own answers to OPTIONS, which hold the names of the methods, are passed over.
+    Answers to OPTIONS, which hold the names of the methods, are passed over.
     """
     found: dict[HTTPRouteHandler, Needs] = {}
     for route in app.routes:

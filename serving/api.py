@@ -22,6 +22,7 @@ from serving.gate import Gate
 from serving.items import delete_item, items
 from serving.listing import similar, similar_by_body, trending, trending_by_body
 from serving.metarank import metarank_feedback, metarank_rank
+from serving.methods import answer_options
 from serving.metrics import metrics
 from serving.openapi import NOT_READY
 from serving.problems import answer_failure, answer_http_error, answer_not_stored
@@ -44,31 +45,31 @@ def create_app(*services: Service, follower: Follower | None = None) -> Litestar
     Raises UndeclaredRouteError when a route does not say who may ask for it.
     """
     first, watch = services[0], Watch(services, follower)
+    routes = [
+        rank,
+        recommend,
+        explain,
+        similar,
+        similar_by_body,
+        trending,
+        trending_by_body,
+        events,
+        items,
+        delete_item,
+        users,
+        delete_user,
+        forget_user,
+        bundles,
+        promote_bundle,
+        rollback_bundle,
+        metarank_rank,
+        metarank_feedback,
+        livez,
+        readyz,
+        metrics,
+    ]
     app = Litestar(
-        [
-            rank,
-            recommend,
-            explain,
-            similar,
-            similar_by_body,
-            trending,
-            trending_by_body,
-            events,
-            items,
-            delete_item,
-            users,
-            delete_user,
-            forget_user,
-            bundles,
-            promote_bundle,
-            rollback_bundle,
-            metarank_rank,
-            metarank_feedback,
-            livez,
-            readyz,
-            metrics,
-            openapi,
-        ],
+        [answer_options(routes), *routes, openapi],
         openapi_config=OpenAPIConfig(
             # Everybody can read it: it names no project of several.
             title=f"recsys – {first.config.name}" if len(services) == 1 else "recsys",

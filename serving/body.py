@@ -18,11 +18,8 @@ from litestar.typing import FieldDefinition
 from recsys.schema import ITEM_ID, USER_ID
 from serving.item_types import Item, ItemBatch, ItemVersion
 from serving.problems import explain_decoding, invalid
-from serving.types import Interaction, InteractionBatch, Refusal
+from serving.types import MAX_ENTRIES, Interaction, InteractionBatch, Refusal
 from serving.user_types import User, UserBatch, UserVersion
-
-MAX_EVENTS: Final = 1000
-"""Events, or items, of one request: they share one transaction, which others wait for."""
 
 T = TypeVar("T")
 Raw = msgspec.Raw
@@ -69,8 +66,8 @@ class OneOrManyBody(JsonBody[dict[str, Any]]):
             return {"$": self._entry(value, "$")}
         if unknown := fields - {many}:
             raise invalid(f"$.{min(unknown)}", f"a field beside `{many}`; expected it inside of them")
-        if not 1 <= len(entries) <= MAX_EVENTS:
-            raise invalid(f"$.{many}", f"{len(entries)} {many}; expected 1 to {MAX_EVENTS} in a request")
+        if not 1 <= len(entries) <= MAX_ENTRIES:
+            raise invalid(f"$.{many}", f"{len(entries)} {many}; expected 1 to {MAX_ENTRIES} in a request")
         return {(at := f"$.{many}[{index}]"): self._entry(entry, at) for index, entry in enumerate(entries)}
 
     def _split(self, value: bytes) -> tuple[set[str], Sequence[bytes | Raw] | None]:
@@ -98,10 +95,12 @@ class OneOrManyBody(JsonBody[dict[str, Any]]):
 
     @classmethod
     def create_openapi_schema(cls, field_definition: FieldDefinition, handler_id: str, schema_creator: Any) -> Schema:
-        bodies = [FieldDefinition.from_annotation(body) for body in cls.bodies]
-        body = field_definition.kwarg_definition
-        examples = [example.value for example in (body.examples or ())] if isinstance(body, BodyKwarg) else None
-        return Schema(one_of=[schema_creator.for_field_definition(body) for body in bodies], examples=examples)
+        one, several = (
+            schema_creator.for_field_definition(FieldDefinition.from_annotation(body)) for body in cls.bodies
+        )
+        # Of an entry that may have any field beside its own, this one is what tells a request of many.
+        alone = Schema(all_of=[one], schema_not=Schema(required=[cls.many]))
+        return Schema(one_of=[alone, several], examples=examples_of(field_definition))
 
 
 class EventsBody(OneOrManyBody):
@@ -143,9 +142,33 @@ class UsersBody(OneOrManyBody):
         return UserVersion(user.user_id, columns)
 
 
+def examples_of(field_definition: FieldDefinition) -> list[Any] | None:
+    """Those that a handler gives of its body."""
+    body = field_definition.kwarg_definition
+    return [example.value for example in (body.examples or ())] if isinstance(body, BodyKwarg) else None
+
+
 def decode(value: bytes | Raw, body: type[T], *, at: str = "$") -> T:
     """A body, or the part of one that lies `at` this path. Raises the 400 that names the bad field."""
     try:
-        return msgspec.json.decode(value, type=body)
+        return _decoded(value, body)
     except _DECODING_ERRORS as error:
         raise invalid(*explain_decoding(error, at=at)) from error
+
+
+def _decoded(value: bytes | Raw, body: type[T]) -> T:
+    try:
+        return msgspec.json.decode(value, type=body)
+    except msgspec.ValidationError as error:
+        if "got `float`" not in str(error):
+            raise
+    # To JSON Schema 5.0 is a whole number, and some languages write all theirs so; to msgspec it is none.
+    return msgspec.convert(_WHOLE.decode(value), type=body)
+
+
+def _number(text: str) -> float:
+    found = float(text)
+    return int(found) if found.is_integer() else found
+
+
+_WHOLE: Final = msgspec.json.Decoder(float_hook=_number)

@@ -72,9 +72,15 @@ def _fields(name: str, schema: Json) -> str:
     rows = []
     for field, about in schema["properties"].items():
         presence = "" if field in schema["required"] else ", optional"
-        cells = (f"<code>{escape(field)}</code>", _type(about) + presence, escape(about.get("description", "")))
+        cells = (f"<code>{escape(field)}</code>", _type(about) + presence, escape(_meaning(about)))
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     return f'<h3 id="{escape(name)}">{escape(name)}</h3><table>{"".join(rows)}</table>'
+
+
+def _meaning(schema: Json) -> str:
+    """What is said of a field, or of what it is where it is not null."""
+    of_choices = [choice.get("description", "") for choice in schema.get("anyOf", ())]
+    return str(schema.get("description") or "".join(of_choices))
 
 
 def _type(schema: Json) -> str:
@@ -82,7 +88,7 @@ def _type(schema: Json) -> str:
     if reference := schema.get("$ref"):
         name = escape(reference.rsplit("/", 1)[-1])
         return f'<a href="#{name}">{name}</a>'
-    if choices := schema.get("oneOf") or schema.get("allOf"):
+    if choices := schema.get("oneOf") or schema.get("anyOf") or schema.get("allOf"):
         return " or ".join(_type(choice) for choice in choices)
     if "items" in schema:
         return f"array of {_type(schema['items'])}"

@@ -13,8 +13,8 @@ from serving import openapi
 from serving.access import needs
 from serving.body import EventsBody
 from serving.log_rows import Acknowledged
-from serving.openapi import NOT_STORED, REFUSED, answered
-from serving.problems import invalid
+from serving.openapi import IMPOSSIBLE, NOT_STORED, REFUSED, answered
+from serving.problems import nothing_stored
 from serving.service import service_of
 from serving.types import EventResult, EventsAnswer, Interaction, Refusal
 
@@ -28,7 +28,12 @@ MAX_AHEAD: Final = timedelta(days=1)
     guards=[needs("ingest")],
     dto=EventsBody,
     status_code=200,
-    responses={200: answered(EventsAnswer, openapi.EVENTS_ANSWER), 400: REFUSED, 503: NOT_STORED},
+    responses={
+        200: answered(EventsAnswer, openapi.EVENTS_ANSWER),
+        400: REFUSED,
+        422: IMPOSSIBLE,
+        503: NOT_STORED,
+    },
 )
 async def events(
     data: Annotated[
@@ -40,7 +45,8 @@ async def events(
     """Store what users did: one event, or {"events": [event, …]}. The next ranking knows of it.
 
     There is one result for each event. "stored" and "duplicate" mean that the event is on the disk, once; a "refused"
-    event is not stored and says why. If every event is refused the answer is 400.
+    event is not stored and says why. If every event is refused the answer is 400 where one of them is not as described
+    here, else 422, as for an event type that the project does not have.
     """
     service = service_of(request)
     now = datetime.now(UTC)
@@ -48,10 +54,7 @@ async def events(
     accepted = [event for event in checked if isinstance(event, Interaction)]
     refusals = [event for event in checked if isinstance(event, Refusal)]
     if not accepted:
-        first = refusals[0]
-        raise invalid(
-            first.path, f"{first.reason}; no event was stored", results=[_refused(event) for event in refusals]
-        )
+        raise nothing_stored(refusals, "event", [_refused(event) for event in refusals])
     acknowledged = await asyncio.wrap_future(service.event_log.submit(accepted))
     if service.engine is not None:
         # Now rather than at the next request, which would have to wait for it.
@@ -66,11 +69,15 @@ def _check(event: Interaction | Refusal, at: str, event_types: Collection[str], 
         return event
     if event.event_type not in event_types:
         return Refusal(
-            f"{at}.event_type", f"not an interaction type of recsys.toml; expected one of {sorted(event_types)}"
+            f"{at}.event_type",
+            f"not an interaction type of recsys.toml; expected one of {sorted(event_types)}",
+            malformed=False,
         )
     if event.timestamp is not None and event.timestamp > now + MAX_AHEAD:
         return Refusal(
-            f"{at}.timestamp", f"in the future; expected at most a day after {now.isoformat(timespec='seconds')}"
+            f"{at}.timestamp",
+            f"in the future; expected at most a day after {now.isoformat(timespec='seconds')}",
+            malformed=False,
         )
     return event
 

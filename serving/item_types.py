@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 
 from recsys.interest import Vectors
 from recsys.schema import TITLE
-from serving.types import Id
+from serving.types import MAX_ENTRIES, Id
 
 Moment = Annotated[datetime, Meta(tz=True)]
 
@@ -28,7 +28,7 @@ class Item(Struct, kw_only=True):
 class ItemBatch(Struct, forbid_unknown_fields=True):
     """Items that are stored together."""
 
-    items: Annotated[list[Item], Meta(min_length=1)]
+    items: Annotated[list[Item], Meta(min_length=1, max_length=MAX_ENTRIES)]
 
 
 class ItemResult(Struct, omit_defaults=True):

@@ -16,8 +16,9 @@ from serving.access import needs
 from serving.body import ItemsBody
 from serving.feedback import MAX_AHEAD
 from serving.item_types import ItemChange, ItemResult, ItemsAnswer, ItemVersion
-from serving.openapi import NO_SUCH_ITEM, REFUSED, UNAVAILABLE, answered
-from serving.problems import invalid
+from serving.methods import check_method
+from serving.openapi import IMPOSSIBLE, NO_SUCH_ITEM, REFUSED, UNAVAILABLE, answered
+from serving.problems import nothing_stored
 from serving.service import Service, service_of
 from serving.types import Refusal
 
@@ -31,7 +32,12 @@ from serving.types import Refusal
     guards=[needs("ingest")],
     dto=ItemsBody,
     status_code=200,
-    responses={200: answered(ItemsAnswer, openapi.ITEMS_ANSWER), 400: REFUSED, 503: UNAVAILABLE},
+    responses={
+        200: answered(ItemsAnswer, openapi.ITEMS_ANSWER),
+        400: REFUSED,
+        422: IMPOSSIBLE,
+        503: UNAVAILABLE,
+    },
 )
 async def items(
     data: Annotated[
@@ -43,7 +49,8 @@ async def items(
     """Add or replace items: one item, or {"items": [item, …]}; any field beside those listed is a column of its own.
 
     There is one result for each item. "stored" means that the item is on the disk and that the next request can rank
-    and recommend it; a "refused" item is not stored and says why. If every item is refused the answer is 400.
+    and recommend it; a "refused" item is not stored and says why. If every item is refused the answer is 400 where one
+    of them is not as described here, else 422: they are of the future.
     """
     service = service_of(request)
     service.ready_engine()
@@ -56,7 +63,7 @@ async def items(
         for item in checked
     ]
     if not accepted:
-        raise invalid(results[0].path or "$", f"{results[0].reason}; no item was stored", results=results)
+        raise nothing_stored([item for item in checked if isinstance(item, Refusal)], "item", results)
     await store_items(service, accepted)
     return ItemsAnswer(results)
 
@@ -70,6 +77,7 @@ async def items(
 )
 async def delete_item(item_id: FromPath[str], request: Request[Any, Any, Any]) -> ItemResult:
     """Take an item out: it is not recommended any more, and ranking does not know it. It may come back as a new one."""
+    check_method(request)
     service = service_of(request)
     engine = service.ready_engine()
     # As it was sent: Litestar's own value has lost doubled and last slashes, and is decoded twice.
@@ -98,6 +106,8 @@ def _check(item: ItemVersion | Refusal, at: str) -> ItemVersion | Refusal:
     now = datetime.now(UTC)
     if isinstance(item, ItemVersion) and item.updated_at is not None and item.updated_at > now + MAX_AHEAD:
         return Refusal(
-            f"{at}.updated_at", f"in the future; expected at most a day after {now.isoformat(timespec='seconds')}"
+            f"{at}.updated_at",
+            f"in the future; expected at most a day after {now.isoformat(timespec='seconds')}",
+            malformed=False,
         )
     return item

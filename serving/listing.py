@@ -17,7 +17,8 @@ from serving import openapi
 from serving.access import needs
 from serving.asked import Asked
 from serving.body import JsonBody
-from serving.openapi import NO_SUCH_ITEM, NO_SUCH_SURFACE, NOT_READY, REFUSED, answered
+from serving.methods import check_method
+from serving.openapi import IMPOSSIBLE, NO_SUCH_ITEM, NOT_READY, REFUSED, answered
 from serving.paging import Part
 from serving.paths import id_in_path
 from serving.problems import invalid
@@ -32,7 +33,7 @@ from serving.types import (
     TrendingRequest,
 )
 
-NOT_ANSWERED: Final = {400: REFUSED, 422: NO_SUCH_SURFACE, 503: NOT_READY}
+NOT_ANSWERED: Final = {400: REFUSED, 422: IMPOSSIBLE, 503: NOT_READY}
 
 
 def _example(name: str) -> list[Example]:
@@ -82,6 +83,8 @@ Deadline = Annotated[
     QueryParameter(
         gt=0,
         le=MAX_DEADLINE_MS,
+        # Litestar leaves the 0 out of its description.
+        schema_extra={"exclusive_minimum": 0},
         description="Milliseconds that the answer may take",
         examples=_example("deadline_ms"),
     ),
@@ -129,6 +132,7 @@ async def similar(
     """
     found = id_in_path(request, "/v1/items/", "/similar")
     if found is None:
+        check_method(request)
         raise NotFoundException
     _check_parameters(request)
     order = SimilarRequest(

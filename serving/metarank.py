@@ -35,10 +35,11 @@ from serving.metarank_types import (
     Ranking,
     RankingEvent,
     RankResponse,
+    RefusedEvent,
     UserEvent,
 )
-from serving.openapi import NOT_READY, REFUSED, UNAVAILABLE, answered
-from serving.problems import explain_decoding, invalid
+from serving.openapi import IMPOSSIBLE, NOT_READY, REFUSED, UNAVAILABLE, answered
+from serving.problems import explain_decoding, nothing_stored, unprocessable
 from serving.rules import DEFAULT_SURFACE
 from serving.service import Service, service_of
 from serving.showing import Showing
@@ -59,7 +60,12 @@ MAX_QUERY: Final = 2000
     guards=[needs("rank")],
     dto=JsonBody[Ranking],
     status_code=200,
-    responses={200: answered(RankResponse, openapi.METARANK_RANK_ANSWER), 400: REFUSED, 503: NOT_READY},
+    responses={
+        200: answered(RankResponse, openapi.METARANK_RANK_ANSWER),
+        400: REFUSED,
+        422: IMPOSSIBLE,
+        503: NOT_READY,
+    },
 )
 async def metarank_rank(
     model: FromPath[str],
@@ -76,7 +82,7 @@ async def metarank_rank(
     showing.request_id = data.id
     candidates = list(dict.fromkeys(item.id for item in data.items))
     if len(candidates) > showing.maximum:
-        raise invalid("$.items", f"{len(candidates)} items; expected at most {showing.maximum} in a request")
+        raise unprocessable("$.items", f"{len(candidates)} items; expected at most {showing.maximum} in a request")
     asked = showing.asked(limit=None, query=_query(data.fields, "$.fields"), explain=explain)
     if showing.scores_together:
         asked = await showing.engine.with_interest(asked, candidates)
@@ -100,7 +106,12 @@ async def metarank_rank(
     guards=[needs("ingest")],
     dto=FeedbackBody,
     status_code=200,
-    responses={200: answered(FeedbackResponse, openapi.METARANK_FEEDBACK_ANSWER), 400: REFUSED, 503: UNAVAILABLE},
+    responses={
+        200: answered(FeedbackResponse, openapi.METARANK_FEEDBACK_ANSWER),
+        400: REFUSED,
+        422: IMPOSSIBLE,
+        503: UNAVAILABLE,
+    },
 )
 async def metarank_feedback(
     data: Annotated[
@@ -111,7 +122,8 @@ async def metarank_feedback(
 ) -> FeedbackResponse:
     """Store events of Metarank: one, a list, or one on each line. What cannot be stored is named under `refused`.
 
-    An event of an item or a user replaces all that was known of it, other than in Metarank, where it tells a part.
+    An event of an item or a user replaces all that was known of it, other than in Metarank, where it tells a part. If
+    every event is refused the answer is 400 where one of them is not as described here, else 422.
     """
     started = time.perf_counter()
     service = service_of(request)
@@ -120,9 +132,10 @@ async def metarank_feedback(
         event if isinstance(event, Refusal) else _read(service, event, at, moment)
         for (at, event), moment in zip(data.items(), moments, strict=True)
     ]
-    refused = [each for each in found if isinstance(each, Refusal)]
+    refusals = [each for each in found if isinstance(each, Refusal)]
+    refused = [RefusedEvent(each.path, each.reason) for each in refusals]
     if len(refused) == len(found):
-        raise invalid(refused[0].path, f"{refused[0].reason}; no event was stored", results=refused)
+        raise nothing_stored(refusals, "event", refused)
     await _store(service, [each for each in found if not isinstance(each, Refusal)])
     took = round((time.perf_counter() - started) * 1000)
     return FeedbackResponse(len(found) - len(refused), "partial" if refused else "ok", took, 0, refused)
@@ -150,28 +163,28 @@ async def _store(service: Service, entries: Sequence[Entry]) -> None:
 
 
 def _read(service: Service, event: Event, at: str, moment: datetime | None) -> Entry | Refusal:
-    """An event as our log has it."""
+    """An event as our log has it. What is refused here is an event of Metarank all the same: it is not malformed."""
     if event.timestamp is not None and moment is None:
-        return Refusal(f"{at}.timestamp", "no time; expected milliseconds or seconds since 1970, or RFC 3339")
+        return _cannot_store(f"{at}.timestamp", "no time; expected milliseconds or seconds since 1970, or RFC 3339")
     if moment is not None and moment > datetime.now(UTC) + MAX_AHEAD:
-        return Refusal(f"{at}.timestamp", "in the future; expected at most a day after now")
+        return _cannot_store(f"{at}.timestamp", "in the future; expected at most a day after now")
     match event:
         case ItemEvent():
             columns = _columns(event.fields)
             if TITLE not in columns:
-                return Refusal(f"{at}.fields", f"none is named {TITLE}; expected all that is known of the item")
+                return _cannot_store(f"{at}.fields", f"none is named {TITLE}; expected all that is known of the item")
             try:
                 msgspec.convert({**columns, ITEM_ID: event.item}, Item)
             except msgspec.ValidationError as error:
                 # The path names a column, which is an entry of a list here.
                 path, reason = explain_decoding(error, at="")
-                return Refusal(f"{at}.fields", f"{path.lstrip('.')}: {reason}")
+                return _cannot_store(f"{at}.fields", f"{path.lstrip('.')}: {reason}")
             return ItemVersion(event.item, columns, moment)
         case UserEvent():
             return UserVersion(event.user, _columns(event.fields))
     user = event.user or event.session
     if user is None:
-        return Refusal(f"{at}.user", "neither user nor session; expected one of them")
+        return _cannot_store(f"{at}.user", "neither user nor session; expected one of them")
     fields = _columns(event.fields)
     query = fields.get(QUERY_FIELD)
     query = query[:MAX_QUERY] if isinstance(query, str) else None
@@ -179,8 +192,16 @@ def _read(service: Service, event: Event, at: str, moment: datetime | None) -> E
         return _impression(service, event, user, moment or datetime.now(UTC), query)
     types = service.config.interaction_types
     if event.type not in types:
-        return Refusal(f"{at}.type", f"not an interaction type of recsys.toml; expected one of {sorted(types)}")
-    return _interaction(event, user, moment, query, fields)
+        return _cannot_store(f"{at}.type", f"not an interaction type of recsys.toml; expected one of {sorted(types)}")
+    try:
+        value = _value(fields)
+    except OverflowError:
+        return _cannot_store(f"{at}.fields", f"{VALUE_FIELD}: a number too large; expected one that a float can hold")
+    return _interaction(event, user, moment, query, value)
+
+
+def _cannot_store(path: str, reason: str) -> Refusal:
+    return Refusal(path, reason, malformed=False)
 
 
 def _impression(service: Service, event: RankingEvent, user: str, at: datetime, query: str | None) -> Impression:
@@ -203,9 +224,8 @@ def _impression(service: Service, event: RankingEvent, user: str, at: datetime, 
 
 
 def _interaction(
-    event: InteractionEvent, user: str, at: datetime | None, query: str | None, fields: Mapping[str, Any]
+    event: InteractionEvent, user: str, at: datetime | None, query: str | None, value: float | None
 ) -> Interaction:
-    value = fields.get(VALUE_FIELD)
     return Interaction(
         user_id=user,
         item_id=event.item,
@@ -213,9 +233,15 @@ def _interaction(
         timestamp=at,
         event_id=event.id,
         request_id=event.ranking,
-        value=float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None,
+        value=value,
         query=query,
     )
+
+
+def _value(fields: Mapping[str, Any]) -> float | None:
+    """Raises OverflowError."""
+    value = fields.get(VALUE_FIELD)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _moments(events: Mapping[str, Event | Refusal]) -> list[datetime | None]:
@@ -237,5 +263,5 @@ def _columns(fields: Sequence[Field]) -> dict[str, Any]:
 def _query(fields: Sequence[Field], at: str) -> str | None:
     query = _columns(fields).get(QUERY_FIELD)
     if isinstance(query, str) and len(query) > MAX_QUERY:
-        raise invalid(at, f"a query of {len(query)} characters; expected at most {MAX_QUERY}")
+        raise unprocessable(at, f"a query of {len(query)} characters; expected at most {MAX_QUERY}")
     return query if isinstance(query, str) and query else None

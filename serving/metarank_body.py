@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from litestar.openapi.spec import Schema
-from litestar.params import BodyKwarg
+from litestar.openapi.spec import OpenAPIType, Schema
 from litestar.typing import FieldDefinition
 
-from serving.body import MAX_EVENTS, JsonBody, decode
+from serving.body import JsonBody, decode, examples_of
 from serving.metarank_types import Event
 from serving.problems import explain_decoding, invalid
-from serving.types import Refusal
+from serving.types import MAX_ENTRIES, Refusal
 
 
 class FeedbackBody(JsonBody[dict[str, Any]]):
@@ -27,15 +26,14 @@ class FeedbackBody(JsonBody[dict[str, Any]]):
 
     @classmethod
     def create_openapi_schema(cls, field_definition: FieldDefinition, handler_id: str, schema_creator: Any) -> Schema:
-        bodies = [FieldDefinition.from_annotation(body) for body in (Event, list[Event])]
-        body = field_definition.kwarg_definition
-        examples = [example.value for example in (body.examples or ())] if isinstance(body, BodyKwarg) else None
-        return Schema(one_of=[schema_creator.for_field_definition(body) for body in bodies], examples=examples)
+        one = schema_creator.for_field_definition(FieldDefinition.from_annotation(Event))
+        several = Schema(type=OpenAPIType.ARRAY, items=one, min_items=1, max_items=MAX_ENTRIES)
+        return Schema(one_of=[one, several], examples=examples_of(field_definition))
 
 
 def _all(events: Sequence[bytes | msgspec.Raw], at: str) -> dict[str, Any]:
-    if not 1 <= len(events) <= MAX_EVENTS:
-        raise invalid("$", f"{len(events)} events; expected 1 to {MAX_EVENTS} in a request")
+    if not 1 <= len(events) <= MAX_ENTRIES:
+        raise invalid("$", f"{len(events)} events; expected 1 to {MAX_ENTRIES} in a request")
     return {at.format(index): _event(event, at.format(index)) for index, event in enumerate(events)}
 
 

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from serving.types import Id, Refusal
+from serving.types import Id
 
 Name = Annotated[str, Meta(min_length=1)]
 FieldValue = bool | int | float | str | list[str | float | bool] | None
-Time = Annotated[str | int, Meta(description="Milliseconds or seconds since 1970, or RFC 3339")]
+Time = Annotated[str | int | float, Meta(description="Milliseconds or seconds since 1970, or RFC 3339")]
 
 
 class Field(Struct):
@@ -92,6 +92,13 @@ class RankResponse(Struct):
     items: list[RankedScore]
 
 
+class RefusedEvent(Struct):
+    """Why an event was not stored, and which field of the body says so."""
+
+    path: str
+    reason: str
+
+
 class FeedbackResponse(Struct, omit_defaults=True):
     """What became of the events."""
 
@@ -99,5 +106,5 @@ class FeedbackResponse(Struct, omit_defaults=True):
     status: Literal["ok", "partial"]
     tookMillis: int
     updated: int
-    refused: list[Refusal] = []
+    refused: list[RefusedEvent] = []
     """Which were not accepted, and why. Metarank has no such field."""

@@ -302,10 +302,17 @@ def answered(answer: type, example: dict[str, Any]) -> ResponseSpec:
 
 REFUSED: Final = ResponseSpec(
     Problem,
-    description="The body is not as expected; path is the field to blame",
+    description="The body or a parameter is not as described here; path is the field to blame",
     media_type=MEDIA_TYPE,
     generate_examples=False,
     examples=[Example(value=PROBLEM)],
+)
+IMPOSSIBLE: Final = ResponseSpec(
+    Problem,
+    description="The request is as described here, but asks for what this project does not have or allow; path is the "
+    "field to blame, and the detail says what there is",
+    media_type=MEDIA_TYPE,
+    generate_examples=False,
 )
 NOT_READY: Final = ResponseSpec(
     Problem, description="The engine is still loading", media_type=MEDIA_TYPE, generate_examples=False
@@ -313,18 +320,6 @@ NOT_READY: Final = ResponseSpec(
 UNAVAILABLE: Final = ResponseSpec(
     Problem,
     description="The engine is still loading, or the event log cannot be written; send it again",
-    media_type=MEDIA_TYPE,
-    generate_examples=False,
-)
-NO_SUCH_SURFACE: Final = ResponseSpec(
-    Problem,
-    description="recsys.toml has surfaces, but not this one; the detail names them",
-    media_type=MEDIA_TYPE,
-    generate_examples=False,
-)
-NO_SUCH_CHANNEL: Final = ResponseSpec(
-    Problem,
-    description="recsys.toml has no such surface, or no such channel is in use; the detail names those that are",
     media_type=MEDIA_TYPE,
     generate_examples=False,
 )

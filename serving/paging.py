@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from serving.pages import Page, PageError
-from serving.problems import invalid
+from serving.problems import unprocessable
 from serving.showing import Showing
 from serving.types import PagedOrder, RankedList
 
@@ -24,7 +24,7 @@ class Part:
 
     @classmethod
     def of(cls, showing: Showing, order: PagedOrder) -> Self:
-        """Raises the 400 for a page that no answer had, or that comes with an offset."""
+        """Raises the 422 for a page that no answer had, or that comes with an offset."""
         page = None if order.page is None else _page(showing, order.page, order.offset)
         before = order.offset if page is None else len(page.shown)
         limit = showing.default_limit(order.limit, before)
@@ -50,8 +50,8 @@ class Part:
 def _page(showing: Showing, token: str, offset: int) -> Page:
     if offset:
         why = "an offset beside a page, which knows what came before it; expected one of them"
-        raise invalid(f"{showing.fields_at}offset", why)
+        raise unprocessable(f"{showing.fields_at}offset", why)
     try:
         return Page.of_token(token)
     except PageError as error:
-        raise invalid(f"{showing.fields_at}page", str(error)) from error
+        raise unprocessable(f"{showing.fields_at}page", str(error)) from error

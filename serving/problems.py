@@ -1,19 +1,23 @@
 """Errors as application/problem+json (RFC 9457), with the path of the field that is to blame.
 
-A request that cannot be answered raises a Litestar HTTPException; `invalid` makes the one for a bad field.
+A request that cannot be answered raises a Litestar HTTPException. `invalid` makes the one for a field that is not as
+the description of the API says, `unprocessable` the one for a field that is, but asks for what this project cannot do.
 """
 
 import logging
 import re
 import traceback
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, MethodNotAllowedException, ValidationException
 
 from serving.events import NotStoredError
+from serving.methods import methods_of
+from serving.types import Refusal
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -35,13 +39,24 @@ class Problem(msgspec.Struct, omit_defaults=True):
 
 
 def invalid(path: str, reason: str, **members: Any) -> ValidationException:
-    """The 400 for one field. `members` become members of the problem."""
+    """The 400 for a field that is not as described. `members` become members of the problem."""
     return ValidationException(f"{path}: {reason}", extra={"path": path, **members})
 
 
-def unprocessable(path: str, reason: str) -> HTTPException:
-    """The 422 for a field that names what this project does not have."""
-    return HTTPException(f"{path}: {reason}", status_code=422, extra={"path": path})
+def unprocessable(path: str, reason: str, **members: Any) -> HTTPException:
+    """The 422 for a field that is as described, and asks for what this project does not have or allow (RFC 9110)."""
+    return HTTPException(f"{path}: {reason}", status_code=422, extra={"path": path, **members})
+
+
+def nothing_stored(refusals: Sequence[Refusal], what: str, results: Sequence[Any]) -> HTTPException:
+    """When all entries of a request are refused: the 400 where any of them is not as described, else the 422.
+
+    what     is not stored, in the singular
+    results  of each entry
+    """
+    malformed = next((each for each in refusals if each.malformed), None)
+    blamed, problem = (refusals[0], unprocessable) if malformed is None else (malformed, invalid)
+    return problem(blamed.path, f"{blamed.reason}; no {what} was stored", results=results)
 
 
 def explain_decoding(error: Exception, *, at: str = "$") -> tuple[str, str]:
@@ -61,12 +76,15 @@ def explain_decoding(error: Exception, *, at: str = "$") -> tuple[str, str]:
     return path, message
 
 
-def answer_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+def answer_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
     """Errors on purpose, and those of Litestar itself: no such route, wrong method, body too large."""
+    headers = error.headers
+    if isinstance(error, MethodNotAllowedException) and (methods := methods_of(request)):
+        headers = {"Allow": ", ".join(methods)}
     if isinstance(error, ValidationException) and not isinstance(error.extra, dict):
         error = _of_litestar(error)
     members = error.extra if isinstance(error.extra, dict) else {}
-    return _respond(error.status_code, error.detail, headers=error.headers, **members)
+    return _respond(error.status_code, error.detail, headers=headers, **members)
 
 
 def _of_litestar(error: ValidationException) -> ValidationException:

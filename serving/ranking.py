@@ -10,9 +10,9 @@ from recsys.rules.expression import ExpressionError
 from serving import openapi
 from serving.access import needs
 from serving.body import JsonBody
-from serving.openapi import NO_SUCH_CHANNEL, NO_SUCH_SURFACE, NOT_READY, REFUSED, answered
+from serving.openapi import IMPOSSIBLE, NOT_READY, REFUSED, answered
 from serving.paging import Part
-from serving.problems import invalid, unprocessable
+from serving.problems import unprocessable
 from serving.showing import Showing
 from serving.types import (
     ExplainRequest,
@@ -23,7 +23,7 @@ from serving.types import (
     RecommendRequest,
 )
 
-NOT_ANSWERED: Final = {400: REFUSED, 422: NO_SUCH_SURFACE, 503: NOT_READY}
+NOT_ANSWERED: Final = {400: REFUSED, 422: IMPOSSIBLE, 503: NOT_READY}
 
 
 # The engine runs in the event loop. It keeps a core busy from start to end, so threads would only take turns and make
@@ -50,7 +50,7 @@ async def rank(
     """Order my candidates for a user, as answers to a query if there is one; one that is named twice is ranked once."""
     showing = Showing(request, data, data.user_id, may_mix=True)
     if len(data.candidates) > showing.maximum:
-        raise invalid(
+        raise unprocessable(
             "$.candidates", f"{len(data.candidates)} candidates; expected at most {showing.maximum} in a request"
         )
     asked = showing.asked(limit=data.limit, query=data.query, explain=data.explain)
@@ -71,7 +71,7 @@ async def rank(
     guards=[needs("rank")],
     dto=JsonBody[RecommendRequest],
     status_code=200,
-    responses={200: answered(RecommendAnswer, openapi.RECOMMEND_ANSWER), **NOT_ANSWERED, 422: NO_SUCH_CHANNEL},
+    responses={200: answered(RecommendAnswer, openapi.RECOMMEND_ANSWER), **NOT_ANSWERED},
 )
 async def recommend(
     data: Annotated[

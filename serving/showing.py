@@ -14,7 +14,7 @@ from serving.asked import Asked
 from serving.course import Course
 from serving.interleaved import Question, mixed
 from serving.pages import Page
-from serving.problems import invalid, unprocessable
+from serving.problems import unprocessable
 from serving.protocol import Engine
 from serving.rules import DEFAULT_SURFACE
 from serving.service import caller_of
@@ -76,13 +76,13 @@ class Showing:
         channels: Sequence[str] | None = None,
         explain: bool = False,
     ) -> Asked:
-        """What the engine is to do. Raises the 400 or 422 that names a bad field."""
+        """What the engine is to do. Raises the 422 for more than may be asked for, or a surface that there is not."""
         shown = offset if page is None else len(page.shown)
         if limit is not None and limit > self.maximum:
-            raise invalid(f"{self.fields_at}limit", f"the limit is {limit}; expected at most {self.maximum}")
+            raise unprocessable(f"{self.fields_at}limit", f"the limit is {limit}; expected at most {self.maximum}")
         if shown + (limit or 0) > self.maximum:
             at = "offset" if page is None else "page"
-            raise invalid(
+            raise unprocessable(
                 f"{self.fields_at}{at}",
                 f"{shown} items in front and a limit of {limit}; expected at most {self.maximum} together",
             )
@@ -137,8 +137,8 @@ class Showing:
         return max(1, min(DEFAULT_LIMIT, self.maximum - offset)) if limit is None else limit
 
     def bad_filter(self, error: ExpressionError) -> Exception:
-        """The 400 for a condition that cannot be read, or that does not fit the columns."""
-        return invalid(f"{self.fields_at}filter", str(error))
+        """The 422 for a condition that cannot be read, or that does not fit the columns."""
+        return unprocessable(f"{self.fields_at}filter", str(error))
 
     def items(self, ranked: RankedList, *, first: int = 1) -> list[AnswerItem]:
         """As in an answer; `first` is the place of the first."""

@@ -105,6 +105,8 @@ class RankedList(Struct, frozen=True):
 
 MAX_DEADLINE_MS = 10_000
 MAX_EXPLAINED = 50
+MAX_ENTRIES = 1000
+"""Events, items or users of one request: they share one transaction, which others wait for."""
 
 Deadline = Annotated[
     float,
@@ -275,14 +277,16 @@ class Interaction(Struct, kw_only=True, forbid_unknown_fields=True):
 class InteractionBatch(Struct, forbid_unknown_fields=True):
     """Events that are stored together."""
 
-    events: Annotated[list[Interaction], Meta(min_length=1)]
+    events: Annotated[list[Interaction], Meta(min_length=1, max_length=MAX_ENTRIES)]
 
 
 class Refusal(Struct):
-    """Why an event was not stored, and which field of the body says so."""
+    """Why an entry of a request was not stored, and which field of the body says so."""
 
     path: str
     reason: str
+    malformed: bool = True
+    """Whether it is not as the description of the API says; else it asks for what this project cannot do."""
 
 
 class EventResult(Struct, omit_defaults=True):

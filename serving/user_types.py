@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from serving.types import Id
+from serving.types import MAX_ENTRIES, Id
 
 
 class User(Struct, kw_only=True):
@@ -16,7 +16,7 @@ class User(Struct, kw_only=True):
 class UserBatch(Struct, forbid_unknown_fields=True):
     """Users that are stored together."""
 
-    users: Annotated[list[User], Meta(min_length=1)]
+    users: Annotated[list[User], Meta(min_length=1, max_length=MAX_ENTRIES)]
 
 
 class UserResult(Struct, omit_defaults=True):

@@ -15,7 +15,7 @@ from serving.forgetting.route import forget, is_of_data, scope_of_data
 from serving.forgetting.types import ForgottenAnswer
 from serving.openapi import NOT_STORED, REFUSED, answered
 from serving.paths import id_in_path
-from serving.problems import invalid
+from serving.problems import nothing_stored
 from serving.service import service_of
 from serving.types import Refusal
 from serving.user_types import UserResult, UsersAnswer, UserVersion
@@ -50,7 +50,7 @@ async def users(
         for user in data.values()
     ]
     if not accepted:
-        raise invalid(results[0].path or "$", f"{results[0].reason}; no user was stored", results=results)
+        raise nothing_stored([user for user in data.values() if isinstance(user, Refusal)], "user", results)
     await asyncio.wrap_future(service_of(request).event_log.submit_users(accepted))
     return UsersAnswer(results)
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving import openapi
-from serving.body import MAX_EVENTS
+from serving.types import MAX_ENTRIES
 from tests.serving.fake_engine import CONFIG, FakeEngine
 from tests.serving.logged import rows
 
@@ -77,16 +77,16 @@ def test_an_item_that_there_is_not_has_no_similar_ones(client):
 
 
 @pytest.mark.parametrize(
-    ("body", "path"),
+    ("body", "status", "path"),
     [
-        ({}, "$.item_id"),
-        ({"item_id": "a", "user_id": ""}, "$.user_id"),
-        ({"item_id": "a", "limit": 6}, "$.limit"),
-        ({"item_id": "a", "query": "pear"}, "$.query"),
+        ({}, 400, "$.item_id"),
+        ({"item_id": "a", "user_id": ""}, 400, "$.user_id"),
+        ({"item_id": "a", "limit": 6}, 422, "$.limit"),
+        ({"item_id": "a", "query": "pear"}, 400, "$.query"),
     ],
 )
-def test_similar_names_the_field_that_it_refuses(client, body, path):
-    assert_problem(client.post("/v1/similar", json=body), 400, path, "")
+def test_similar_names_the_field_that_it_refuses(client, body, status, path):
+    assert_problem(client.post("/v1/similar", json=body), status, path, "")
 
 
 def test_recommend_answers_with_ten_items_or_as_many_as_the_server_allows(client):
@@ -122,28 +122,47 @@ def test_an_unknown_user_gets_an_answer_that_says_what_it_had_to_do_without(clie
         ({"user_id": "u", "candidates": []}, "$.candidates", "length >= 1"),
         ({"user_id": "u", "candidates": "a"}, "$.candidates", "Expected `array`"),
         ({"user_id": "u", "candidates": ["a", ""]}, "$.candidates[1]", "length >= 1"),
-        ({"user_id": "u", "candidates": ["a"] * 6}, "$.candidates", "6 candidates; expected at most 5"),
         ({"user_id": "u", "candidates": ["a"], "limit": 0}, "$.limit", ">= 1"),
-        ({"user_id": "u", "candidates": ["a"], "limit": 6}, "$.limit", "the limit is 6; expected at most 5"),
         ({"user_id": "u", "candidates": ["a"], "limit": "5"}, "$.limit", "got `str`"),
         ({"user_id": "u", "candidates": ["a"], "limits": 5}, "$.limits", "unknown field `limits`"),
     ],
 )
-def test_rank_names_the_field_that_it_refuses(client, body, path, detail):
+def test_rank_names_the_field_that_is_not_as_described(client, body, path, detail):
     assert_problem(client.post("/v1/rank", json=body), 400, path, detail)
 
 
+def test_rank_names_the_field_that_asks_for_more_than_the_project_allows(client):
+    many, limited = {"user_id": "u", "candidates": ["a"] * 6}, {"user_id": "u", "candidates": ["a"], "limit": 6}
+    assert_problem(client.post("/v1/rank", json=many), 422, "$.candidates", "6 candidates; expected at most 5")
+    assert_problem(client.post("/v1/rank", json=limited), 422, "$.limit", "the limit is 6; expected at most 5")
+    # What is not as described is told first.
+    assert_problem(client.post("/v1/rank", json=many | {"limits": 5}), 400, "$.limits", "unknown field")
+
+
 @pytest.mark.parametrize(
-    ("body", "path"),
+    ("body", "status", "path"),
     [
-        ({"user_id": "u", "limit": 6}, "$.limit"),
-        ({"user_id": "u", "exclude": [""]}, "$.exclude[0]"),
-        ({"user_id": "u", "exclude_seen": "yes"}, "$.exclude_seen"),
-        ({"user_id": "u", "candidates": ["a"]}, "$.candidates"),
+        ({"user_id": "u", "limit": 6}, 422, "$.limit"),
+        ({"user_id": "u", "exclude": [""]}, 400, "$.exclude[0]"),
+        ({"user_id": "u", "exclude_seen": "yes"}, 400, "$.exclude_seen"),
+        ({"user_id": "u", "candidates": ["a"]}, 400, "$.candidates"),
     ],
 )
-def test_recommend_names_the_field_that_it_refuses(client, body, path):
-    assert_problem(client.post("/v1/recommend", json=body), 400, path, "")
+def test_recommend_names_the_field_that_it_refuses(client, body, status, path):
+    assert_problem(client.post("/v1/recommend", json=body), status, path, "")
+
+
+def test_a_whole_number_may_be_written_with_a_fraction_of_zero(client):
+    answer = client.post("/v1/recommend", content=b'{"user_id": "u", "limit": 2.0, "offset": 1e0}')
+    assert [item["item_id"] for item in answer.json()["items"]] == ["b", "c"]
+    for body, path, detail in (
+        (b'{"user_id": "u", "limit": 2.5}', "$.limit", "got `float`"),
+        (b'{"user_id": "u", "limit": 0.0}', "$.limit", ">= 1"),
+        (b'{"user_id": "u", "limit": 2.0, "limits": 1}', "$.limits", "unknown field"),
+        (b"2.0", "$", "Expected `object`"),
+        (b'{"user_id": "u", "limit": 2.0, "deadline_ms": ' + DEEP + b"}", "$", "nested too deeply|JSON is malformed"),
+    ):
+        assert_problem(client.post("/v1/recommend", content=body), 400, path, detail)
 
 
 @pytest.mark.parametrize("route", POST_ROUTES)
@@ -215,17 +234,25 @@ def test_text_that_is_not_utf8_in_one_event_does_not_cost_the_others(client):
     assert [result["status"] for result in answer.json()["results"]] == ["refused", "stored"]
 
 
-def test_events_that_are_all_refused_are_a_400_with_the_results(client):
-    answer = client.post("/v1/events", json=CLICK | {"event_type": "buy"})
-    assert_problem(answer, 400, "$.event_type", "not an interaction type of recsys.toml.*no event was stored")
+def test_events_that_are_all_refused_are_a_422_with_the_results_and_a_400_where_one_is_malformed(client):
+    unknown, later = CLICK | {"event_type": "buy"}, CLICK | {"timestamp": "2999-01-01T00:00:00Z"}
+    answer = client.post("/v1/events", json=unknown)
+    assert_problem(answer, 422, "$.event_type", "not an interaction type of recsys.toml.*no event was stored")
     assert [result["status"] for result in answer.json()["results"]] == ["refused"]
+    answer = client.post("/v1/events", json={"events": [later, unknown]})
+    assert_problem(answer, 422, "$.events[0].timestamp", "in the future.*no event was stored")
     assert_problem(client.post("/v1/events", json={"events": [{}, {}]}), 400, "$.events[0].user_id", "missing")
+    answer = client.post("/v1/events", json={"events": [unknown, {}, later]})
+    assert_problem(answer, 400, "$.events[1].user_id", "missing.*no event was stored")
+    assert [result["path"] for result in answer.json()["results"]] == [
+        "$.events[0].event_type", "$.events[1].user_id", "$.events[2].timestamp"
+    ]  # fmt: skip
 
 
 def test_a_batch_holds_one_event_to_the_maximum_and_nothing_beside_them(client):
     assert_problem(client.post("/v1/events", json={"events": []}), 400, "$.events", "0 events; expected 1 to")
-    too_many = {"events": [CLICK] * (MAX_EVENTS + 1)}
-    assert_problem(client.post("/v1/events", json=too_many), 400, "$.events", f"{MAX_EVENTS + 1} events")
+    too_many = {"events": [CLICK] * (MAX_ENTRIES + 1)}
+    assert_problem(client.post("/v1/events", json=too_many), 400, "$.events", f"{MAX_ENTRIES + 1} events")
     assert_problem(client.post("/v1/events", json={"events": [CLICK], "user_id": "u"}), 400, "$.user_id", "beside")
 
 
@@ -353,6 +380,9 @@ def test_the_documentation_names_every_route_and_loads_nothing_from_elsewhere(cl
     for route in [*POST_ROUTES, *others, "/livez", "/readyz"]:
         assert route in page.text
     assert "candidates" in page.text
+    # Of a field that may be null, and of one that tells events apart.
+    assert "<td>integer or null, optional</td><td>At most serving.max_candidates; 10 if absent</td>" in page.text
+    assert "<td>interaction</td>" in page.text
     assert "curl -X POST" in page.text
     links = set(re.findall(r'(?:src|href)="([^"]*)"', page.text))
     types = {link for link in links if link.startswith("#")}
@@ -395,7 +425,7 @@ near_misses = st.dictionaries(
 @given(body=st.binary() | st.builds(lambda value: json.dumps(value).encode(), json_values | near_misses))
 def test_no_body_makes_the_server_fail(client, route, body):
     answer = client.post(route, content=body)
-    assert answer.status_code in ((200, 400, 404) if route == "/v1/similar" else (200, 400))
+    assert answer.status_code in ((200, 400, 404, 422) if route == "/v1/similar" else (200, 400, 422))
     if answer.status_code != 200:
         assert answer.json()["path"].startswith("$")
 

@@ -266,13 +266,13 @@ def test_a_batch_that_is_late_is_left_out_in_time_of_those_that_cannot_wait(log,
     assert len(hurried["items"]) == 4
 
 
-def test_a_condition_that_cannot_be_read_is_a_400_of_its_request_alone(log, batched):
+def test_a_condition_that_cannot_be_read_is_a_422_of_its_request_alone(log, batched):
     async def work(client: AsyncClient) -> list[int]:
         bodies = [BODIES[0], {**BODIES[0], "filter": "price <"}, BODIES[0]]
         answers = await asyncio.gather(*(client.post("/v1/rank", json=body) for body in bodies))
         return [answer.status_code for answer in answers]
 
-    assert serve(Service(log, CONFIG, batched), work) == [200, 400, 200]
+    assert serve(Service(log, CONFIG, batched), work) == [200, 422, 200]
 
 
 # What changes while a batch waits

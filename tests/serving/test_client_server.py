@@ -80,6 +80,9 @@ def test_a_bad_field_is_named(client: RecsysClient):
     with pytest.raises(ProblemError) as raised:
         client.rank("u", [])
     assert (raised.value.status, raised.value.problem.path) == (400, "$.candidates")
+    with pytest.raises(ProblemError, match="the limit is 2001; expected at most 2000") as raised:
+        client.recommend("u", limit=2001)
+    assert (raised.value.status, raised.value.problem.path) == (422, "$.limit")
 
 
 def test_threads_share_a_client(client: RecsysClient):

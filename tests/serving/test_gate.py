@@ -158,7 +158,7 @@ def test_a_key_with_fewer_candidates_is_held_to_them(keyed, route, body, path):
     client, file = keyed
     few, other = add_key(file, "rank", max_candidates=2), add_key(file, "rank")
     answer = client.post(route, json=body, headers=bearer(few))
-    assert "expected at most 2" in refused(answer, 400)
+    assert "expected at most 2" in refused(answer, 422)
     assert answer.json()["path"] == path
     assert client.post(route, json=body, headers=bearer(other)).status_code == 200
 

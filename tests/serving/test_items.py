@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from litestar.testing import TestClient
 
-from serving.body import MAX_EVENTS
 from serving.events import EventLog
 from serving.service import Service
+from serving.types import MAX_ENTRIES
 from tests.serving.fake_engine import CONFIG, FakeEngine
 
 ITEM = {"item_id": "g", "title": "Item g"}
@@ -94,9 +94,23 @@ def test_items_that_are_all_refused_are_a_400_with_the_results(client, log_path)
     assert logged(log_path) == []
 
 
+def test_items_of_the_future_are_a_422_and_a_400_beside_a_malformed_one(client, log_path):
+    later = ITEM | {"updated_at": "2999-01-01T00:00:00Z"}
+    answer = client.post("/v1/items", json=later)
+    assert (answer.status_code, answer.json()["path"]) == (422, "$.updated_at")
+    answer = client.post("/v1/items", json={"items": [later, 7]})
+    assert (answer.status_code, answer.json()["path"]) == (400, "$.items[1]")
+    assert [result["path"] for result in answer.json()["results"]] == ["$.items[0].updated_at", "$.items[1]"]
+    assert logged(log_path) == []
+
+
 @pytest.mark.parametrize(
     ("body", "path"),
-    [({"items": []}, "$.items"), ({"items": [ITEM] * (MAX_EVENTS + 1)}, "$.items"), ({"items": [ITEM], "a": 1}, "$.a")],
+    [
+        ({"items": []}, "$.items"),
+        ({"items": [ITEM] * (MAX_ENTRIES + 1)}, "$.items"),
+        ({"items": [ITEM], "a": 1}, "$.a"),
+    ],
 )
 def test_a_batch_holds_one_item_to_the_maximum_and_nothing_beside_them(client, body, path):
     answer = client.post("/v1/items", json=body)

@@ -124,8 +124,21 @@ def test_events_on_lines_are_taken_and_bad_ones_named(client, log_path):
         "$[6].event",
     ]
     assert rows(log_path, "SELECT count(*) FROM interactions") == [(1,)]
-    alone = client.post(FEEDBACK, json=bad[0])
-    assert (alone.status_code, alone.json()["path"]) == (400, "$.type")
+    assert body["refused"][0].keys() == {"path", "reason"}
+    for one, path in zip(bad[:-1], ("type", "timestamp", "user", "fields", "fields"), strict=True):
+        alone = client.post(FEEDBACK, json=one)
+        assert (alone.status_code, alone.json()["path"]) == (422, f"$.{path}")
+    malformed = client.post(FEEDBACK, json=bad)
+    assert (malformed.status_code, malformed.json()["path"]) == (400, "$[5].event")
+    assert malformed.json()["results"][0].keys() == {"path", "reason"}
+
+
+def test_a_value_may_be_too_large_and_a_time_may_be_written_with_a_fraction(client, log_path):
+    huge = json.dumps(openapi.METARANK_INTERACTION | {"fields": [{"name": "value", "value": 0}]})
+    answer = client.post(FEEDBACK, content=huge.replace('"value": 0', f'"value": 1{"0" * 400}'))
+    assert (answer.status_code, answer.json()["path"]) == (422, "$.fields")
+    assert client.post(FEEDBACK, json=openapi.METARANK_INTERACTION | {"timestamp": 1599391467000.0}).is_success
+    assert rows(log_path, "SELECT timestamp FROM interactions") == [(1599391467000000,)]
 
 
 def test_a_ranking_event_says_which_variant_its_user_has(client, service, log_path):
@@ -140,9 +153,12 @@ def test_a_ranking_event_says_which_variant_its_user_has(client, service, log_pa
     assert rows(log_path, "SELECT experiment, variant, bundle FROM impressions") == [("e", "new", "other")]
 
 
-def test_too_many_items_are_refused(client):
+def test_too_many_items_and_too_long_a_query_are_refused(client):
     answer = client.post(RANK, json={"id": "r", "items": [{"id": str(n)} for n in range(6)]})
-    assert (answer.status_code, answer.json()["path"]) == (400, "$.items")
+    assert (answer.status_code, answer.json()["path"]) == (422, "$.items")
+    fields = [{"name": "query", "value": "x" * 2001}]
+    answer = client.post(RANK, json={"id": "r", "items": [{"id": "a"}], "fields": fields})
+    assert (answer.status_code, answer.json()["path"]) == (422, "$.fields")
 
 
 @pytest.mark.parametrize("route", [RANK, FEEDBACK])
@@ -169,6 +185,6 @@ def test_too_many_items_are_refused(client):
 )
 def test_no_body_makes_the_server_fail(client, route, body):
     answer = client.post(route, content=body)
-    assert answer.status_code in (200, 400), answer.text
-    if answer.status_code == 400:
+    assert answer.status_code in (200, 400, 422), answer.text
+    if answer.status_code != 200:
         assert answer.json()["path"].startswith("$")

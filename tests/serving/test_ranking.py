@@ -135,16 +135,25 @@ def test_exploration_draws_the_same_for_all_pages_of_an_answer_and_shows_no_item
         ({"offset": 10, "limit": 3}, "$.offset", "10 items in front and a limit of 3; expected at most 12 together"),
         ({"offset": 13}, "$.offset", "at most 12 together"),
         ({"page": Page("r", tuple("abcdefghijkl")).token()}, "$.page", "12 items in front"),
-        ({"offset": -1}, "$.offset", ">= 0"),
-        ({"deadline_ms": 0}, "$.deadline_ms", "> 0"),
-        ({"deadline_ms": 60_000}, "$.deadline_ms", "<= 10000"),
-        ({"filter": ""}, "$.filter", "length >= 1"),
         ({"filter": "price <"}, "$.filter", "character 8: invalid syntax; expected columns"),
         ({"filter": "colour == 'red'"}, "$.filter", "the items have no column 'colour'"),
         ({"filter": "1 < 2"}, "$.filter", "expected at least one column"),
     ],
 )
-def test_recommend_names_the_field_that_it_refuses(client, body, path, detail):
+def test_recommend_names_the_field_that_asks_for_what_it_cannot_do(client, body, path, detail):
+    assert_problem(client.post("/v1/recommend", json={"user_id": "u"} | body), 422, path, detail)
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "detail"),
+    [
+        ({"offset": -1}, "$.offset", ">= 0"),
+        ({"deadline_ms": 0}, "$.deadline_ms", "> 0"),
+        ({"deadline_ms": 60_000}, "$.deadline_ms", "<= 10000"),
+        ({"filter": ""}, "$.filter", "length >= 1"),
+    ],
+)
+def test_recommend_names_the_field_that_is_not_as_described(client, body, path, detail):
     assert_problem(client.post("/v1/recommend", json={"user_id": "u"} | body), 400, path, detail)
 
 
@@ -160,7 +169,7 @@ def test_a_filter_leaves_room_for_others_in_recommend_and_is_told_in_rank(client
     assert answer["filtered"] == [{"item_id": "x1", "why": "request_filter"}]
     assert_problem(
         client.post("/v1/rank", json={"user_id": "u", "candidates": ["a1"], "filter": "title < 3"}),
-        400,
+        422,
         "$.filter",
         "expected text",
     )
@@ -216,14 +225,14 @@ def test_an_item_that_no_channel_brings_is_explained_all_the_same(client, engine
 
 
 @pytest.mark.parametrize(
-    ("body", "path"),
+    ("body", "status", "path"),
     [
-        ({}, "$.items"),
-        ({"items": []}, "$.items"),
-        ({"items": ["a"] * 51}, "$.items"),
-        ({"items": ["a"], "limit": 1}, "$.limit"),
-        ({"items": ["a"], "filter": "price <"}, "$.filter"),
+        ({}, 400, "$.items"),
+        ({"items": []}, 400, "$.items"),
+        ({"items": ["a"] * 51}, 400, "$.items"),
+        ({"items": ["a"], "limit": 1}, 400, "$.limit"),
+        ({"items": ["a"], "filter": "price <"}, 422, "$.filter"),
     ],
 )
-def test_explain_names_the_field_that_it_refuses(client, body, path):
-    assert_problem(client.post("/v1/explain", json={"user_id": "u"} | body), 400, path, "")
+def test_explain_names_the_field_that_it_refuses(client, body, status, path):
+    assert_problem(client.post("/v1/explain", json={"user_id": "u"} | body), status, path, "")

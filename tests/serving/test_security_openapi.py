@@ -20,7 +20,7 @@ def test_both_ways_to_send_a_key_are_described(description):
 def test_a_route_says_which_scope_it_needs_and_what_it_answers_to_others(description):
     rank = description["paths"]["/v1/rank"]["post"]
     assert rank["security"] == [{"bearer": ["rank"]}, {"api_key": ["rank"]}]
-    assert {"200", "400", "401", "403", "413", "429"} <= rank["responses"].keys()
+    assert {"200", "400", "401", "403", "413", "422", "429"} <= rank["responses"].keys()
     assert list(rank["responses"]["401"]["content"]) == ["application/problem+json"]
     assert rank["responses"]["401"]["headers"].keys() == {"WWW-Authenticate"}
     assert rank["responses"]["429"]["headers"].keys() == {"Retry-After"}

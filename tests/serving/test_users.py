@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from serving import openapi
-from serving.body import MAX_EVENTS
+from serving.types import MAX_ENTRIES
 from tests.serving.test_api import assert_problem
 
 USER = {"user_id": "u", "country": "NO", "age": 31}
@@ -41,7 +41,7 @@ def test_users_that_are_all_refused_are_a_400_with_the_results(client):
     answer = client.post("/v1/users", json={"country": "FR"})
     assert_problem(answer, 400, "$.user_id", "missing required field .* no user was stored")
     assert [result["status"] for result in answer.json()["results"]] == ["refused"]
-    assert_problem(client.post("/v1/users", json={"users": []}), 400, "$.users", f"expected 1 to {MAX_EVENTS}")
+    assert_problem(client.post("/v1/users", json={"users": []}), 400, "$.users", f"expected 1 to {MAX_ENTRIES}")
 
 
 @pytest.mark.parametrize("user_id", ["a/b", "a//", "ü%2F", "?x"])

@@ -97,16 +97,16 @@ def test_many_events_go_in_several_requests():
     assert [result.status for result in results] == ["stored"] * 3
 
 
-def test_when_all_are_refused_each_says_why_and_any_other_400_is_raised():
+def test_when_all_are_refused_each_says_why_and_any_other_refusal_is_raised():
     refused = [{"status": "refused", "path": "$.events[0].event_type", "reason": "not one"}]
-    problem = {"title": "Bad Request", "status": 400, "detail": "…", "path": "$.events[0].event_type"}
-    with scripted(Say(400, problem | {"results": refused}), Say(400, problem)) as server:
+    problem = {"title": "Unprocessable Content", "status": 422, "detail": "…", "path": "$.events[0].event_type"}
+    with scripted(Say(422, problem | {"results": refused}), Say(422, problem)) as server:
         client = client_of(server.url)
         (result,) = client.send_events([Event("u", "a", "x")])
         assert (result.status, result.reason, result.event_id) == ("refused", "not one", None)
         with pytest.raises(ProblemError) as raised:
             client.send_events([Event("u", "a", "x")])
-    assert raised.value.problem.path == "$.events[0].event_type"
+    assert (raised.value.status, raised.value.problem.path) == (422, "$.events[0].event_type")
     assert len(server.asked) == 2
 
 

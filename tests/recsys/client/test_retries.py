@@ -19,6 +19,7 @@ def answered(status: int) -> ProblemError:
         (answered(502), False, False),
         (answered(504), False, False),
         (answered(400), False, True),
+        (answered(422), False, True),
         (answered(500), False, True),
         (UnreachableError("", sent=False), True, False),
         (UnreachableError("", sent=True), True, True),
