@@ -1,4 +1,8 @@
-"""The memory of a server: of its process and of those that it started, what they share counted once."""
+"""The memory of a server: of its process and of those that it started, what they share counted once.
+
+Of a server of one process it is what the process holds. Of several, what they share with processes of others counts in
+part, and less the more of these there are: run nothing else of Python beside them.
+"""
 
 import time
 from collections.abc import Callable
@@ -10,6 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+RSS: Final = "Rss:"
 PSS: Final = "Pss:"
 """Of a page that n processes share one n-th: those of all processes add up."""
 
@@ -36,9 +41,8 @@ class Flatness(NamedTuple):
 
 def resident_bytes(pid: int) -> int:
     """Of a process and its children; Linux alone says so. Raises OSError when it has ended."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    (line,) = (line for line in lines if line.startswith(PSS))
-    return int(line.split()[1]) * 1024 + sum(resident_bytes(child) for child in _children(pid))
+    processes = [pid, *_children(pid)]
+    return sum(_held(process, RSS if len(processes) == 1 else PSS) for process in processes)
 
 
 def sampled(pid: int, ended: Event, *, every_s: float, read: Callable[[int], int] = resident_bytes) -> list[Sample]:
@@ -66,13 +70,20 @@ def _slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     return float(x @ y / (x @ x))
 
 
+def _held(pid: int, what: str) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(what))
+    return int(line.split()[1]) * 1024
+
+
 def _children(pid: int) -> list[int]:
-    """Those that run; task/*/children would say so too, where the kernel was built with it."""
+    """Those that run, and theirs; task/*/children would say so too, where the kernel was built with it."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it ended in between
             # Behind the name, which may hold anything: the state, and the parent.
             _, parent = stat.read_text().rpartition(")")[2].split()[:2]
             if int(parent) == pid:
-                found.append(int(stat.parent.name))
+                child = int(stat.parent.name)
+                found += [child, *_children(child)]
     return found

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from serving.allocator import keep_few_arenas
+
 
 @click.command()
 @click.option(
@@ -25,6 +27,7 @@ def serve(config_paths: Sequence[Path], host: str | None, port: int | None, work
     """Answer rank and recommend requests over HTTP and log what users see and do."""
     # NumPy reads it when it is imported. The products of a request are small: a second thread waits more than it works.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    keep_few_arenas()
     # Here, so that neither the help nor a mistake in recsys.toml waits for the server and ONNX Runtime.
     from recsys.workspace import Workspace
     from serving.messages import log_to_stderr
