@@ -65,12 +65,12 @@ def _before(rows: pl.DataFrame, moments: list[datetime]) -> list[str]:
 def _categories(interactions: pl.DataFrame, catalogue: Catalogue, moments: list[datetime]) -> list[str]:
     """Of each moment a hash of the items that anybody had touched, and of the category of each then."""
     touched = interactions.group_by(ITEM_ID).agg(pl.col(TIMESTAMP).min())
+    columns = [ITEM_ID, *([CATEGORY] if CATEGORY in catalogue.versions.columns else [])]
     found = []
     for moment in moments:
-        items = catalogue.at(moment).table
-        known = touched.filter(pl.col(TIMESTAMP) < moment)[ITEM_ID]
-        columns = [ITEM_ID, *([CATEGORY] if CATEGORY in items.columns else [])]
-        found.append(hash_of(items.select(columns).filter(pl.col(ITEM_ID).is_in(known.implode()))))
+        items = (catalogue.at(moment) if CATEGORY in columns else catalogue).table
+        known = touched.filter(pl.col(TIMESTAMP) < moment).select(ITEM_ID)
+        found.append(hash_of(items.select(columns).join(known, on=ITEM_ID, how="semi", maintain_order="left")))
     return found
 
 

@@ -76,6 +76,7 @@ class Pipeline:
         self.config = workspace.config
         self.channels = Channels.of(self.config.retrieval)
         self.stages = Stages(workspace)
+        self._known: dict[datetime, str] = {}
         self.impressions = workspace.read_impressions()
         self.interactions = weigh(workspace.read_table("interactions"), self.config.interaction_types)
         self.first, self.last = self._span()
@@ -312,15 +313,18 @@ class Pipeline:
 
     def known_at(self, moments: Sequence[datetime]) -> dict[datetime, str]:
         """Of each moment a hash of all that its snapshot depends on; snapshots of other data are dropped."""
-        settings = key_of([self.config.interaction_types, self.config.features.user_attributes])
-        return self.store.forget_other_data(
-            self.interactions,
-            self.catalogue,
-            moments,
-            impressions=self.impressions,
-            users=self.users,
-            settings=settings,
-        )
+        if not self._known.keys() >= set(moments):
+            settings = key_of([self.config.interaction_types, self.config.features.user_attributes])
+            known = self.store.forget_other_data(
+                self.interactions,
+                self.catalogue,
+                [*self._known, *moments],
+                impressions=self.impressions,
+                users=self.users,
+                settings=settings,
+            )
+            self._known.update(known)
+        return self._known
 
     def _span(self) -> tuple[datetime, datetime]:
         first, last = self.interactions[TIMESTAMP].min(), self.interactions[TIMESTAMP].max()

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from features.store import BehaviourStore
 from recsys.workspace import Workspace
 from tests.training.conftest import Evaluated, copy_of
 from training import window_rows as module
@@ -92,3 +93,20 @@ def test_rows_come_back_as_they_were_and_those_of_long_ago_go(tmp_path):
     (tmp_path / "ranker_rows" / "d.tmp").touch()
     kept.get("d", lambda: ROWS)
     assert sorted(path.name for path in (tmp_path / "ranker_rows").iterdir()) == ["a.npz", "b.npz", "d.npz"]
+
+
+def test_what_was_known_is_looked_at_once(workspace, monkeypatch):
+    asked, look = [], BehaviourStore.forget_other_data
+
+    def noted(store, interactions, catalogue, moments, **tables):
+        asked.append(list(moments))
+        return look(store, interactions, catalogue, moments, **tables)
+
+    monkeypatch.setattr(BehaviourStore, "forget_other_data", noted)
+    pipeline = Pipeline(workspace, cut=CUT)
+    for _ in range(2):
+        pipeline.compute_features()
+        pipeline.ranker_parts(with_text=False)
+    assert asked == [[*pipeline.windows, CUT, pipeline.end]]
+    pipeline.compute_features_at([CUT - timedelta(days=1)])
+    assert len(asked) == 2
