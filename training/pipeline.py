@@ -165,14 +165,22 @@ class Pipeline:
         With a text model that was carried over they are those that it was trained for, and the ones that followed
         since: what was computed for them serves again. Then the latest may be up to half shorter or longer.
         """
-        config = self.config.ranker
-        length = timedelta(days=config.window_days)
-        end = self.cut
+        end, length = self.cut, timedelta(days=self.config.ranker.window_days)
         if self.carried is not None:
             end = self.carried.trained_until
             end += -((end - self.cut + length / 2) // length) * length
+        return self._windows_before(end)
+
+    def window_number(self, at: int) -> int:
+        """Of a window among those that the text model was trained for, from 0: the same as long as that serves."""
+        trained = self.cut if self.carried is None else self.carried.trained_until
+        first = (self._windows_before(trained) or self.windows)[0]
+        return (self.windows[at] - first) // timedelta(days=self.config.ranker.window_days)
+
+    def _windows_before(self, end: datetime) -> list[datetime]:
+        config = self.config.ranker
         starts = earlier_windows(end, count=config.windows, days=config.window_days)
-        return [start for start in starts if start - length >= self.first]
+        return [start for start in starts if start - timedelta(days=config.window_days) >= self.first]
 
     @property
     def spans(self) -> list[tuple[datetime, datetime | None]]:

@@ -73,7 +73,7 @@ class WindowRows:
 
     def _seed(self, at: int) -> int:
         """Of a window: the same whichever others there are."""
-        return self._pipeline.config.ranker.seed + int(self._pipeline.windows[at].timestamp())
+        return self._pipeline.config.ranker.seed + self._pipeline.window_number(at)
 
     @cached_property
     def _surfaces(self) -> list[str]:
