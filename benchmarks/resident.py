@@ -41,8 +41,12 @@ class Flatness(NamedTuple):
 
 def resident_bytes(pid: int) -> int:
     """Of a process and its children; Linux alone says so. Raises OSError when it has ended."""
-    processes = [pid, *_children(pid)]
-    return sum(_held(process, RSS if len(processes) == 1 else PSS) for process in processes)
+    return pss_bytes(pid) if _children(pid) else _held(pid, RSS)
+
+
+def pss_bytes(pid: int) -> int:
+    """Of a process and its children, what they share counted once; of what others share with them a part."""
+    return sum(_held(process, PSS) for process in [pid, *_children(pid)])
 
 
 def sampled(pid: int, ended: Event, *, every_s: float, read: Callable[[int], int] = resident_bytes) -> list[Sample]:

@@ -28,6 +28,7 @@ import click
 import numpy as np
 
 from benchmarks.harness import claim, print_table, write_result
+from benchmarks.resident import pss_bytes, resident_bytes
 from benchmarks.served import Served, served
 from features.recommender import Ranker
 from features.trees import open_ranker
@@ -235,21 +236,6 @@ def times_of(work: Callable[[int], Any], count: int, seconds: float) -> Iterator
         work(at % count)
         yield time.perf_counter() - started
         at += 1
-
-
-def resident_bytes(pid: int) -> int:
-    """Of a process, with what it shares."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    (line,) = (line for line in lines if line.startswith("VmRSS"))
-    return int(line.split()[1]) * 1024
-
-
-def pss_bytes(pid: int) -> int:
-    """Of a process and those that it started, what they share counted once."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    (line,) = (line for line in lines if line.startswith("Pss:"))
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return int(line.split()[1]) * 1024 + sum(pss_bytes(int(child)) for child in children)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What snapshots are computed from, as a hash: two moments' worth of the same log have the same snapshot.
+"""What snapshots are computed from, as a hash of all that was known before their moments.
 
 Days that follow a moment change nothing of its snapshot; a late interaction, a version of an item that came late, or
 another row of the users table does.

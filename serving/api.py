@@ -22,7 +22,7 @@ from serving.gate import Gate
 from serving.items import delete_item, items
 from serving.listing import similar, similar_by_body, trending, trending_by_body
 from serving.metarank import metarank_feedback, metarank_rank
-from serving.methods import answer_options
+from serving.methods import addresses_of, answer_options
 from serving.metrics import metrics
 from serving.openapi import NOT_READY
 from serving.problems import answer_failure, answer_http_error, answer_not_stored
@@ -99,6 +99,7 @@ def create_app(*services: Service, follower: Follower | None = None) -> Litestar
     describe_access(app, declared_needs(app))
     describe_bodies(app)
     _name_path(app, similar.operation_id, "/v1/items/{item_id}/similar")
+    app.state.addresses = addresses_of(app)
     return app
 
 

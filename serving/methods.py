@@ -6,9 +6,9 @@ first handler of a path. So the description of the API is asked, which tells the
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from litestar import Request, Response, route
+from litestar import Litestar, Request, Response, route
 from litestar.enums import HttpMethod, MediaType
 from litestar.exceptions import MethodNotAllowedException, NotFoundException
 from litestar.handlers.http_handlers import HTTPRouteHandler
@@ -16,18 +16,31 @@ from litestar.handlers.http_handlers import HTTPRouteHandler
 _PARAMETER: Final = re.compile(r"\{\w+\}")
 
 
+class Address(NamedTuple):
+    """The paths, as they are sent, of one described address, and its methods, OPTIONS among them."""
+
+    pattern: re.Pattern[str]
+    methods: list[str]
+
+
+def addresses_of(app: Litestar) -> list[Address]:
+    """Those that the description of the API has; once for the application, which keeps them in its state."""
+    described = app.openapi_schema.paths or {}
+    found = []
+    # The longest first: the id of a shorter one would take in what follows it.
+    for template in sorted(described, key=len, reverse=True):
+        item = described[template]
+        methods = [method.value for method in HttpMethod if getattr(item, method.value.lower()) is not None]
+        found.append(Address(_pattern(template), sorted([*methods, HttpMethod.OPTIONS.value])))
+    return found
+
+
 def methods_of(request: Request[Any, Any, Any]) -> list[str]:
     """Those of the address that was asked for, OPTIONS among them; none of one that is not described."""
     path: bytes = request.scope["raw_path"]
     sent = path.partition(b"?")[0].decode("ascii", "replace")
-    described = request.app.openapi_schema.paths or {}
-    # The longest first: the id of a shorter one would take in what follows it.
-    for template in sorted(described, key=len, reverse=True):
-        if _pattern(template).fullmatch(sent):
-            item = described[template]
-            found = [method.value for method in HttpMethod if getattr(item, method.value.lower()) is not None]
-            return sorted([*found, HttpMethod.OPTIONS.value])
-    return []
+    addresses: list[Address] = request.app.state.addresses
+    return next((address.methods for address in addresses if address.pattern.fullmatch(sent)), [])
 
 
 def check_method(request: Request[Any, Any, Any]) -> None:

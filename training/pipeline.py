@@ -263,12 +263,13 @@ class Pipeline:
                 return
             config, rows = self.config.ranker, sum(len(part.gains) for part in parts)
             settings = key_of([config, features])
-            chosen = None if self.carried is None else self.carried.chosen
-            latest = None
-            if chosen is not None and chosen.serve(rows, settings):
+            latest, chosen = None, None if self.carried is None else self.carried.chosen
+            if chosen is not None and not chosen.serve(rows, settings):
+                chosen = None
+            if chosen is not None:
                 config = msgspec.structs.replace(config, trees=chosen.trees)
             elif len(parts) > 1:
-                latest, chosen = parts.pop(), None
+                latest = parts.pop()
             booster = train_ranker(RankerRows.joined(parts), latest, features, config)
             booster.save_model(folder / RANKER_FILE)
             if latest is not None:

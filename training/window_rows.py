@@ -83,6 +83,11 @@ class WindowRows:
             return surfaces_of([None])
         return surfaces_of(shown.filter(pl.col(TIMESTAMP) < cut)[SURFACE].unique())
 
+    @cached_property
+    def _text_settings(self) -> str:
+        """It reads all files of the encoder: once for all windows."""
+        return self._pipeline.text_settings_with(self._pipeline.config.finetune)
+
     def _key(self, at: int, known: str, own: Sequence[ShownList], *, retrieved: bool) -> str:
         """A hash of all that the rows of a window depend on; `known` of what its snapshot does.
 
@@ -95,9 +100,7 @@ class WindowRows:
         lists = [
             (one.user, one.surface, ids[one.items].tolist(), one.places.tolist(), one.weights.tolist()) for one in own
         ]
-        text = None
-        if self._with_text:
-            text = pipeline.text_settings_with(config.finetune), pipeline.text.fold(start).scorer_hash
+        text = (self._text_settings, pipeline.text.fold(start).scorer_hash) if self._with_text else None
         attributes = [None if of is None else of.codes for of in (catalogue.numbers, catalogue.of_users)]
         data = [known, hash_of(inside), hash_of(self._items_until(start, end)), attributes, lists, text]
         names = pipeline.features.names(pipeline.text.signals if self._with_text else ())

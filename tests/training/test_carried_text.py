@@ -19,6 +19,7 @@ from recsys.bundle_files import (
 from recsys.encoder import ItemEncoder
 from recsys.forgetting.key import UserKey
 from recsys.forgetting.lineage import read_trained_users, write_trained_users
+from recsys.workspace import Workspace
 from tests.training.conftest import Evaluated, copy_of
 from tests.training.project import write_config
 from training import pipeline as pipeline_module
@@ -26,7 +27,6 @@ from training.audit_leaks import audit_leaks, findings
 from training.carried_text import CarriedText, vectors_as_served
 from training.pipeline import Pipeline
 from training.publishing import bundle_id, fill, publish_models
-from training.stages import Stages
 from training.text_stage import TextModel
 
 CUT = datetime(2024, 4, 15, tzinfo=UTC)
@@ -104,13 +104,22 @@ def test_with_other_settings_of_the_ranker_or_much_more_rows_the_number_of_trees
     assert chosen.serve(rows // 2, chosen.settings)
     assert not chosen.serve(2 * rows, chosen.settings)
     assert not chosen.serve(rows, "other")
-    pipeline = copy.copy(after)
-    pipeline.config = replace(after.config, ranker=replace(after.config.ranker, l2=21.0))
-    pipeline.stages = Stages(after.workspace)
-    pipeline.__dict__.pop("ranker_key", None)
-    pipeline.__dict__.pop("key", None)
-    pipeline.ranker(with_text=True)
-    assert pipeline.chosen_trees.settings != chosen.settings
+    other = with_ranker(after, l2=21.0)
+    other.ranker(with_text=True)
+    assert other.chosen_trees.settings != chosen.settings
+
+
+def test_a_ranker_of_one_window_whose_number_of_trees_nobody_chose_says_so(carried):
+    pipeline = with_ranker(carried[1], windows=1)
+    assert pipeline.ranker(with_text=True).num_trees() == pipeline.config.ranker.trees
+    assert pipeline.chosen_trees is None
+
+
+def with_ranker(pipeline: Pipeline, **settings: object) -> Pipeline:
+    """The same with other settings of the ranker."""
+    config = replace(pipeline.config, ranker=replace(pipeline.config.ranker, **settings))
+    workspace = Workspace(pipeline.workspace.root, config)
+    return Pipeline(workspace, cut=pipeline.cut, carried=pipeline.carried)
 
 
 def test_the_graph_for_several_users_is_carried_into_the_bundle(carried, tmp_path):

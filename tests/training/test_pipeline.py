@@ -196,7 +196,7 @@ def test_what_is_retrieved_is_learned_from_as_well_until_there_are_enough_impres
     with_impressions(workspace, day=80)
     few = parts_of(workspace)
     assert [len(rows.groups) for rows in few] == [len(rows.groups) for rows in parts_of(workspace, learn_from="both")]
-    monkeypatch.setattr(module, "ENOUGH_LISTS", 40)
+    monkeypatch.setattr("training.window_rows.ENOUGH_LISTS", 40)
     assert [len(rows.groups) for rows in parts_of(workspace)] == [40]
     assert all(rows.places is None for rows in parts_of(workspace, learn_from="retrieved"))
 
