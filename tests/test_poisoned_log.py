@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 
 from recsys.bundle import champion
 from recsys.schema import TIMESTAMP
@@ -22,6 +23,8 @@ from training.retraining import Outcome, retrain
 PUSHED = "chr-09"
 """Few bought it, and most users never buy anything of its theme."""
 LAST_DAY = 113
+MOST_A_DAY = 10
+"""The busiest has eight events a day."""
 ROBOT_EVENTS = 1_000_000
 ROBOT_DAYS = 7
 
@@ -79,49 +82,48 @@ def project(root: Path, encoder: Path, *, poisoned: bool, most_a_day: int, check
     retrained_project(root, encoder)
     config = root / "recsys.toml"
     source = f'[source]\nimpressions = "impressions.jsonl"\nmax_events_per_user_per_day = {most_a_day}'
-    config.write_text(config.read_text().replace("[source]", source) + checks)
+    # One window: which number of trees is best would be decided by the last bits of the processor in so small a shop.
+    text = config.read_text().replace("[source]", source).replace("windows = 3", "windows = 1")
+    config.write_text(text + checks)
     write_logs(root, poisoned=poisoned)
     return Workspace.open(config)
 
 
-def places(workspace: Workspace) -> tuple[float, int]:
-    """Where the pushed item stands among all: for the users on average, and for somebody never seen."""
+def places(workspace: Workspace) -> NDArray[np.int64]:
+    """Where each item stands among all: for each of the users, and for somebody never seen; (users + 1, items)."""
     engine, items = load_engine(workspace), [str(row["item_id"]) for row in item_rows()]
-
-    def place(user: str) -> int:
-        return [item.item_id for item in engine.rank(Asked(user), items).items].index(PUSHED) + 1
-
-    return float(np.mean([place(f"user-{user:02}") for user in range(USERS)])), place("nobody-knows-me")
+    users = [*(f"user-{user:02}" for user in range(USERS)), "nobody-knows-me"]
+    return np.array(
+        [np.argsort([items.index(one.item_id) for one in engine.rank(Asked(user), items).items]) for user in users]
+    )
 
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Workspace:
-    workspace = project(tmp_path_factory.mktemp("clean") / "shop", tiny_encoder, poisoned=False, most_a_day=1000)
+    workspace = project(tmp_path_factory.mktemp("clean") / "shop", tiny_encoder, poisoned=False, most_a_day=MOST_A_DAY)
     assert retrain(workspace, now=NOW) == Outcome.PROMOTED
     return workspace
 
 
-@pytest.mark.parametrize(("most_a_day", "is_pushed"), [(3, False), (ROBOT_EVENTS, True)])
-def test_with_a_cap_that_fits_the_shop_a_robot_does_not_move_an_item_for_others_and_without_one_it_would(
-    clean, tmp_path, tiny_encoder, most_a_day, is_pushed
+@pytest.mark.parametrize(("most_a_day", "moves"), [(MOST_A_DAY, False), (ROBOT_EVENTS, True)])
+def test_with_a_cap_that_fits_the_shop_a_robot_moves_no_rankings_of_others_and_without_one_it_would(
+    clean, tmp_path, tiny_encoder, most_a_day, moves
 ):
     workspace = project(tmp_path / "shop", tiny_encoder, poisoned=True, most_a_day=most_a_day)
     assert retrain(workspace, now=NOW) == Outcome.PROMOTED
     rows = workspace.read_table("interactions")
     assert rows[TIMESTAMP].max() < NOW
-    before, after = places(clean), places(workspace)
-    moved = [was - now for was, now in zip(before, after, strict=True)]
-    # Of 60 places.
-    assert (moved[0] > 10) == is_pushed
-    assert abs(moved[0]) < 4 or is_pushed
-    assert abs(moved[1]) < 6 or is_pushed
+    moved = np.abs(places(workspace) - places(clean)).mean()
+    # Of 60 places; by another seed, which is as good, rankings move by four.
+    assert moved > 2 if moves else moved < 1
 
 
 def test_where_the_cap_is_too_high_for_the_shop_the_checks_stop_the_retraining(clean, tmp_path):
     before = champion(clean.bundles)
     write_logs(clean.root, poisoned=True)
     config = clean.root / "recsys.toml"
-    config.write_text(config.read_text().removesuffix(LETS_IT_IN))
+    text = config.read_text().removesuffix(LETS_IT_IN)
+    config.write_text(text.replace(f"per_day = {MOST_A_DAY}", "per_day = 1000"))
     with pytest.raises(BrokenLogs, match="the champion stays"):
         retrain(Workspace.open(config), now=NOW)
     report = json.loads((clean.root / "tables" / "checks.json").read_text())

@@ -1,5 +1,6 @@
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -8,7 +9,7 @@ from click.testing import CliRunner
 
 from recsys.errors import DataError
 from recsys.schema import columns_of
-from tests.training.conftest import Evaluated
+from tests.training.conftest import Evaluated, copy_of
 from training import off_policy as module
 from training.commands import evaluate as command
 from training.off_policy import (
@@ -26,9 +27,10 @@ LISTS = 300
 
 
 @pytest.fixture
-def pipeline(evaluated: Evaluated) -> Pipeline:
+def pipeline(evaluated: Evaluated, tmp_path: Path) -> Pipeline:
     """The shop with lists of four items in random order after the cut, each second one answered at its top."""
-    found, random = evaluated.pipeline_again(), np.random.default_rng(0)
+    # Its snapshots know what was shown: they must not take the place of those of the shop.
+    found, random = Pipeline(copy_of(evaluated, tmp_path), cut=evaluated.pipeline.cut), np.random.default_rng(0)
     users = found.interactions["user_id"].unique().sort()
     lists = [random.permutation(found.catalogue.item_ids)[:4].tolist() for _ in range(LISTS)]
     found.impressions = pl.DataFrame(
