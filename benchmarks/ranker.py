@@ -44,7 +44,7 @@ class Shape(NamedTuple):
     leaves: int
 
 
-SHAPES = (Shape(800, 15), Shape(300, 63))
+SHAPES = (Shape(400, 15), Shape(300, 63))
 QUICK_SHAPES = (Shape(5, 7),)
 
 

@@ -166,11 +166,11 @@ class Ranker(Stage, frozen=True):
     """Windows before the cut that the ranker learns from; fewer when the logs are shorter."""
     window_days: Positive = 14
     """Length of a window: what a user does in it is what the ranker learns to put first."""
-    trees: Positive = 800
-    """At most; the latest window says how many serve best."""
+    trees: Positive = 400
+    """At most; the latest window says how many serve best. Each takes its time in every answer."""
     leaves: Positive = 15
     """Leaves of a tree."""
-    learning_rate: PositiveFloat = 0.05
+    learning_rate: PositiveFloat = 0.1
     """Share of each tree."""
     rows_in_leaf: Positive | None = None
     """At least so many rows in a leaf; not set: one row in 500, and from 20 to 200."""

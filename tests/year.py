@@ -27,6 +27,7 @@ max_steps = 5
 [ranker]
 windows = 2
 trees = 60
+learning_rate = 0.05
 [retrieval]
 candidates = 100
 [gate]

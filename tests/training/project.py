@@ -42,6 +42,7 @@ learning_rate = 1e-3
 [ranker]
 windows = 3
 trees = {trees}
+learning_rate = 0.05
 [retrieval]
 candidates = 40
 """
