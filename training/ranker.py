@@ -133,15 +133,17 @@ class Probe:
 def train_ranker(
     earlier: RankerRows, latest: RankerRows | None, features: Sequence[str], config: RankerConfig
 ) -> lgb.Booster:
-    """Trees as many as serve the latest window best, then learned again with that window as well.
+    """Trees as many as serve the latest window best, then learned again with that window as well: of more rows more
+    trees, in proportion, up to config.trees.
 
     latest  None when there is one window only: then config.trees are learned, without early stopping.
     """
     settings = parameters(config, features, len(earlier.gains))
     trees = config.trees
     if latest is not None:
-        trees = probe(earlier, latest, features, config).trees
+        found, rows = probe(earlier, latest, features, config).trees, len(earlier.gains)
         earlier = RankerRows.joined([earlier, latest])
+        trees = min(config.trees, round(found * len(earlier.gains) / rows))
     with progress("training the ranker", trees) as advance:
         return lgb.train(settings, _dataset(earlier, features, config), trees, callbacks=[lambda env: advance()])
 

@@ -175,6 +175,13 @@ def test_with_a_latest_window_that_contradicts_the_trees_stop_at_once():
     assert train_ranker(made_up(0), turned, ("decides", "noise"), CONFIG).num_trees() < 10
 
 
+@pytest.mark.parametrize(("found", "expected"), [(20, 30), (50, 60)])
+def test_of_more_rows_more_trees_are_learned_but_no_more_than_configured(found, expected, monkeypatch):
+    monkeypatch.setattr(ranker, "probe", lambda *_: ranker.Probe(found, 0.5))
+    earlier, latest = made_up(0, users=100), made_up(1, users=50)
+    assert train_ranker(earlier, latest, ("decides", "noise"), CONFIG).num_trees() == expected
+
+
 def test_the_latest_window_is_learned_from_as_well():
     # In the earlier window the feature that decides is the same everywhere.
     earlier, latest = made_up(0), made_up(1)
