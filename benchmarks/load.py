@@ -65,8 +65,15 @@ class Load:
 
     @property
     def memory(self) -> Flatness:
-        """After the warm-up."""
-        return flatness([sample for sample in self.samples if sample.at >= 60 * self.warm_up])
+        """All that is resident, after the warm-up."""
+        samples = self._after_warm_up()
+        return flatness([sample.at for sample in samples], [sample.held for sample in samples])
+
+    @property
+    def anonymous(self) -> Flatness:
+        """What is of no file, after the warm-up."""
+        samples = self._after_warm_up()
+        return flatness([sample.at for sample in samples], [sample.anonymous for sample in samples])
 
     def failures(self) -> dict[str, int]:
         return dict(Counter(f"{one.kind}: {one.failure}" for one in self.answers if one.failure is not None))
@@ -81,6 +88,9 @@ class Load:
             p50, p99 = np.percentile(times, [50, 99]).tolist() if times else (np.nan, np.nan)
             parts.append({"requests": float(len(times)), "p50_ms": p50, "p99_ms": p99})
         return parts
+
+    def _after_warm_up(self) -> list[Sample]:
+        return [sample for sample in self.samples if sample.at >= 60 * self.warm_up]
 
 
 @click.command()
@@ -121,10 +131,11 @@ def main(
         rows,
         {} if quick else claims,
     )
-    click.echo(
-        f"memory after the warm-up: {memory.start_mb:.1f} MB at the start, {memory.end_mb:.1f} MB at the end, "
-        f"{memory.slope_mb_an_hour:+.1f} MB an hour, at most {memory.deviation_percent:.1f} % from the start"
-    )
+    for what, of in (("memory", memory), ("of which of no file", load.anonymous)):
+        click.echo(
+            f"{what}, after the warm-up: {of.start_mb:.1f} MB at the start, {of.end_mb:.1f} MB at the end, "
+            f"{of.slope_mb_an_hour:+.1f} MB an hour, at most {of.deviation_percent:.1f} % from the start"
+        )
     for what, count in failures.items():
         click.echo(f"failed: {count} × {what}")
     if out is not None:
@@ -136,6 +147,7 @@ def main(
             "requests": dict(Counter(one.kind for one in load.answers)),
             "failures": failures,
             "memory": memory._asdict(),
+            "anonymous": load.anonymous._asdict(),
             "samples": load.samples,
             "parts": parts,
         }

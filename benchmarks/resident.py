@@ -5,7 +5,7 @@ part, and less the more of these there are: run nothing else of Python beside th
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Event
@@ -15,18 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 RSS: Final = "Rss:"
+ANONYMOUS: Final = "Anonymous:"
 PSS: Final = "Pss:"
 """Of a page that n processes share one n-th: those of all processes add up."""
+PSS_ANONYMOUS: Final = "Pss_Anon:"
 
 ENDS: Final = 0.1
 """The start of a measurement and its end are so large a share of it each."""
 
 
 class Sample(NamedTuple):
-    """So many seconds after the first one, so many bytes."""
+    """So many seconds after the first one, so many bytes, and of these so many of no file.
+
+    Pages of files, of libraries and models, come and go as the system needs room for others.
+    """
 
     at: float
     held: int
+    anonymous: int
 
 
 class Flatness(NamedTuple):
@@ -49,21 +55,36 @@ def pss_bytes(pid: int) -> int:
     return sum(_held(process, PSS) for process in [pid, *_children(pid)])
 
 
-def sampled(pid: int, ended: Event, *, every_s: float, read: Callable[[int], int] = resident_bytes) -> list[Sample]:
+def anonymous_bytes(pid: int) -> int:
+    """The same of the pages that are of no file."""
+    children = _children(pid)
+    if not children:
+        return _held(pid, ANONYMOUS)
+    return sum(_held(process, PSS_ANONYMOUS) for process in [pid, *children])
+
+
+def memory_of(pid: int) -> tuple[int, int]:
+    """All that is resident of a process and its children, and what is of no file."""
+    return resident_bytes(pid), anonymous_bytes(pid)
+
+
+def sampled(
+    pid: int, ended: Event, *, every_s: float, read: Callable[[int], tuple[int, int]] = memory_of
+) -> list[Sample]:
     """Until something has ended."""
     started, found = time.monotonic(), []
     while True:
-        found.append(Sample(time.monotonic() - started, read(pid)))
+        found.append(Sample(time.monotonic() - started, *read(pid)))
         if ended.wait(every_s):
             return found
 
 
-def flatness(samples: list[Sample]) -> Flatness:
-    """Of two samples or more. Raises ValueError when there are fewer."""
-    if len(samples) < 2:
-        raise ValueError(f"{len(samples)} samples of memory; expected 2 or more: measure for longer")
-    at, held = np.array([sample.at for sample in samples]), np.array([sample.held for sample in samples]) / 1e6
-    some = max(1, int(ENDS * len(samples)))
+def flatness(moments: Sequence[float], bytes_then: Sequence[int]) -> Flatness:
+    """Of two samples or more, at these seconds. Raises ValueError when there are fewer."""
+    if len(moments) < 2:
+        raise ValueError(f"{len(moments)} samples of memory; expected 2 or more: measure for longer")
+    at, held = np.array(moments), np.array(bytes_then) / 1e6
+    some = max(1, int(ENDS * len(at)))
     start, end = float(np.median(held[:some])), float(np.median(held[-some:]))
     return Flatness(start, end, 3600 * _slope(at, held), 100 * float(np.abs(held - start).max()) / start)
 
