@@ -45,8 +45,8 @@ text_every_days = 90
 enough_rows = 1_000_000
 """
 WORSE = (
-    "trees = 60\n",
-    "trees = 60\nleaves = 1000\nrows_in_leaf = 1\nlearning_rate = 10.0\nfeature_share = 0.1\nl2 = 0.0\n",
+    "learning_rate = 0.05\n",
+    "learning_rate = 10.0\nleaves = 1000\nrows_in_leaf = 1\nfeature_share = 0.1\nl2 = 0.0\n",
 )
 """A change of the settings that somebody will regret."""
 
