@@ -22,7 +22,8 @@ def interest(weights: Mapping[str, float]) -> pl.Expr:
     # Interactions have their weights in 32 bits.
     of_rank = {rank: float(np.float32(weight)) for rank, weight in enumerate(weights.values())}
     start = round(EPOCH.timestamp()) * 1_000_000
-    half_lives = (pl.col(AT) - start) / (HALF_LIFE_DAYS * MICROSECONDS_A_DAY)
+    # Times a number: Polars divides a column of one row to other bits than a longer one.
+    half_lives = (pl.col(AT) - start) * (1.0 / (HALF_LIFE_DAYS * MICROSECONDS_A_DAY))
     return pl.col(RANK).replace_strict(of_rank, return_dtype=pl.Float64) * 2.0**half_lives
 
 

@@ -5,7 +5,7 @@ from unittest.mock import patch
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -40,6 +40,7 @@ def test_the_views_are_those_of_the_whole_log_at_every_moment(early, late, times
 
 @settings(deadline=None, max_examples=20)
 @given(st.lists(rows, max_size=40), st.lists(st.integers(1, 110), max_size=3))
+@example([("ann", "a", day(at), None, 1.0, "buy") for at in (71, 70, 70 + 4 / 24)], [71])
 def test_what_was_summed_before_changes_no_bit(found, earlier):
     with (
         TemporaryDirectory() as name,
