@@ -13,7 +13,7 @@ Writes  OUT
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -66,14 +66,12 @@ class Load:
     @property
     def memory(self) -> Flatness:
         """All that is resident, after the warm-up."""
-        samples = self._after_warm_up()
-        return flatness([sample.at for sample in samples], [sample.held for sample in samples])
+        return self._after_warm_up(lambda sample: sample.held)
 
     @property
     def anonymous(self) -> Flatness:
         """What is of no file, after the warm-up."""
-        samples = self._after_warm_up()
-        return flatness([sample.at for sample in samples], [sample.anonymous for sample in samples])
+        return self._after_warm_up(lambda sample: sample.anonymous)
 
     def failures(self) -> dict[str, int]:
         return dict(Counter(f"{one.kind}: {one.failure}" for one in self.answers if one.failure is not None))
@@ -89,8 +87,9 @@ class Load:
             parts.append({"requests": float(len(times)), "p50_ms": p50, "p99_ms": p99})
         return parts
 
-    def _after_warm_up(self) -> list[Sample]:
-        return [sample for sample in self.samples if sample.at >= 60 * self.warm_up]
+    def _after_warm_up(self, what: Callable[[Sample], int]) -> Flatness:
+        samples = [sample for sample in self.samples if sample.at >= 60 * self.warm_up]
+        return flatness([sample.at for sample in samples], [what(sample) for sample in samples])
 
 
 @click.command()
@@ -118,7 +117,7 @@ def main(
         every_s = min(SAMPLES_EVERY_S, 60 * minutes / 20)
         with served(copied, workers=workers) as server:
             load = loaded(server, mixes, warm_up=warm_up, minutes=minutes, rate=rate, every_s=every_s)
-    memory, failures = load.memory, load.failures()
+    memory, anonymous, failures = load.memory, load.anonymous, load.failures()
     claims = {
         "memory, most deviation": claim(memory.deviation_percent, 5, f"%, {minutes:g} minutes"),
         "failed": claim(sum(failures.values()), 0, f"of {len(load.answers)} requests"),
@@ -131,7 +130,7 @@ def main(
         rows,
         {} if quick else claims,
     )
-    for what, of in (("memory", memory), ("of which of no file", load.anonymous)):
+    for what, of in (("memory", memory), ("of which of no file", anonymous)):
         click.echo(
             f"{what}, after the warm-up: {of.start_mb:.1f} MB at the start, {of.end_mb:.1f} MB at the end, "
             f"{of.slope_mb_an_hour:+.1f} MB an hour, at most {of.deviation_percent:.1f} % from the start"
@@ -147,7 +146,7 @@ def main(
             "requests": dict(Counter(one.kind for one in load.answers)),
             "failures": failures,
             "memory": memory._asdict(),
-            "anonymous": load.anonymous._asdict(),
+            "anonymous": anonymous._asdict(),
             "samples": load.samples,
             "parts": parts,
         }

@@ -47,7 +47,7 @@ class Flatness(NamedTuple):
 
 def resident_bytes(pid: int) -> int:
     """Of a process and its children; Linux alone says so. Raises OSError when it has ended."""
-    return pss_bytes(pid) if _children(pid) else _held(pid, RSS)
+    return _of_all(pid, RSS, PSS)
 
 
 def pss_bytes(pid: int) -> int:
@@ -57,10 +57,7 @@ def pss_bytes(pid: int) -> int:
 
 def anonymous_bytes(pid: int) -> int:
     """The same of the pages that are of no file."""
-    children = _children(pid)
-    if not children:
-        return _held(pid, ANONYMOUS)
-    return sum(_held(process, PSS_ANONYMOUS) for process in [pid, *children])
+    return _of_all(pid, ANONYMOUS, PSS_ANONYMOUS)
 
 
 def memory_of(pid: int) -> tuple[int, int]:
@@ -93,6 +90,14 @@ def _slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     """Of the line with the least squares."""
     x = x - x.mean()
     return float(x @ y / (x @ x))
+
+
+def _of_all(pid: int, alone: str, among_several: str) -> int:
+    """One figure of a process that has no children, else the sum of another."""
+    children = _children(pid)
+    if not children:
+        return _held(pid, alone)
+    return sum(_held(process, among_several) for process in [pid, *children])
 
 
 def _held(pid: int, what: str) -> int:
