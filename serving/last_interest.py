@@ -1,5 +1,6 @@
 """The interest of users as it was computed last, for when it cannot be computed in time."""
 
+import mmap
 import time
 from collections import OrderedDict
 from typing import Final, NamedTuple
@@ -10,6 +11,13 @@ from recsys.interest import Vectors
 from recsys.state import Positions
 
 MOST_BYTES: Final = 64 << 20
+
+OWN_PAGES_FROM: Final = 64 << 10
+"""Bytes of signals from which on they have pages of their own.
+
+They stay until others need their room, minutes later. Among what a request holds for milliseconds they would leave
+holes in the arenas of the C library, which grow by them.
+"""
 
 Key = tuple[str, bool]
 
@@ -32,10 +40,10 @@ class LastInterest:
 
     def put(self, user_id: str, positions: Positions | None, signals: Vectors) -> None:
         """Signals of candidates, or of the whole catalogue when positions is None. Nobody may write to them later."""
-        known = Known(time.monotonic(), positions, signals)
         if positions is not None:
             order = np.argsort(positions)
-            known = Known(known.at, positions[order], signals[order])
+            positions, signals = positions[order], signals[order]
+        known = Known(time.monotonic(), positions, _kept(signals))
         key = user_id, positions is None
         self._drop(self._known.pop(key, None))
         self._known[key] = known
@@ -70,6 +78,16 @@ class LastInterest:
     def _drop(self, known: Known | None) -> None:
         if known is not None:
             self._bytes -= _size(known)
+
+
+def _kept(signals: Vectors) -> Vectors:
+    """The same; on pages of their own when there are many."""
+    if signals.nbytes < OWN_PAGES_FROM:
+        return signals
+    pages = mmap.mmap(-1, signals.nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    kept = np.frombuffer(pages, dtype=signals.dtype).reshape(signals.shape)  # the system takes them back with it
+    kept[:] = signals
+    return kept
 
 
 def _size(known: Known) -> int:

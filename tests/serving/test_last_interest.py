@@ -1,6 +1,8 @@
+import tracemalloc
+
 import numpy as np
 
-from serving.last_interest import LastInterest
+from serving.last_interest import OWN_PAGES_FROM, LastInterest
 
 
 def signals(*rows: float) -> np.ndarray:
@@ -54,3 +56,17 @@ def test_users_that_asked_longest_ago_are_forgotten_when_there_is_no_room():
     last.put("b", at(0, 1), signals(0.5, 0.5))
     last.put("e", at(0, 1), signals(0.0, 1.0))
     assert [user for user in "abcde" if last.of(user, at(0), 2)] == ["b", "d", "e"]
+
+
+def test_interest_in_a_large_catalogue_is_a_copy_outside_the_heap():
+    last, given = LastInterest(), np.zeros((OWN_PAGES_FROM, 1), dtype=np.float32)
+    tracemalloc.start()
+    try:
+        last.put("u", None, given)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < given.nbytes / 4  # NumPy reports what it takes of the heap
+    given[:] = 7.0
+    found, _ = last.of("u", None, len(given))
+    assert not found.any()
