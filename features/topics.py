@@ -46,8 +46,9 @@ class Topics:
         successors    what the history says of every item's being chosen next, likewise
         """
         age_days = (now - user.last_at) / SECONDS_A_DAY
-        chosen = np.zeros((len(cooccurrence), 5))
-        chosen[user.history] = np.stack(
+        known = np.zeros((len(cooccurrence), 7))
+        known[:, 0], known[:, -1] = cooccurrence, successors
+        known[user.history, 1:-1] = np.stack(
             [
                 user.occasions,
                 user.occasions / user.occasions.sum(),
@@ -57,7 +58,7 @@ class Topics:
             ],
             axis=1,
         )
-        of_user = self.neighbours.smoothed(np.column_stack([cooccurrence, chosen, successors]), candidates)
+        of_user = self.neighbours.smoothed(known, candidates)
         return [*self.columns[candidates].T, *of_user.T]
 
 

@@ -9,6 +9,5 @@ from recsys.state import Floats
 def cooccurrence(query: Query) -> Floats:
     if len(query.user.history) == 0:
         return query.nothing()
-    scores = np.asarray(query.from_history.neighbours.sum(axis=0), dtype=np.float64).ravel()
-    scores[scores <= 0] = -np.inf
-    return scores
+    scores = query.from_history.cooccurrence
+    return np.where(scores > 0, scores, -np.inf)

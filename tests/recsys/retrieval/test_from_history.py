@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recsys.retrieval import CHANNELS, retrieve
-from recsys.retrieval.from_history import HALF_LIFE_DAYS, FromHistory
+from recsys.retrieval.from_history import HALF_LIFE_DAYS, FromHistory, Rows
 from tests.recsys.retrieval.states import items, query, user
 
 SHOP = items(
@@ -24,7 +27,22 @@ def test_the_regression_sums_what_is_left_of_the_interest_in_the_history():
 
 
 def test_the_neighbours_are_those_of_the_history_in_its_order():
-    assert FromHistory(user([1, 0]), SHOP).neighbours.toarray().tolist() == [[0.25, 0, 1, 0], [0, 0.5, 0, 0]]
+    lengths, columns, values = FromHistory(user([1, 0]), SHOP).neighbours
+    assert (lengths.tolist(), columns.tolist(), values.tolist()) == ([2, 1], [0, 2, 1], [0.25, 1, 0.5])
+
+
+@given(st.integers(0, 5), st.integers(0, 2**32 - 1), st.lists(st.integers(0, 4), max_size=8))
+def test_rows_are_those_that_scipy_takes_and_their_sums_as_well(columns, seed, wanted):
+    random = np.random.default_rng(seed)
+    matrix = sp.random_array((5, columns), density=0.5, format="csr", dtype=np.float32, rng=random)
+    found, expected = Rows.of(matrix, np.array(wanted, dtype=np.int64)), matrix[wanted]
+    assert found.lengths.tolist() == np.diff(expected.indptr).tolist()
+    assert found.columns.tolist() == expected.indices.tolist()
+    assert found.values.tolist() == expected.data.tolist()
+    weights = random.normal(size=len(wanted))
+    dense = expected.toarray().astype(np.float64)
+    assert found.sums(columns) == pytest.approx(dense.sum(axis=0))
+    assert found.sums(columns, weights) == pytest.approx(weights @ dense, abs=1e-12)
 
 
 def test_both_are_computed_once_a_request():
@@ -36,11 +54,12 @@ def test_both_are_computed_once_a_request():
 
 def test_no_channel_writes_into_what_others_read():
     request = query(user([0, 1]), SHOP, interest=[0.1, 0.2, 0.3, 0.4])
-    before = request.from_history.regression.copy(), request.from_history.neighbours.toarray()
+    kept = [getattr(request.from_history, name) for name in ("regression", "successors", "cooccurrence")]
+    kept += request.from_history.neighbours
+    before = [values.copy() for values in kept]
     retrieve(request, limit=4)
     for channel in CHANNELS.values():
         channel(request)[:] = np.inf
-    assert request.from_history.regression.tolist() == before[0].tolist()
-    assert request.from_history.neighbours.toarray().tolist() == before[1].tolist()
+    assert [values.tolist() for values in kept] == [values.tolist() for values in before]
     with pytest.raises(ValueError, match="read-only"):
         request.from_history.regression[0] = np.inf
