@@ -77,12 +77,14 @@ def test_the_demo_is_served_from_the_features_that_training_computes(
             ("rank", {"user_id": "12347", "candidates": candidates}),
             ("recommend", {"user_id": "12347"}),
             ("recommend", {"user_id": "nobody"}),
+            ("rank", {"user_id": "17850", "candidates": candidates}),
+            ("recommend", {"user_id": "17850"}),
         ):
             assert server.post(f"/v1/{route}", asked | in_any_case)[1]["degraded"] == []
     done = recsys("audit", "parity", "--config", config, "--json", tmp_path / "parity.json")
     assert "difference: " not in done.stderr
     audited = json.loads((tmp_path / "parity.json").read_text())
-    assert audited["replayed"] >= 3
+    assert audited["replayed"] >= 5
     assert audited["skipped"] == {}
 
 

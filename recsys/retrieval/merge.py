@@ -8,7 +8,6 @@ are longer than what is kept of them, for what many have rather far down may be 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
@@ -24,8 +23,6 @@ LONGER = 2
 
 ITEMS_A_SURE_ONE = 20
 """Of so many candidates each channel has one for sure, its first."""
-
-NO_POSITIONS: Final[Positions] = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,8 @@ def lists_of(query: Query, *, limit: int, channels: Channels) -> dict[str, Posit
 
 def merge(lists: Mapping[str, Positions], *, limit: int) -> CandidateSet:
     """At most `limit` of the items in these lists, name → positions, the best first."""
-    positions, places = np.unique(np.concatenate([NO_POSITIONS, *lists.values()]), return_inverse=True)
+    brought = np.concatenate([np.empty(0, dtype=np.int64), *lists.values()])
+    positions, places = np.unique(brought, return_inverse=True)
     # A row a channel: NumPy is slow where it goes along a few values at a time.
     ranks, at = np.full((len(lists), len(positions)), np.inf), 0
     for row, top in zip(ranks, lists.values(), strict=True):
