@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from features.assembler import OfText, assemble
+from features.assembler import Assembly
 from features.featureset import FeatureSet
 from features.standing import STANDING_FEATURES, sample_of, standing
 from features.topics import Topics
@@ -159,15 +159,22 @@ class Recommender:
         return np.column_stack([found, standing(found[:, interest], own, of_sample[:, interest], users[sample])])
 
     def prepare(
-        self, user: UserState, exclude: Mask, signals: Vectors | Unscored | None, *, also: Positions = NO_ITEMS
+        self,
+        user: UserState,
+        exclude: Mask,
+        signals: Vectors | Unscored | None,
+        *,
+        also: Positions = NO_ITEMS,
+        before: FromHistory | None = None,
     ) -> Prepared:
         """The user's best candidates but the excluded, bool (n_items,); `signals` over the whole catalogue.
 
         signals  None where there is a text model: what it says is not known now; no channel goes by it, and its
                  features are NaN
         also     items that are candidates in any case, in whatever way they were found
+        before   what was computed of the history before
         """
-        found, of_found, from_history = self._retrieve(user, exclude, signals)
+        found, of_found, from_history = self._retrieve(user, exclude, signals, before)
         more = also[~np.isin(also, found.positions)]
         if len(more):
             found = found.with_items(more)
@@ -184,12 +191,12 @@ class Recommender:
         return self._retrieve(user, exclude, signals)[0]
 
     def _retrieve(
-        self, user: UserState, exclude: Mask, signals: Vectors | Unscored | None
+        self, user: UserState, exclude: Mask, signals: Vectors | Unscored | None, before: FromHistory | None = None
     ) -> tuple[CandidateSet, Vectors | None, FromHistory]:
         """The candidates, their signals, and what was computed on the way."""
         if isinstance(signals, Unscored):
             return self._retrieve_near(user, exclude, signals.query)
-        query = Query(user, self.items, signals, exclude, alike=self._alike)
+        query = Query(user, self.items, signals, exclude, alike=self._alike, before=before)
         found = retrieve(query, limit=self.limit, channels=self.channels)
         return found, None if signals is None else signals[found.positions], query.from_history
 
@@ -211,12 +218,16 @@ class Recommender:
         brought = np.setdiff1d(np.concatenate([scored[:0], *lists.values()]), scored)
         scored = np.concatenate([scored, brought])
         signals = np.concatenate([signals, self._signals_of(user, brought, asked)])
-        of_text = Query(user, self.items, signals, exclude, scored, self._alike)
+        of_text = Query(user, self.items, signals, exclude, scored, self._alike, query.from_history)
         lists |= lists_of(of_text, limit=self.limit, channels=by_text)
         found = merge({name: lists[name] for name in self.channels.names}, limit=self.limit)
         order = np.argsort(scored)
         rows = order[np.searchsorted(scored, found.positions, sorter=order)]
         return found, signals[rows], query.from_history
+
+    def from_history(self, user: UserState) -> FromHistory:
+        """What `prepare` computes of the user's history, for it to be computed before."""
+        return FromHistory(user, self.items, self._alike)
 
     @property
     def _alike(self) -> TextNeighbours | None:
@@ -238,13 +249,21 @@ class Recommender:
 
         signals  theirs; None where there is a text model: not known, and NaN in the matrix
         """
-        of_text = None
-        if self.text is not None:
-            if signals is None:
-                width = len(self.text.scorer.signals) + len(STANDING_FEATURES)
-                signals = np.full((len(candidates), width), np.nan, dtype=np.float32)
-            of_text = OfText(signals, self.text.topics)
-        return assemble(self.features, user, self.items, candidates, of_text, from_history)
+        return self.assembled(self.begin(user, candidates, from_history), signals)
+
+    def begin(self, user: UserState, candidates: Positions, from_history: FromHistory | None = None) -> Assembly:
+        """What `assemble` gives, on its way."""
+        topics = None if self.text is None else self.text.topics
+        return Assembly(
+            self.features, user, self.items, candidates, topics, from_history or FromHistory(user, self.items)
+        )
+
+    def assembled(self, begun: Assembly, signals: Vectors | None) -> NDArray[np.float32]:
+        """What has begun, with the signals of its candidates, as `assemble` takes them."""
+        if signals is None and self.text is not None:
+            width = len(self.text.scorer.signals) + len(STANDING_FEATURES)
+            signals = np.full((len(begun.candidates), width), np.nan, dtype=np.float32)
+        return begun.matrix(signals)
 
     def seen(self, user: UserState) -> Mask:
         """The items of the user's history: bool (n_items,)."""

@@ -47,10 +47,19 @@ class Course:
         kept = min(CAUTION * keep, left) if keep <= left else 0.0
         return left - max(kept, SPARED * left)
 
-    def attempt(self, stage: Stage, work: Callable[[], T], *, size: int = 1, keep: float = 0.0) -> T | None:
-        """What the work returns, which is not None; None when it was left out."""
+    def attempt(
+        self,
+        stage: Stage,
+        work: Callable[[], T],
+        *,
+        size: int = 1,
+        keep: float = 0.0,
+        spent: float = 0.0,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> T | None:
+        """What the work returns, which is not None; None when it was left out. `spent`, `meanwhile`: Stage.run."""
         try:
-            return stage.run(work, size=size, within=self.left(keep))
+            return stage.run(work, size=size, within=self.left(keep), spent=spent, meanwhile=meanwhile)
         except LeftOut as left_out:
             self.go_without(stage.name, left_out.reason)
             return None

@@ -17,6 +17,7 @@ from features.recommender import NO_ITEMS, Prepared, Ranker, Unscored
 from recsys.interest import Vectors
 from recsys.retrieval.merge import CandidateSet, best
 from recsys.state import Floats, Mask, Positions, UserState
+from serving.ahead import Ahead
 from serving.asked import Asked
 from serving.begun import Interest
 from serving.guarded_channels import GuardedChannels
@@ -105,17 +106,19 @@ class Ladder:
     def rank(self, asked: Asked, user: UserState, positions: Positions, interest: Interest | None = None) -> Scored:
         """The scores of candidates, which are in the order given; `interest`: if it is there already."""
         course, n, recommender = asked.course, len(positions), self._live.recommender
+        begun = recommender.begin(user, positions)
+        ahead = Ahead(self._of_candidates, lambda: begun.blocks, size=n, within=course.left(self._finish(n)))
         if interest is None:
             keep = self.keep_for(n)
             query = self._interest.encoded(asked, candidates=n, keep=keep)
-            interest = self._interest.of(asked, user, positions, query, keep=keep)
+            interest = self._interest.of(asked, user, positions, query, keep=keep, meanwhile=ahead)
         signals, query = interest
 
         def score() -> tuple[Matrix, Floats | None]:
-            matrix = recommender.assemble(user, positions, signals)
+            matrix = recommender.assembled(begun, signals)
             return matrix, self._predict(matrix) if query is None and len(user.history) else None
 
-        found = course.attempt(self._of_candidates, score, size=n, keep=self._finish(n))
+        found = course.attempt(self._of_candidates, score, size=n, keep=self._finish(n), spent=ahead.seconds)
         popularity = recommender.items.popularity[positions]
         if found is None:
             return Scored(positions, popularity, None, BY_POPULARITY)
@@ -175,6 +178,8 @@ class Ladder:
             recommender = replace(recommender, channels=replace(recommender.channels, named=named))
         after = known(self._ranking.estimate(recommender.limit)) + self._finish(recommender.limit)
         keep = after + known(self._retrieval.estimate())
+        before = recommender.from_history(user)
+        ahead = Ahead(self._retrieval, before.compute, within=course.left(after))
         prepared: Prepared | None
         if recommender.text is not None and recommender.text.nearest is not None:
             # By an index, interest and retrieval are one.
@@ -186,9 +191,12 @@ class Ladder:
                 return query, prepared
             signals = query = None
         else:
-            signals, query = self._interest.of(asked, user, None, query, keep=keep)
+            signals, query = self._interest.of(asked, user, None, query, keep=keep, meanwhile=ahead)
         prepared = course.attempt(
-            self._retrieval, lambda: recommender.prepare(user, excluded, signals, also=also), keep=after
+            self._retrieval,
+            lambda: recommender.prepare(user, excluded, signals, also=also, before=before),
+            keep=after,
+            spent=ahead.seconds,
         )
         return query, prepared
 

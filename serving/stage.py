@@ -71,7 +71,7 @@ class Stage:
         self._may_hang = may_hang
         self._clock = clock
         self._standing = Standing(Trust() if trust is None else trust)
-        self._workers = Workers(name, most=threads)
+        self._workers = Workers(name, most=threads, clock=clock)
         self._timings = Timings()
         self._hanging: list[tuple[Job, int, float]] = []
         """What was cut off and may go on yet, of which size it is, and when it began."""
@@ -84,17 +84,31 @@ class Stage:
         """The seconds that it takes on so many things; 0 when that is not known yet."""
         return self._timings.estimate(size)
 
-    def run(self, work: Callable[[], T], *, size: int = 1, within: float | None = None) -> T:
+    def is_sure(self, size: int, within: float) -> bool:
+        """Whether it may run where nothing can cut it off."""
+        return not self._may_hang and self._standing.is_trusted and 0 < self._timings.estimate(size) <= SURE * within
+
+    def run(
+        self,
+        work: Callable[[], T],
+        *,
+        size: int = 1,
+        within: float | None = None,
+        spent: float = 0.0,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> T:
         """What `work` returns.
 
-        size    of how many things, on which it depends how long it takes
-        within  seconds; None: as long as it takes, and in this thread
+        size       of how many things, on which it depends how long it takes
+        within     seconds; None: as long as it takes, and in this thread
+        spent      seconds that a part of it took before its turn
+        meanwhile  done in this thread while the work has one of its own; where it has none, not at all
 
         Raises LeftOut when it was not begun, was not ready in time, or failed.
         """
         began = time.perf_counter()
         try:
-            return self._run(work, size, within)
+            return self._run(work, size, within, spent, meanwhile)
         finally:
             watching.took(self.name, began, time.perf_counter() - began)
 
@@ -124,21 +138,32 @@ class Stage:
         result: T = self._returned(job, size, within, started, is_probe=is_probe)
         return result
 
-    def _run(self, work: Callable[[], T], size: int, within: float | None) -> T:
+    def _run(
+        self,
+        work: Callable[[], T],
+        size: int,
+        within: float | None,
+        spent: float,
+        meanwhile: Callable[[], None] | None,
+    ) -> T:
         started = self._clock()
         is_probe = self._is_probe(size, within, started)
-        if within is None or (not is_probe and self._is_sure(size, within)):
+        if within is None or (not is_probe and self.is_sure(size, within)):
             try:
                 result = work()
             except Exception as error:
                 self._standing.judge(self._clock() - started, within)
                 raise self.failed(error) from error
-            self._succeeded(size, within, started, is_probe=is_probe)
+            self._succeeded(size, within, self._clock() - started, spent, is_probe=is_probe)
             return result
         job = self._begin(work)
-        if not job.done.acquire(timeout=within):
+        left = within
+        if meanwhile is not None:
+            meanwhile()
+            left = max(0.0, within - (self._clock() - started))
+        if not job.done.acquire(timeout=left):
             raise self._cut_off(job, size, started)
-        result = self._returned(job, size, within, started, is_probe=is_probe)
+        result = self._returned(job, size, within, started, spent, is_probe=is_probe)
         return result
 
     def failed(self, error: Exception) -> LeftOut:
@@ -161,18 +186,20 @@ class Stage:
         self._retry_at = self._clock() + RETRY_S
         return LeftOut(self.name, "deadline")
 
-    def _returned(self, job: Job, size: int, within: float | None, started: float, *, is_probe: bool) -> Any:
+    def _returned(
+        self, job: Job, size: int, within: float | None, started: float, spent: float = 0.0, *, is_probe: bool
+    ) -> Any:
         if job.error is not None:
             raise self.failed(job.error) from job.error
-        self._succeeded(size, within, started, is_probe=is_probe)
+        assert job.ended is not None
+        self._succeeded(size, within, job.ended - started, spent, is_probe=is_probe)
         return job.result
 
-    def _succeeded(self, size: int, within: float | None, started: float, *, is_probe: bool) -> None:
-        seconds = self._clock() - started
+    def _succeeded(self, size: int, within: float | None, seconds: float, spent: float, *, is_probe: bool) -> None:
         if is_probe and within is not None and seconds <= within:
             self._timings.forget()
             self._hanging.clear()
-        self._timings.add(size, seconds)
+        self._timings.add(size, seconds + spent)
         self._standing.judge(seconds, within)
         if self._errors:
             logger.warning("%s works again", self.name)
@@ -195,9 +222,6 @@ class Stage:
             raise LeftOut(self.name, "deadline")
         self._retry_at = now + RETRY_S
         return True
-
-    def _is_sure(self, size: int, within: float) -> bool:
-        return not self._may_hang and self._standing.is_trusted and 0 < self._timings.estimate(size) <= SURE * within
 
     def _still_hanging(self) -> int:
         """How many that were cut off go on. Those that have ended since took as long as they took."""

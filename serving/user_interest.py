@@ -1,6 +1,7 @@
 """The upper rungs of the ladder: interest by text, then that of an earlier request of the user, then none."""
 
 import math
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -47,16 +48,28 @@ class UserInterest:
         return vectors[0] if vectors is not None and vectors[0].any() else None
 
     def of(
-        self, asked: Asked, user: UserState, positions: Positions | None, query: Vectors | None, *, keep: float
+        self,
+        asked: Asked,
+        user: UserState,
+        positions: Positions | None,
+        query: Vectors | None,
+        *,
+        keep: float,
+        meanwhile: Callable[[], None] | None = None,
     ) -> Interest:
         """The interest in candidates, or in the whole catalogue.
 
-        keep  the seconds that what follows needs
+        keep       the seconds that what follows needs
+        meanwhile  what this thread can do while the text model has one of its own
         """
         recommender = self._live.recommender
         size = len(recommender.items) if positions is None else len(positions)
         signals = asked.course.attempt(
-            self.stage, lambda: recommender.signals(user, positions, query), size=size, keep=keep
+            self.stage,
+            lambda: recommender.signals(user, positions, query),
+            size=size,
+            keep=keep,
+            meanwhile=meanwhile,
         )
         if not isinstance(signals, np.ndarray):
             return Interest(self._of_before(asked, positions), None)

@@ -16,7 +16,7 @@ from typing import Any
 
 
 class Job:
-    """A piece of work; `done` can be acquired once it is over, which was at `ended` by time.perf_counter."""
+    """A piece of work; `done` can be acquired once it is over, which was at `ended`."""
 
     __slots__ = ("done", "ended", "error", "result", "work")
 
@@ -35,8 +35,9 @@ Jobs = SimpleQueue[Job | None]
 class Workers:
     """At most so many threads, each begun when the others are busy; they end with this object."""
 
-    def __init__(self, name: str, *, most: int) -> None:
-        self._name, self._most = name, most
+    def __init__(self, name: str, *, most: int, clock: Callable[[], float] = time.perf_counter) -> None:
+        """`clock`: what tells when a job has ended."""
+        self._name, self._most, self._clock = name, most, clock
         self._idle: deque[Jobs] = deque()
         self._begun = 0
 
@@ -49,7 +50,7 @@ class Workers:
                 return None
             self._begun += 1
             jobs = Jobs()
-            Thread(target=_work, args=(jobs, self._idle), name=f"stage-{self._name}", daemon=True).start()
+            Thread(target=_work, args=(jobs, self._idle, self._clock), name=f"stage-{self._name}", daemon=True).start()
             weakref.finalize(self, jobs.put, None)
         # In the context of who asked: to which request it belongs.
         job = Job(partial(copy_context().run, work))
@@ -57,14 +58,14 @@ class Workers:
         return job
 
 
-def _work(jobs: Jobs, idle: deque[Jobs]) -> None:
+def _work(jobs: Jobs, idle: deque[Jobs], clock: Callable[[], float]) -> None:
     while (job := jobs.get()) is not None:
         assert job.work is not None
         try:
             job.result = job.work()
         except Exception as error:  # raised again where the work was asked for
             job.error = error
-        job.ended = time.perf_counter()
+        job.ended = clock()
         # It may hold a whole engine, which nobody else needs any more.
         job.work = None
         # Before it is known to be done: who asked may have more work at once.

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from recsys.state import SECONDS_A_DAY, Floats, ItemState, Positions, UserState
+from recsys.text_neighbours import TextNeighbours
 
 HALF_LIFE_DAYS = 180.0
 """Of the interest in an item that was chosen, both where the regression's weights are learned and here."""
@@ -51,10 +52,14 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True)
 class FromHistory:
-    """Of one user and the items of a moment. Nobody may write into what is kept here."""
+    """Of one user and the items of a moment. Nobody may write into what is kept here.
+
+    alike  which items are alike by their texts; None when there is no text model
+    """
 
     user: UserState
     items: ItemState
+    alike: TextNeighbours | None = None
 
     @cached_property
     def neighbours(self) -> Rows:
@@ -76,6 +81,22 @@ class FromHistory:
     def successors(self) -> Floats:
         """What it says of each item's being chosen next: likewise."""
         return self._sum(self.items.neighbours.successors)
+
+    def successors_of_likes(self, positions: Positions | None = None) -> Floats:
+        """What it says of the items like each of these, or like every one, being chosen next: mean, float64 (n,)."""
+        assert self.alike is not None
+        return self._successors_of_likes if positions is None else self.alike.smoothed(self.successors, positions)
+
+    @cached_property
+    def _successors_of_likes(self) -> Floats:
+        assert self.alike is not None
+        return _kept(self.alike.smoothed(self.successors))
+
+    def compute(self) -> None:
+        """All that is kept, before it is asked for."""
+        _ = self.cooccurrence, self.regression, self.successors
+        if self.alike is not None:
+            _ = self._successors_of_likes
 
     def _sum(self, weights: sp.csr_array) -> Floats:
         rows = Rows.of(weights, self.user.history)

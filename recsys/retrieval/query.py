@@ -21,6 +21,7 @@ class Query:
     scored   int64 (n,), the items whose `signals`, then (n, n_signals), are known in a catalogue that is too large to
              score whole; None: all of them
     alike    which items are alike by their texts; None when there is no text model
+    before   what was computed of the same user's history before
     """
 
     user: UserState
@@ -29,6 +30,7 @@ class Query:
     exclude: Mask
     scored: Positions | None = None
     alike: TextNeighbours | None = None
+    before: FromHistory | None = None
 
     @property
     def interest(self) -> Floats | None:
@@ -47,7 +49,7 @@ class Query:
     @cached_property
     def from_history(self) -> FromHistory:
         """What the history says of every item."""
-        return FromHistory(self.user, self.items)
+        return self.before or FromHistory(self.user, self.items, self.alike)
 
     def nothing(self) -> Floats:
         """The scores of a channel that has nothing to say."""

@@ -17,7 +17,8 @@ def successors_by_text(query: Query) -> Floats:
     # The smoothing gives every item a little, and so would order them all for a user without a history.
     if query.alike is None or not of_history.any():
         return scores
-    where = np.arange(len(scores)) if query.scored is None else query.scored
-    found = OWN * of_history[where] + (1 - OWN) * query.alike.smoothed(of_history, query.scored)
+    where = slice(None) if query.scored is None else query.scored
+    of_likes = query.from_history.successors_of_likes(query.scored)
+    found = OWN * of_history[where] + (1 - OWN) * of_likes
     scores[where] = np.where(found > 0, found, -np.inf)
     return scores
