@@ -267,7 +267,7 @@ class DeviceRows:
     def of(self, positions: Positions | None) -> onnxruntime.OrtValue:
         """The rows (n, d) of positions, or all of them."""
         if self._gather is None:
-            rows = self._values if positions is None else self._values[positions]
+            rows = self._values if positions is None else self._values.take(positions, axis=0)
             return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(rows))
         if positions is None:
             return self._on_device

@@ -1,8 +1,9 @@
 """The answers of an engine: POST /v1/rank, /v1/recommend and /v1/explain become ranked lists here."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import repeat
 from typing import Final
 
 import numpy as np
@@ -25,6 +26,9 @@ OF_REQUEST: Final = ("candidates",)
 
 OF_PINS: Final = ("pins",)
 """Provenance of an item that no channel brought, but that has a place by the rules."""
+
+NO_RULES: Final = ()
+"""Those that changed the place of an item where it has it by its score."""
 
 
 class Answering:
@@ -52,7 +56,7 @@ class Answering:
         shown = arranged(live, asked, positions, scored.scores, pins(live, asked), last)
         filtered += [Filtered(self._id(positions[row]), MAX_PER_CATEGORY) for row in shown.arrangement.full]
         rows = shown.rows[asked.offset :]
-        items = self._items(scored, rows, shown, lambda row: OF_REQUEST)
+        items = self._items(scored, rows, shown, repeat(OF_REQUEST))
         self._ladder.finishing.add(len(positions), time.perf_counter() - started)
         if asked.explain:
             items = self._explaining.explained(asked, items, user, scored, rows)
@@ -112,7 +116,7 @@ class Answering:
         cut = asked.offset + (before if pinned else 0)
         shown = arranged(live, asked, found.positions, scored.scores, pinned, last)
         rows = shown.rows[cut:][: asked.limit]
-        items = self._items(scored, rows, shown, lambda row: found.provenance(row) or OF_PINS)
+        items = self._items(scored, rows, shown, [found.provenance(row) or OF_PINS for row in rows])
         self._ladder.finishing.add(len(found), time.perf_counter() - started)
         if asked.explain:
             items = self._explaining.explained(asked, items, user, scored, rows)
@@ -138,7 +142,7 @@ class Answering:
         ]
         places = [at for at, row in enumerate(shown.rows) if found.positions[row] in wanted]
         rows = [shown.rows[at] for at in places]
-        ranked = self._items(scored, rows, shown, lambda row: found.provenance(row) or OF_REQUEST)
+        ranked = self._items(scored, rows, shown, [found.provenance(row) or OF_REQUEST for row in rows])
         ranked = self._explaining.explained(asked, ranked, user, scored, rows)
         return RankedList(
             ranked, unknown, asked.course.degraded, filtered=filtered, places=[place + 1 for place in places]
@@ -158,7 +162,7 @@ class Answering:
         last = len(found) if asked.limit is None else cut + asked.limit
         shown = arranged(self._live, asked, found.positions, places, in_front, last)
         rows = shown.rows[cut:]
-        items = self._items(scored, rows, shown, found.provenance)
+        items = self._items(scored, rows, shown, map(found.provenance, rows))
         return RankedList(items, [], asked.course.degraded, propensities=_cut(shown.propensities, cut))
 
     def _excluded(
@@ -200,16 +204,15 @@ class Answering:
         return self._live.catalogue.item_ids[position]
 
     def _items(
-        self, scored: Scored, rows: Sequence[int], shown: Shown, channels: Callable[[int], tuple[str, ...]]
+        self, scored: Scored, rows: Sequence[int], shown: Shown, channels: Iterable[tuple[str, ...]]
     ) -> list[RankedItem]:
-        """Rows of the candidates as items; `channels`: what proposed the item of a row."""
-        ids, title = self._live.catalogue.item_ids, self._live.items.title
+        """Rows of the candidates as items; `channels`: what proposed the item of each row."""
         at = np.array(rows, dtype=np.int64)
         positions, scores = scored.positions[at].tolist(), scored.scores[at].tolist()
-        return [
-            RankedItem(ids[position], score, channels(row), title(position), shown.rules_of(row))
-            for row, position, score in zip(rows, positions, scores, strict=True)
-        ]
+        ids, titles = map(self._live.catalogue.item_ids.__getitem__, positions), map(self._live.items.title, positions)
+        rules = repeat(NO_RULES) if shown.is_by_score else map(shown.rules_of, rows)
+        # Without a loop in Python: there may be hundreds.
+        return list(map(RankedItem, ids, scores, channels, titles, rules))
 
 
 def _cut(propensities: list[float] | None, offset: int) -> list[float] | None:

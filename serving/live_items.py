@@ -6,6 +6,7 @@ out, so that an item costs the same whatever the size of the catalogue.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import repeat
 from typing import Any, Final
 
 import numpy as np
@@ -66,7 +67,7 @@ class LiveItems:
     def positions(self, item_ids: Sequence[str]) -> Positions:
         """Where each is, int64 (n,); -1 for one that there is not, or that was taken out."""
         index = self.catalogue.index
-        found: Positions = np.fromiter((index.get(item, -1) for item in item_ids), dtype=np.int64, count=len(item_ids))
+        found: Positions = np.fromiter(map(index.get, item_ids, repeat(-1)), dtype=np.int64, count=len(item_ids))
         known = np.flatnonzero(found >= 0)
         found[known[self.gone[found[known]]]] = -1
         return found

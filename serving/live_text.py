@@ -48,5 +48,6 @@ class LiveText:
 
 def item_vectors(bundle: Bundle) -> Vectors:
     """float32 (n_items, d), copy on write: processes share what no item has changed."""
-    found: Vectors = np.load(bundle.path / VECTORS_FILE, mmap_mode="c")
+    # As a plain array: NumPy looks at each part that is taken of a mapped one.
+    found: Vectors = np.asarray(np.load(bundle.path / VECTORS_FILE, mmap_mode="c"))
     return found

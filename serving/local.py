@@ -5,11 +5,13 @@ The address is not enough: a page in a browser on this machine reaches 127.0.0.1
 
 import ipaddress
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from litestar.exceptions import HTTPException
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Whether an address, or a name in a request, is that of this machine alone."""
     if host == "localhost":

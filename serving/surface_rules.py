@@ -59,6 +59,11 @@ class Shown:
         """Of each of them to be at its place, whatever the others do; None when no place was given by chance."""
         return None if self.arrangement.propensities is None else self.arrangement.propensities.tolist()
 
+    @property
+    def is_by_score(self) -> bool:
+        """Whether no rule changed any item."""
+        return not self.boosts and not self.arrangement.why
+
     def rules_of(self, row: int) -> tuple[str, ...]:
         """The rules that changed an item, in their order."""
         placed = self.arrangement.why.get(row)

@@ -41,8 +41,8 @@ class Reason(Struct, frozen=True, omit_defaults=True):
         return cls(found.reason, found.text, found.contribution, None if found.item is None else item_ids[found.item])
 
 
-class RankedItem(Struct, frozen=True, omit_defaults=True):
-    """An item in its place."""
+class RankedItem(Struct, frozen=True, omit_defaults=True, gc=False):
+    """An item in its place; nothing that it holds leads back to it, so that Python's collector need not look at it."""
 
     item_id: str
     score: float
@@ -200,8 +200,8 @@ class SimilarRequest(ListRequest, kw_only=True):
     item_id: Id
 
 
-class AnswerItem(Struct, omit_defaults=True):
-    """An item of an answer."""
+class AnswerItem(Struct, omit_defaults=True, gc=False):
+    """An item of an answer; no garbage, as RankedItem."""
 
     item_id: str
     score: float

@@ -64,7 +64,7 @@ def values(request: Request) -> Floats:
         days_since / (user_span / (request.of_user("occasions") - 1)),
         of_history(user.in_last_occasion.astype(np.float64), 0.0),
         np.where(request.place >= 0, request.place, np.nan),
-        *(of_history(_decayed(user, request.now, days), 0.0) for days in DECAY_HALF_LIVES_DAYS),
+        *(of_history(of_half_life, 0.0) for of_half_life in _decayed(user, request.now)),
         of_history(_occasions_since(user)),
         *(strength[request.candidates] for strength in request.cooccurrence),
         request.from_history.regression[request.candidates],
@@ -73,11 +73,13 @@ def values(request: Request) -> Floats:
     return np.stack(columns, axis=1)
 
 
-def _decayed(user: UserState, now: float, half_life_days: float) -> Floats:
+def _decayed(user: UserState, now: float) -> Floats:
     """Occasions with each item of the history, each halved by its age, as if they lay evenly between first and last.
 
-    float64 (h,): with q the decay over a gap, what is left of the last one × (1 + q + … + q to the occasions - 1).
+    float64 (half-lives, h): with q the decay over a gap, what is left of the last one × (1 + q + … + q to the
+    occasions - 1).
     """
+    half_life_days = np.array(DECAY_HALF_LIVES_DAYS)[:, None]
     span_days = (user.last_at - user.first_at) / SECONDS_A_DAY
     kept = 0.5 ** (span_days / np.maximum(user.occasions - 1, 1) / half_life_days)
     with np.errstate(invalid="ignore", divide="ignore"):
