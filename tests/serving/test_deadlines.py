@@ -1,5 +1,6 @@
 """Faults of the request path with real parts: each answer is valid and in time, says what it lacks, and comes back."""
 
+import pydoc
 import shutil
 import threading
 import time
@@ -143,6 +144,23 @@ def test_in_a_large_catalogue_others_than_the_text_channels_find_items_while_the
     monkeypatch.setattr(scorer, "score", Slow(scorer.score) if how == "slow" else failing)
     items, degraded = recommend(engine, limit=5)
     assert (len(items), degraded) == (5, [f"text_interest: {'deadline' if how == 'slow' else 'error'}"])
+
+
+@pytest.mark.parametrize(
+    ("ask", "part"),
+    [(rank, "features.assembler.Request"), (recommend, "recsys.retrieval.from_history.FromHistory.compute")],
+)
+def test_what_needs_no_text_is_computed_while_the_text_model_works(engine, monkeypatch, ask, part):
+    # Then it is known to be in time.
+    expected = [ask(engine) for _ in range(3)][-1]
+    computed, scorer, works = threading.Event(), engine.live.recommender.text.scorer, pydoc.locate(part)
+    assert callable(works)
+    monkeypatch.setattr(part, lambda *args: (works(*args), computed.set())[0])
+    score, seen = scorer.score, []
+    # It ends only when that is there.
+    monkeypatch.setattr(scorer, "score", lambda *args: (seen.append(computed.wait(0.1)), score(*args))[1])
+    assert ask(engine) == expected
+    assert seen == [True]
 
 
 # The other stages

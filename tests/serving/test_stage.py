@@ -147,6 +147,40 @@ def test_what_will_surely_be_in_time_runs_in_the_thread_of_the_request_unless_it
         assert stage.run(threading.get_ident, within=0.015) != here
 
 
+def test_while_work_has_a_thread_its_request_does_something_else_which_counts_for_the_request_alone():
+    stage, go, done = Stage("part", may_hang=True), threading.Event(), []
+
+    def meanwhile() -> None:
+        # The work goes on only when this has begun, so they run together.
+        go.set()
+        time.sleep(0.1)
+        done.append(threading.get_ident())
+
+    assert stage.run(lambda: go.wait(5), within=5.0, meanwhile=meanwhile) is True
+    assert done == [threading.get_ident()]
+    assert stage.estimate() < 0.1
+
+
+def test_what_is_done_meanwhile_does_not_give_work_more_time():
+    stage, started = Stage("part", may_hang=True), time.perf_counter()
+    with pytest.raises(LeftOut, match="deadline"):
+        stage.run(lambda: time.sleep(0.5), within=0.15, meanwhile=lambda: time.sleep(0.1))
+    assert time.perf_counter() - started < 0.24
+
+
+def test_where_work_has_no_thread_nothing_is_done_meanwhile(stage, clock):
+    for _ in range(2):
+        stage.run(clock.taking(0.01), within=0.04)
+    for within in (0.04, None):
+        stage.run(clock.taking(0.01), within=within, meanwhile=lambda: pytest.fail("there is no thread"))
+
+
+def test_what_was_done_before_its_turn_counts_for_how_long_a_stage_takes(stage, clock):
+    for _ in range(2):
+        stage.run(clock.taking(0.01), within=0.04, spent=0.02)
+    assert stage.estimate() == pytest.approx(0.03)
+
+
 def trusted(**options) -> Stage:
     """One that runs in the thread of its request, for it was quick."""
     stage = Stage("part", **options)
