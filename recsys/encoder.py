@@ -34,14 +34,20 @@ TEXTS_AT_ONCE: Final = 16_384
 class ItemEncoder:
     """Encodes texts in batches of like length. Several threads may use one."""
 
-    def __init__(self, model: Path, tokenizer: Path, *, max_tokens: int, threads: int = 1) -> None:
-        """`max_tokens` cuts a text. Raises BundleError for a file that is missing or cannot be read."""
+    def __init__(
+        self, model: Path, tokenizer: Path, *, max_tokens: int, threads: int = 1, packed_in: Path | None = None
+    ) -> None:
+        """max_tokens  cuts a text
+        packed_in   the folder of what processes share of the model; None: nothing
+
+        Raises BundleError for a file that is missing or cannot be read.
+        """
         self.file: Final = model
         self._files = (model, tokenizer)
         self.max_tokens = max_tokens
         self.tokenizer: Final = _tokenizer(tokenizer, max_tokens)
         try:
-            self._session = onnx_session(model, threads=threads)
+            self._session = onnx_session(model, threads=threads, packed_in=packed_in)
         except Exception as error:  # ONNX Runtime has a class of its own for each way to fail
             raise BundleError(f"{model}: {error}; expected an item encoder, publish the bundle again") from error
         (output,) = self._session.get_outputs()
@@ -99,11 +105,13 @@ class ItemEncoder:
         return vectors
 
 
-def bundle_encoder(bundle: Bundle, precision: Precision = "auto", *, threads: int = 1) -> ItemEncoder:
+def bundle_encoder(
+    bundle: Bundle, precision: Precision = "auto", *, threads: int = 1, packed_in: Path | None = None
+) -> ItemEncoder:
     """The encoder of a bundle, in this precision; a text's vector differs between them by what they may lose.
 
     auto is fp16 on a GPU and int8 on a CPU if the bundle has them, else fp32. Raises BundleError when the bundle has
-    no encoder in the precision asked for.
+    no encoder in the precision asked for. `packed_in`: as ItemEncoder has it.
     """
     folder = bundle.path
     name = ENCODER_FILE
@@ -118,7 +126,8 @@ def bundle_encoder(bundle: Bundle, precision: Precision = "auto", *, threads: in
                 'set text.precision = "auto"'
             )
     max_tokens = bundle.manifest.text["max_tokens"]
-    return ItemEncoder(folder / name, folder / TOKENIZER_FILE, max_tokens=max_tokens, threads=threads)
+    tokenizer = folder / TOKENIZER_FILE
+    return ItemEncoder(folder / name, tokenizer, max_tokens=max_tokens, threads=threads, packed_in=packed_in)
 
 
 def bundle_text(bundle: Bundle, encoder: ItemEncoder) -> ItemText:

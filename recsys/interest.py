@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from recsys.bundle_files import GATHER_FILE
 from recsys.errors import BundleError
 from recsys.interest_inputs import Inputs, Question, padded_candidates
-from recsys.onnx_tables import tables_of
+from recsys.onnx_options import session_options
+from recsys.packed_model import discard, packed
 from recsys.soft_maximum import SoftMaximum
 from recsys.state import SECONDS_A_DAY, Positions, UserState
 
@@ -42,8 +43,6 @@ GPU: Final = "cuda"
 EXACT_FLOAT32: Final = {"use_tf32": "0"}
 """By default CUDA rounds float32 to 10 bits before it multiplies: vectors would be others than on a CPU."""
 
-ONNX_ERRORS_ONLY: Final = 3
-
 MOST_ROWS: Final = 1 << 17
 """Candidates of all users of a run, filled up: with vectors of 384 numbers they take 200 MB of the device."""
 
@@ -61,27 +60,32 @@ def signal_names(labels: Sequence[str]) -> tuple[str, ...]:
 class Session(onnxruntime.InferenceSession):  # type: ignore[misc]  # it has no types
     """A model on the GPU when ONNX Runtime can use one, else on the CPU, without noise in the log."""
 
-    def __init__(self, path: Path, *, threads: int) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = ONNX_ERRORS_ONLY
+    def __init__(self, path: Path, *, threads: int, packed_in: Path | None) -> None:
         providers = execution_providers()
-        disabled, mapped = (SLOWER_ON_CPU, tables_of(path)) if providers == [CPU] else ((), {})
-        # ONNX Runtime reads them where they are, as long as there is a session.
-        self._tables = {name: onnxruntime.OrtValue.ortvalue_from_numpy(table) for name, table in mapped.items()}
-        for name, table in self._tables.items():
-            options.add_initializer(name, table)
+        disabled = SLOWER_ON_CPU if providers == [CPU] else ()
+        shared = packed(path, packed_in, disabled) if packed_in is not None and providers == [CPU] else None
+        if shared is not None:
+            optimised = session_options(threads=threads)
+            optimised.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+            try:
+                super().__init__(shared, optimised, providers=providers)
+                return
+            except Exception as error:  # ONNX Runtime has a class of its own for each way to fail
+                discard(shared, error)
         super().__init__(
             path,
-            options,
+            session_options(threads=threads),
             providers=[(name, EXACT_FLOAT32 if name == CUDA else {}) for name in providers],
             disabled_optimizers=list(disabled),
         )
 
 
-def onnx_session(path: Path, *, threads: int = 1) -> onnxruntime.InferenceSession:
-    """The session of a model."""
-    return Session(path, threads=threads)
+def onnx_session(path: Path, *, threads: int = 1, packed_in: Path | None = None) -> onnxruntime.InferenceSession:
+    """The session of a model.
+
+    packed_in  the folder of what processes share of it (recsys.packed_model), on a CPU; None: nothing
+    """
+    return Session(path, threads=threads, packed_in=packed_in)
 
 
 def execution_providers() -> list[str]:

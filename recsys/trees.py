@@ -10,7 +10,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from recsys.interest import CPU, ONNX_ERRORS_ONLY
+from recsys.interest import CPU
+from recsys.onnx_options import session_options
 from recsys.state import Floats
 
 FEATURES: Final = "features"
@@ -22,11 +23,8 @@ class OnnxTrees:
     """The scores of a LightGBM model, to the last bits: the same thresholds, leaves and sums, all in float64."""
 
     def __init__(self, path: Path) -> None:
-        options = onnxruntime.SessionOptions()
         # More threads cost more than they bring on a few hundred rows, and a GPU has nothing to walk trees with.
-        options.intra_op_num_threads = 1
-        options.log_severity_level = ONNX_ERRORS_ONLY
-        self._session = onnxruntime.InferenceSession(path, options, providers=[CPU])
+        self._session = onnxruntime.InferenceSession(path, session_options(threads=1), providers=[CPU])
 
     def predict(self, data: NDArray[np.float32]) -> Floats:
         """float64 (n,) of a matrix (n, n_features)."""

@@ -5,7 +5,8 @@ tables/       items, interactions, impressions, users .parquet   written by recs
 quarantine/   the refused rows, one JSONL a table                written by recsys import
 features/     snapshots of the features, the days that they are made of (daily/), Feast registry, feature_store.yaml and
               online store
-cache/        results of training stages, named by what went into them, and embeddings.db, vectors of item texts
+cache/        results of training stages, named by what went into them; embeddings.db, vectors of item texts; and
+              packed-*, text models as servers share them
 bundles/      one folder a model bundle, and `champion`, the name of the one that serves
 events.db     the event log                                      written by recsys serve
 log/          the same by day, one folder a table                written by recsys export; [log] folder may name another

@@ -58,6 +58,7 @@ class BundleEngine:
         most_a_day: int | None = None,
         batch_requests: BatchRequests = 1,
         batch_wait_ms: float = 0.0,
+        packed_in: Path | None = None,
     ) -> None:
         """`features` of the project; `events`: the event log; `weights` of the interaction types.
 
@@ -65,6 +66,7 @@ class BundleEngine:
         most_a_day             events of one user since the snapshot that count; None: all
         batch_requests         most requests to rank that are scored together; auto: several on a GPU, else one
         batch_wait_ms          how long one waits for others
+        packed_in              the folder of what processes share of the text model; None: nothing
 
         Raises BundleError when the bundle was trained on other features, FeatureStoreError when there are none.
         """
@@ -92,6 +94,7 @@ class BundleEngine:
             channels=guarded.channels,
             precision=precision,
             most_a_day=most_a_day,
+            packed_in=packed_in,
         )
         ranker = open_ranker(bundle.path, names)
         self._interest = UserInterest(self.live, scorer, most=together, wait_s=batch_wait_ms / 1000)

@@ -60,6 +60,7 @@ def load_engine(workspace: Workspace, bundle_id: str | None = None) -> BundleEng
         most_a_day=config.source.max_events_per_user_per_day,
         batch_requests=config.serving.batch_requests,
         batch_wait_ms=config.serving.batch_wait_ms,
+        packed_in=workspace.cache,
     )
     if workspace.events.exists():
         engine.replay(latest_items(workspace.events), workspace.embeddings)

@@ -69,9 +69,10 @@ class Live:
         channels: Channels,
         precision: Precision,
         most_a_day: int | None,
+        packed_in: Path | None,
     ) -> None:
         """`scorer` over the item vectors of the bundle. Raises BundleError or FeatureStoreError."""
-        self.text: Final = LiveText(bundle, precision)
+        self.text: Final = LiveText(bundle, precision, packed_in)
         self._scorer = scorer
         catalogue = Catalogue.load(pl.read_parquet(bundle.path / CATALOGUE_FILE))
         catalogue = catalogue.with_attributes(dict(features.project.item_attributes))

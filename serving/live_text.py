@@ -1,6 +1,7 @@
 """The text model of a bundle at serving: the vectors of items, and which items read otherwise than in the bundle."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -18,9 +19,9 @@ from serving.item_types import ItemVersion
 class LiveText:
     """Thread-safe."""
 
-    def __init__(self, bundle: Bundle, precision: Precision) -> None:
-        """Raises BundleError."""
-        self.encoder: Final = bundle_encoder(bundle, precision)
+    def __init__(self, bundle: Bundle, precision: Precision, packed_in: Path | None) -> None:
+        """`packed_in`: the folder of what processes share of the model; None: nothing. Raises BundleError."""
+        self.encoder: Final = bundle_encoder(bundle, precision, packed_in=packed_in)
         self._text = bundle_text(bundle, self.encoder)
 
     def of(self, items: Sequence[ItemVersion]) -> list[str]:
