@@ -51,7 +51,10 @@ def stability_plot(report: DriftReport) -> Markup | None:
         values = [one.value for one in shown]
         draw_bars(panel, [one.name for one in shown], values, colours=[COLOURS[one.level] for one in shown])
         label_bars(panel, values, [f"{one.value:.2f} ({one.before:.3g} → {one.now:.3g})" for one in shown])
-        panel.scatter([one.chance for one in shown], range(len(shown)), marker="|", s=90, color=MUTED)
+        by_chance = [one.chance for one in shown]
+        panel.scatter(by_chance, range(len(shown)), marker="|", s=90, color=MUTED)
+        # What chance can do may be far beyond the longest bar.
+        panel.set_xlim(0, max(panel.get_xlim()[1], 1.03 * max(by_chance)))
         spoken = ", ".join(f"{one.name} {one.value:.2f}" for one in shown)
         return as_svg(figure, f"Population stability index of features and scores: {spoken}")
 
