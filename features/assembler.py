@@ -23,23 +23,12 @@ Block = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
-class OfText:
-    """What a text model adds to the matrix.
-
-    signals  float32 (n_candidates, n_signals), interest by text in each candidate and its standing
-    topics   of the moment of the items
-    """
-
-    signals: Vectors
-    topics: Topics
-
-
-@dataclass(frozen=True)
 class Assembly:
     """A matrix on its way: `blocks`, all but the text model's signals, can be computed while these are still awaited.
 
-    candidates  int64 (n_candidates,)
-    topics      None: behaviour alone
+    candidates    int64 (n_candidates,)
+    topics        None: behaviour alone
+    from_history  of the same user and items
     """
 
     features: FeatureSet
@@ -78,20 +67,3 @@ class Assembly:
         for block in blocks:
             matrix[:, at : (at := at + block.shape[-1])] = block
         return matrix
-
-
-def assemble(
-    features: FeatureSet,
-    user: UserState,
-    items: ItemState,
-    candidates: Positions,
-    text: OfText | None,
-    from_history: FromHistory | None = None,
-) -> NDArray[np.float32]:
-    """float32 (n_candidates, n_features) in the order of features.names; `text` None: behaviour alone.
-
-    candidates    int64 (n_candidates,)
-    from_history  where they were retrieved for the same user, what was computed for that
-    """
-    topics, signals = (None, None) if text is None else (text.topics, text.signals)
-    return Assembly(features, user, items, candidates, topics, from_history or FromHistory(user, items)).matrix(signals)

@@ -254,9 +254,7 @@ class Recommender:
     def begin(self, user: UserState, candidates: Positions, from_history: FromHistory | None = None) -> Assembly:
         """What `assemble` gives, on its way."""
         topics = None if self.text is None else self.text.topics
-        return Assembly(
-            self.features, user, self.items, candidates, topics, from_history or FromHistory(user, self.items)
-        )
+        return Assembly(self.features, user, self.items, candidates, topics, from_history or self.from_history(user))
 
     def assembled(self, begun: Assembly, signals: Vectors | None) -> NDArray[np.float32]:
         """What has begun, with the signals of its candidates, as `assemble` takes them."""

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from features.assembler import OfText, assemble
 from features.standing import STANDING_FEATURES
 from features.topics import TOPIC_FEATURES, Topics
 from recsys.interest import SIGNALS
 from recsys.retrieval.from_history import HALF_LIFE_DAYS
 from recsys.text_neighbours import EVERYTHING, TextNeighbours
+from tests.features.assembled import OfText, assemble
 from tests.features.families.cases import CUP, FEATURES, ITEMS, JAM, NEW, NOBODY, TEA, USER, row_of
 
 # Each item is like one other: tea like jam, cup like tea, jam like cup, the new one like jam.

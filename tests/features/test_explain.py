@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from features.assembler import assemble
 from features.explain import Explained, Explainer, Scene
 from features.recommender import UntrainedRanker
 from recsys.state import Floats, UserState
+from tests.features.assembled import assemble
 from tests.features.families.cases import CUP, FEATURES, ITEMS, JAM, NEW, NOBODY, TEA, USER
 
 VECTORS = np.array([[1, 0], [0, 1], [0.6, 0.8], [-1, 0]], dtype=np.float32)

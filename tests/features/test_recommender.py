@@ -3,7 +3,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from features.assembler import OfText, assemble
 from features.recommender import Recommender, TextSide, UntrainedRanker, by_score
 from features.standing import STANDING_FEATURES, standing
 from features.topics import Topics
@@ -15,6 +14,7 @@ from recsys.retrieval.popular import popular
 from recsys.soft_maximum import SoftMaximum
 from recsys.state import ItemState, UserState
 from recsys.text_neighbours import TextNeighbours
+from tests.features.assembled import OfText, assemble
 from tests.features.log import FEATURES
 from tests.neighbours import no_neighbours
 

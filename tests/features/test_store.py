@@ -8,7 +8,6 @@ import polars as pl
 import pytest
 from feast.feature_view import FeatureViewState
 
-from features.assembler import assemble
 from features.cooccurrence import cooccurrence
 from features.regression import regression
 from features.store import BehaviourStore
@@ -17,6 +16,7 @@ from recsys.catalogue import Catalogue
 from recsys.errors import FeatureStoreError
 from recsys.exposure import Exposure
 from recsys.state import Affinity, ItemState, Neighbours, Recent, UserState
+from tests.features.assembled import assemble
 from tests.features.log import FEATURES, MICROSECOND, WEIGHTS, catalogue_of, day, log, seconds, shown
 from tests.features.whole_log import item_behaviour
 

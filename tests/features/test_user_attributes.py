@@ -4,12 +4,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from features.assembler import assemble
 from features.featureset import FeatureSet
 from features.store import BehaviourStore
 from features.user_attributes import user_attributes
 from recsys.catalogue import Catalogue
 from recsys.errors import ConfigError
+from tests.features.assembled import assemble
 from tests.features.log import WEIGHTS, catalogue_of, day, log, seconds
 
 KINDS = {"age": "numeric", "country": "categorical", "member_since": "timestamp"}

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import scipy.sparse as sp
 
-from features.assembler import assemble
 from features.featureset import FeatureSet
 from recsys.state import ItemState, Neighbours, UserState
+from tests.features.assembled import assemble
 from tests.features.log import seconds
 
 FEATURES = FeatureSet.of(["purchase", "view"])

@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from features.assembler import assemble
 from features.featureset import FeatureSet
 from recsys.errors import ConfigError
 from recsys.state import ItemState
+from tests.features.assembled import assemble
 from tests.features.families.cases import CUP, ITEMS, TEA, USER
 from tests.features.log import seconds
 

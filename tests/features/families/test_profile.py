@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from features.assembler import assemble
 from features.featureset import FeatureSet
+from tests.features.assembled import assemble
 from tests.features.families.cases import CUP, ITEMS, TEA, USER
 from tests.features.log import seconds
 
