@@ -9,15 +9,23 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
+from rich import table as rich
 from rich.console import Console
-from rich.table import Table
 
 RUNS = 5
 
 Claim = dict[str, float | str]
+
+
+class Table(NamedTuple):
+    """What was measured; floats are shown with three digits."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
 
 
 def interleaved(contestants: Mapping[str, Callable[[], object]], *, runs: int = RUNS) -> dict[str, float]:
@@ -48,9 +56,18 @@ def claim(measured: float, target: float, unit: str) -> Claim:
     return {"measured": measured, "target": target, "unit": unit}
 
 
-def write_result(out: Path, bench: str, claims: Mapping[str, Claim], details: Mapping[str, Any]) -> None:
-    """Write {"bench", "machine", "commit", "claims", "details"} as JSON."""
-    result = {"bench": bench, "machine": machine(), "commit": commit(), "claims": claims, "details": details}
+def write_result(
+    out: Path, bench: str, claims: Mapping[str, Claim], details: Mapping[str, Any], tables: Sequence[Table] = ()
+) -> None:
+    """Write {"bench", "machine", "commit", "claims", "tables", "details"} as JSON; the page shows the tables."""
+    result = {
+        "bench": bench,
+        "machine": machine(),
+        "commit": commit(),
+        "claims": claims,
+        "tables": [table._asdict() for table in tables],
+        "details": details,
+    }
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(result, indent=1) + "\n")
 
@@ -59,13 +76,18 @@ def print_table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], claims: Mapping[str, Claim]
 ) -> None:
     """A table of what was measured, and below it what was claimed; floats with three digits."""
-    table = Table(*columns, title=title)
+    table = rich.Table(*columns, title=title)
     for row in rows:
-        table.add_row(*(f"{value:,.3g}" if isinstance(value, float) else str(value) for value in row))
+        table.add_row(*map(shown, row))
     console = Console(width=120)
     console.print(table)
     for name, found in claims.items():
         console.print(f"{name}: {found['measured']:.3g} {found['unit']}, target {found['target']}")
+
+
+def shown(value: object) -> str:
+    """As it stands in a table."""
+    return f"{value:,.3g}" if isinstance(value, float) else str(value)
 
 
 def machine() -> dict[str, Any]:

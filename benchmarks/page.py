@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness import shown
+
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parent.parent / "BENCHMARKS.md"
 HEAD = """# Benchmarks
@@ -27,7 +29,7 @@ def main() -> None:
 
 
 def page(results: Sequence[Mapping[str, Any]]) -> str:
-    """The claims of every result, each with the machine that it was measured on, as Markdown."""
+    """The claims and the tables of every result, each with the machine that it was measured on, as Markdown."""
     parts = [HEAD]
     for result in results:
         machine = result["machine"]
@@ -43,6 +45,9 @@ def page(results: Sequence[Mapping[str, Any]]) -> str:
                 for name, found in result["claims"].items()
             ),
         ]
+        for table in result.get("tables", ()):
+            lines = [table["columns"], ["---"] * len(table["columns"]), *table["rows"]]
+            parts += [f"\n{table['title']}\n\n", *(f"| {' | '.join(map(shown, line))} |\n" for line in lines)]
     return "".join(parts)
 
 

@@ -25,7 +25,7 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.harness import Claim, claim, in_own_process, print_table, write_result
+from benchmarks.harness import Claim, Table, claim, in_own_process, print_table, write_result
 from benchmarks.peers_split import TASKS, Cases, write_split
 from benchmarks.quality import project
 from recsys.metrics import NDCG_AT, Floats, mean_with_interval, per_user_metrics, summarise
@@ -118,21 +118,21 @@ def claims_of(rows: Mapping[str, Any]) -> dict[str, Claim]:
     return claims
 
 
-def show(rows: Mapping[str, Any], claims: Mapping[str, Claim]) -> None:
-    """One table of quality for each task, one of cost."""
+def tables_of(rows: Mapping[str, Any]) -> list[Table]:
+    """One of quality for each task, the best first, and one of cost."""
+    tables = []
     for task in TASKS:
-        table = []
-        for name, row in rows.items():
-            if task in row["tasks"]:
-                of_task = row["tasks"][task]
-                behind = "{:+.3f} [{:+.3f}, {:+.3f}]".format(*of_task["behind"]) if "behind" in of_task else ""
-                table.append([name, *(f"{of_task[metric]:.4f}" for metric in SHOWN), behind])
-        print_table(f"Online Retail, {task}", ["model", *SHOWN, f"{OURS} − model, {NDCG}"], table, {})
+        found = {name: row["tasks"][task] for name, row in rows.items() if task in row["tasks"]}
+        of_task = []
+        for name, one in sorted(found.items(), key=lambda item: -item[1][NDCG]):
+            behind = "{:+.3f} [{:+.3f}, {:+.3f}]".format(*one["behind"]) if "behind" in one else ""
+            of_task.append((name, *(f"{one[metric]:.4f}" for metric in SHOWN), behind))
+        tables.append(Table(f"Online Retail, {task}", ("model", *SHOWN, f"{OURS} − model, {NDCG}"), of_task))
     cost = []
     for name, row in rows.items():
         of_all = row["tasks"]["all"]
-        cost.append([name, row.get("trials", ""), of_all["fit_seconds"], of_all["ms_per_user"], round(row["peak_mb"])])
-    print_table("Cost", ["model", "settings tried", "fit s", "recommend ms/user", "MB"], cost, claims)
+        cost.append((name, row.get("trials", ""), of_all["fit_seconds"], of_all["ms_per_user"], round(row["peak_mb"])))
+    return [*tables, Table("Cost", ("model", "settings tried", "fit s", "recommend ms/user", "MB"), cost)]
 
 
 @click.command()
@@ -161,10 +161,13 @@ def main(
             recommend(name, workspace.root, folder, python=python, seconds=seconds)
         rows = measure(folder, names, asked)
     claims = {} if quick else claims_of(rows)
-    show(rows, claims)
+    tables = tables_of(rows)
+    for table in tables[:-1]:
+        print_table(*table, {})
+    print_table(*tables[-1], claims)
     if out is not None:
         users = {task: len(cases.users) for task, cases in asked.items()}
-        write_result(out, "peers", claims, {"threads": os.cpu_count(), "users": users, "rows": rows})
+        write_result(out, "peers", claims, {"threads": os.cpu_count(), "users": users, "rows": rows}, tables)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import click
 import msgspec
 import polars as pl
 
-from benchmarks.harness import Claim, claim, print_table, write_result
+from benchmarks.harness import Claim, Table, claim, print_table, write_result
 from examples.complete_journey import tables as complete_journey
 from recsys.config import Config
 from recsys.importing import import_tables
@@ -137,9 +137,11 @@ def main(dataset: str, seeds: int, quick: bool, folder: Path, out: Path | None) 
     claims = {} if quick else claims_of(dataset, mean)
     columns = ["row", *(f"seed {seed}" for seed in range(len(by_seed))), "mean"]
     rows = [[row, *(found[row] for found in by_seed), value] for row, value in mean.items()]
-    print_table(f"{dataset}, {METRIC}", columns, rows, claims)
+    table = Table(f"{dataset}, {METRIC}", columns, rows)
+    print_table(*table, claims)
     if out is not None:
-        write_result(out, f"quality, {dataset}", claims, {"dataset": dataset, "seeds": by_seed, "mean": mean})
+        details = {"dataset": dataset, "seeds": by_seed, "mean": mean}
+        write_result(out, f"quality, {dataset}", claims, details, [table])
 
 
 if __name__ == "__main__":

@@ -17,5 +17,11 @@ def test_every_claim_stands_beside_its_target_and_machine():
     assert "| fp32_vs_peer | 1.457 | 1.3 | × |\n" in text
 
 
+def test_a_table_of_a_result_is_one_of_the_page():
+    table = {"title": "Cost", "columns": ["model", "fit s"], "rows": [["ease", 2.34567], ["als", ""]]}
+    text = page([RESULT | {"tables": [table]}])
+    assert text.endswith("| × |\n\nCost\n\n| model | fit s |\n| --- | --- |\n| ease | 2.35 |\n| als |  |\n")
+
+
 def test_the_page_in_the_repository_is_that_of_the_results():
     assert PAGE.read_text() == page([json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))])

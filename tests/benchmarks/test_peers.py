@@ -49,6 +49,22 @@ def test_the_interval_is_that_of_the_differences_of_the_same_users(tmp_path):
     assert "behind" not in rows["recsys"]["tasks"]["all"]
 
 
+def test_the_tables_have_the_best_of_each_task_first_and_what_each_peer_cost(tmp_path):
+    written(tmp_path, "personal_frequency", all=[1, 0])
+    written(tmp_path, "als", all=[0, 0], new=[1, 0])
+    written(tmp_path, "recsys", all=[1, 2], new=[0, 0])
+    of_all, of_new, cost = peers.tables_of(peers.measure(tmp_path, ["personal_frequency", "als", "recsys"], ASKED))
+    assert [row[:2] for row in of_all.rows] == [
+        ("recsys", "1.0000"),
+        ("personal_frequency", "0.5000"),
+        ("als", "0.0000"),
+    ]
+    assert [row[0] for row in of_new.rows] == ["als", "recsys"]
+    assert of_all.rows[0][-1] == ""
+    assert of_all.rows[1][-1] == "+0.500 [+0.000, +1.000]"
+    assert cost.rows[1] == ("als", "", 1.0, 2.0, 3)
+
+
 def test_a_peer_that_left_no_lists_is_named(tmp_path):
     with pytest.raises(click.ClickException, match="als holds no lists"):
         peers.measure(tmp_path, ["als"], ASKED)
