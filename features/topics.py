@@ -20,6 +20,8 @@ TOPIC_FEATURES: Final = (
     "topic_last_occasion",  # share of the like items that the user chose on the latest occasion
     "topic_successors",  # what the history says of the like items' being chosen next, mean
 )
+WITHOUT_USER: Final = 3
+"""The first of them are the same for every user."""
 PRIOR_USERS: Final = 0.1
 RECENT_DAYS: Final = 28
 A_MONTH_DAYS: Final = 30
@@ -27,7 +29,7 @@ A_MONTH_DAYS: Final = 30
 
 @dataclass(frozen=True)
 class Topics:
-    """The like items of each item, and what is known of them at a moment: columns float64 (n_items, 3)."""
+    """The like items of each item, and what is known of them at a moment: columns float64 (n_items, WITHOUT_USER)."""
 
     neighbours: TextNeighbours
     columns: Floats
@@ -46,7 +48,7 @@ class Topics:
         successors    what the history says of every item's being chosen next, likewise
         """
         age_days = (now - user.last_at) / SECONDS_A_DAY
-        known = np.zeros((len(cooccurrence), 7))
+        known = np.zeros((len(cooccurrence), len(TOPIC_FEATURES) - WITHOUT_USER))
         known[:, 0], known[:, -1] = cooccurrence, successors
         known[user.history, 1:-1] = np.stack(
             [
@@ -68,7 +70,7 @@ def users_of(items: ItemState) -> Floats:
 
 
 def topic_columns(neighbours: TextNeighbours, users: Floats, rows: Positions | None = None) -> Floats:
-    """The first three TOPIC_FEATURES, those without a user, of every item or of some: float64 (n, 3).
+    """The TOPIC_FEATURES without a user, of every item or of some: float64 (n, WITHOUT_USER).
 
     users  of every item, as users_of gives them
     """
