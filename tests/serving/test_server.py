@@ -26,6 +26,7 @@ from tests.serving.fake_engine import CONFIG, FakeEngine
 # The command line as it is, but for a fake engine and without what only training needs.
 SCRIPT = """
 import sys, time, types
+from pathlib import Path
 
 sys.modules["torch"] = sys.modules["transformers"] = None
 
@@ -37,6 +38,7 @@ how = sys.argv.pop(1)
 
 class SlowEngine(FakeEngine):
     def rank(self, *args, **options):
+        Path(sys.argv[sys.argv.index("--config") + 1]).with_name("asked").touch()
         time.sleep(0.5)
         return super().rank(*args, **options)
 
@@ -138,7 +140,10 @@ def test_a_request_that_is_under_way_at_sigterm_gets_its_answer(tmp_path):
         answers: list[httpx.Response] = []
         thread = threading.Thread(target=lambda: answers.append(httpx.post(f"{address}/v1/rank", json=RANK)))
         thread.start()
-        time.sleep(0.2)
+        latest = time.monotonic() + 20
+        while not (tmp_path / "asked").exists():
+            assert time.monotonic() < latest
+            time.sleep(0.01)
         assert_stops(process)
         thread.join(10)
     assert [answer.status_code for answer in answers] == [200]
