@@ -23,7 +23,7 @@ import polars as pl
 from polars.testing import assert_frame_equal
 
 from benchmarks.day_events import START, day_events, write_days
-from benchmarks.harness import RUNS, claim, in_own_process, print_table, write_result
+from benchmarks.harness import RUNS, Table, claim, in_own_process, print_table, write_result
 from features.daily.log import DailyLog, midnight
 
 EVENTS_A_DAY, QUICK_EVENTS_A_DAY = 1_000_000, 2_000
@@ -52,7 +52,7 @@ def main(quick: bool, out: Path | None) -> None:
             "vs_pandas_1m": claim(found["pandas"]["seconds"] / found["beside pandas"]["seconds"], 5, "× as fast"),
         }
     table = [(name, run["events"], run["seconds"], run["peak_gb"]) for name, run in found.items()]
-    print_table("Aggregation by day", ("what", "interactions", "s", "GB"), table, claims)
+    print_table(Table("Aggregation by day", ("what", "interactions", "s", "GB"), table), claims)
     if out is not None:
         write_result(out, "aggregate", claims, {"threads": os.cpu_count(), "days": days, "runs": found})
 

@@ -20,7 +20,7 @@ import polars as pl
 import torch
 from sentence_transformers import SentenceTransformer
 
-from benchmarks.harness import RUNS, claim, interleaved, print_table, write_result
+from benchmarks.harness import RUNS, Table, claim, interleaved, print_table, write_result
 from benchmarks.online_retail import ColdItems, OnlineRetail
 from recsys.bundle_files import ENCODER_FILE, SMALLER_ENCODER_FILES, TOKENIZER_FILE
 from recsys.config import Finetune, Text
@@ -83,7 +83,7 @@ def main(quick: bool, out: Path | None, threads: int) -> None:
         for name, found in measured.items()
         for (contestant, rate), ratio in zip(found["texts_a_second"].items(), found["times_peer"].values(), strict=True)
     ]
-    print_table("Encoding texts", ("texts", "with", "texts/s", f"× {PEER}"), rows, claims)
+    print_table(Table("Encoding texts", ("texts", "with", "texts/s", f"× {PEER}"), rows), claims)
     if out is not None:
         write_result(out, "encode", claims, {"threads": threads, "export": figures, **measured})
 

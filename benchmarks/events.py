@@ -26,7 +26,7 @@ from typing import Any
 
 import click
 
-from benchmarks.harness import claim, print_table, write_result
+from benchmarks.harness import Table, claim, print_table, write_result
 from benchmarks.kills import survive
 from benchmarks.project import synthetic_project
 from benchmarks.served import Served, served
@@ -70,7 +70,7 @@ def main(config_path: Path | None, kills: int, quick: bool, out: Path | None) ->
             claims["counted_twice"] = claim(survived["twice"], 0, "events")
     rows = [(size, ours, floor, floor / ours) for size, (ours, floor) in rates.items()]
     title = f"Events a second, {CLIENTS} clients; the floor is plain sqlite3 with as many flushes"
-    print_table(title, ("events a request", "recsys serve", "floor", "ratio"), rows, claims)
+    print_table(Table(title, ("events a request", "recsys serve", "floor", "ratio"), rows), claims)
     if survived is not None:
         print(json.dumps(survived))
     if out is not None:

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from benchmarks.harness import RUNS, claim, print_table, write_result
+from benchmarks.harness import RUNS, Table, claim, print_table, write_result
 from benchmarks.online_retail import HISTORY_ITEMS, TEMPERATURE, OnlineRetail
 from recsys.config import Finetune, Text
 from recsys.state import Positions
@@ -100,7 +100,7 @@ def main(quick: bool, out: Path | None, report: Path, threads: int) -> None:
         (name, size / taken, slow / taken, trainer.losses[-1])
         for (name, trainer), taken in zip(ways.items(), (fast, slow), strict=True)
     ]
-    print_table("Fine-tuning", ("way", "examples/s", "× plain", "loss at the end"), rows, claims)
+    print_table(Table("Fine-tuning", ("way", "examples/s", "× plain", "loss at the end"), rows), claims)
     if out is not None:
         write_result(out, "finetune", claims, details)
 

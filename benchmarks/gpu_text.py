@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from benchmarks.exhaustive import ExhaustiveRetrieval
-from benchmarks.harness import RUNS, claim, interleaved, print_table, write_result
+from benchmarks.harness import RUNS, Table, claim, interleaved, print_table, write_result
 from benchmarks.online_retail import HISTORY_ITEMS
 from recsys.bundle_files import BATCH_SCORER_FILE, ENCODER_FILE, SCORER_FILE, SMALLER_ENCODER_FILES, TOKENIZER_FILE
 from recsys.config import Finetune, Text
@@ -105,7 +105,7 @@ def main(quick: bool, out: Path | None) -> None:
         (f"retrieve {TOP} of {int(n):,}", f"{found['ms']:.2f} ms", found["of_bandwidth"])
         for n, found in retrieve.items()
     ]
-    print_table(f"The text model on {device.type}", ("what", "measured", "of the ceiling"), rows, claims)
+    print_table(Table(f"The text model on {device.type}", ("what", "measured", "of the ceiling"), rows), claims)
     if out is not None:
         write_result(
             out,

@@ -72,15 +72,13 @@ def write_result(
     out.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def print_table(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], claims: Mapping[str, Claim]
-) -> None:
-    """A table of what was measured, and below it what was claimed; floats with three digits."""
-    table = rich.Table(*columns, title=title)
-    for row in rows:
-        table.add_row(*map(shown, row))
+def print_table(table: Table, claims: Mapping[str, Claim]) -> None:
+    """What was measured, and below it what was claimed."""
+    printed = rich.Table(*table.columns, title=table.title)
+    for row in table.rows:
+        printed.add_row(*map(shown, row))
     console = Console(width=120)
-    console.print(table)
+    console.print(printed)
     for name, found in claims.items():
         console.print(f"{name}: {found['measured']:.3g} {found['unit']}, target {found['target']}")
 

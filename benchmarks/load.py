@@ -27,7 +27,7 @@ import click
 import numpy as np
 
 from benchmarks.events import project
-from benchmarks.harness import claim, print_table, write_result
+from benchmarks.harness import Table, claim, print_table, write_result
 from benchmarks.load_mix import Mix, mixes_of
 from benchmarks.resident import Flatness, Sample, flatness, sampled
 from benchmarks.served import Client, Served, served
@@ -125,9 +125,11 @@ def main(
     parts = load.by_part()
     rows = [(at + 1, int(part["requests"]), part["p50_ms"], part["p99_ms"]) for at, part in enumerate(parts)]
     print_table(
-        f"{warm_up:g} minutes of warm-up and {minutes:g} more, {rate:g} requests a second",
-        ("tenth", "requests", "p50 ms", "p99 ms"),
-        rows,
+        Table(
+            f"{warm_up:g} minutes of warm-up and {minutes:g} more, {rate:g} requests a second",
+            ("tenth", "requests", "p50 ms", "p99 ms"),
+            rows,
+        ),
         {} if quick else claims,
     )
     for what, of in (("memory", memory), ("of which of no file", anonymous)):

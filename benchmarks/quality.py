@@ -138,7 +138,7 @@ def main(dataset: str, seeds: int, quick: bool, folder: Path, out: Path | None) 
     columns = ["row", *(f"seed {seed}" for seed in range(len(by_seed))), "mean"]
     rows = [[row, *(found[row] for found in by_seed), value] for row, value in mean.items()]
     table = Table(f"{dataset}, {METRIC}", columns, rows)
-    print_table(*table, claims)
+    print_table(table, claims)
     if out is not None:
         details = {"dataset": dataset, "seeds": by_seed, "mean": mean}
         write_result(out, f"quality, {dataset}", claims, details, [table])

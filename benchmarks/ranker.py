@@ -20,7 +20,7 @@ import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.harness import claim, interleaved, print_table, write_result
+from benchmarks.harness import Table, claim, interleaved, print_table, write_result
 from recsys.bundle_files import RANKER_ONNX_FILE
 from recsys.config import Ranker
 from recsys.trees import OnnxTrees
@@ -66,7 +66,7 @@ def main(quick: bool, out: Path | None) -> None:
         for contestant, milliseconds in found["milliseconds"].items()
     ]
     title = f"Scoring {ROWS} rows of {FEATURES} features"
-    print_table(title, ("trees", "with", "ms", f"× {PEER}"), rows, claims)
+    print_table(Table(title, ("trees", "with", "ms", f"× {PEER}"), rows), claims)
     if out is not None:
         write_result(out, "ranker", claims, {"threads": 1, "rows": ROWS, "features": FEATURES, **measured})
 

@@ -21,7 +21,7 @@ import click
 import numpy as np
 import polars as pl
 
-from benchmarks.harness import claim, print_table, write_result
+from benchmarks.harness import Table, claim, print_table, write_result
 from benchmarks.online_retail import DATA
 from benchmarks.served import RECSYS, Served, served
 from benchmarks.serving import LOADS, requests_of
@@ -82,7 +82,7 @@ def main(quick: bool, out: Path | None) -> None:
     for what, found in (("server, usual", usual), ("server, during", during)):
         table.append((what, "", found["p50_ms"], found["p99_ms"], int(found["requests"])))
     columns = ("what", "seconds", "p50 ms", "p99 ms", "answers")
-    print_table("Retraining on Online Retail", columns, table, {} if quick else claims)
+    print_table(Table("Retraining on Online Retail", columns, table), {} if quick else claims)
     if out is not None:
         details = {"seconds": seconds, "usual": usual, "during": during}
         write_result(out, "retraining", {} if quick else claims, details)

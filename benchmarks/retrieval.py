@@ -27,7 +27,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from benchmarks.exhaustive import ExhaustiveRetrieval
-from benchmarks.harness import RUNS, claim, interleaved, print_table, write_result
+from benchmarks.harness import RUNS, Table, claim, interleaved, print_table, write_result
 from benchmarks.made_catalogue import encoded, enlarged, made_titles
 from benchmarks.online_retail import TEMPERATURE, OnlineRetail
 from recsys.bundle_files import SCORER_FILE
@@ -105,7 +105,9 @@ def main(quick: bool, out: Path | None, folder: Path, compare: bool, items: int 
         rows += [(f"{library}, {name}", *figures(found)) for name, found in settings.items()]
     rows.append(("all items, by interest", 1.0, 1000 * compared, "", "", ""))
     rows.append(("all items, by one vector", 1.0, scan["ms"], "", "", scan["mb"]))
-    print_table(f"The best {TOP} of {count:,}", ("with", "recall", "p50 ms", "p99 ms", "build s", "MB"), rows, claims)
+    print_table(
+        Table(f"The best {TOP} of {count:,}", ("with", "recall", "p50 ms", "p99 ms", "build s", "MB"), rows), claims
+    )
     if out is not None:
         details = {"items": count, "users": len(asking), "threads": THREADS, "index": ours, "scan": scan}
         details |= {"all_by_interest_ms": 1000 * compared, "libraries": others}

@@ -27,7 +27,7 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.harness import claim, print_table, write_result
+from benchmarks.harness import Table, claim, print_table, write_result
 from benchmarks.resident import pss_bytes, resident_bytes
 from benchmarks.served import Served, served
 from features.recommender import Ranker
@@ -109,7 +109,7 @@ def main(config: Path, quick: bool, out: Path | None) -> None:
     many_of = f"{CLIENTS_AT_SATURATION} clients, {WORKERS_AT_SATURATION} workers"
     title = f"Answers of recsys serve, wrk beside it; saturation: {many_of}"
     columns = ("request", "p50 ms", "p99 ms", "floor p50 ms", "ratio", "degraded", "failed")
-    print_table(title, columns, rows, {} if quick else claims)
+    print_table(Table(title, columns, rows), {} if quick else claims)
     if out is not None:
         details = {"loads": found, "ready_s": ready_s, "resident_mb": resident_mb, "second_worker_mb": second_worker_mb}
         write_result(out, "serving", {} if quick else claims, details)
