@@ -25,7 +25,8 @@ from recsys.bundle_files import RANKER_ONNX_FILE
 from recsys.config import Ranker
 from recsys.trees import OnnxTrees
 from training.export_ranker import export_ranker
-from training.ranker import RankerRows, train_ranker
+from training.ranker import train_ranker
+from training.ranker_rows import RankerRows
 
 FEATURES = 130
 OF_USER = 45
@@ -128,7 +129,7 @@ def trained(shape: Shape) -> lgb.Booster:
     gains = np.maximum(3 - places, 0).astype(np.int32).ravel()
     rows = RankerRows(matrix, gains, np.full(TRAINING_GROUPS, CANDIDATES))
     names = [f"feature_{at}" for at in range(FEATURES)]
-    return train_ranker(rows, None, names, Ranker(trees=shape.trees, leaves=shape.leaves))
+    return train_ranker(rows, None, names, Ranker(trees=shape.trees, leaves=shape.leaves)).trees
 
 
 def request_rows(random: np.random.Generator, rows: int = ROWS) -> NDArray[np.float32]:

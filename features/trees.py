@@ -1,6 +1,6 @@
-"""The ranker of a bundle: its trees in LightGBM or in ONNX Runtime, whichever is faster on this machine.
+"""The ranker of a bundle: its trees in LightGBM or in ONNX Runtime, whichever is faster here, and its network.
 
-Reads ranker.txt, ranker.onnx and ranker_rows.npy of a bundle.
+Reads ranker.txt, ranker.onnx, ranker_rows.npy and ranker_network.npz of a bundle.
 """
 
 import logging
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from features.lightgbm_model import LightGbmModel
 from features.recommender import Ranker, UntrainedRanker
-from recsys.bundle_files import RANKER_FILE, RANKER_ONNX_FILE, RANKER_ROWS_FILE
+from recsys.bundle_files import RANKER_FILE, RANKER_NETWORK_FILE, RANKER_ONNX_FILE, RANKER_ROWS_FILE
+from recsys.rank_network import RankNetwork
 from recsys.state import Floats
 from recsys.trees import OnnxTrees
 
@@ -37,15 +38,32 @@ class QuickTrees:
         return self._onnx.predict(data)
 
 
-def open_ranker(folder: Path, features: Sequence[str]) -> Ranker:
-    """That of a bundle whose matrix has these columns.
+class WithNetwork:
+    """Trees and a network, whose scores are added; so is what each feature adds to them."""
 
-    LightGBM where ONNX Runtime is slower, gives other scores, or has no file, as in bundles of earlier versions.
-    """
-    text, onnx = folder / RANKER_FILE, folder / RANKER_ONNX_FILE
-    if not text.exists():
+    def __init__(self, trees: Ranker, network: RankNetwork) -> None:
+        self._trees, self._network = trees, network
+
+    def predict(self, data: NDArray[np.float32], **options: Any) -> Floats:
+        """float64 (n,), or with pred_contrib float64 (n, n_features + 1), of a matrix (n, n_features)."""
+        of_trees = np.asarray(self._trees.predict(data, **options), dtype=np.float64)
+        found: Floats = of_trees + (
+            self._network.contributions(data) if options.get("pred_contrib") else self._network.scores(data)
+        )
+        return found
+
+
+def open_ranker(folder: Path, features: Sequence[str]) -> Ranker:
+    """That of a bundle whose matrix has these columns; without a network in bundles that have none."""
+    if not (folder / RANKER_FILE).exists():
         return UntrainedRanker(features)
-    booster = LightGbmModel(text)
+    trees, network = _open_trees(folder), folder / RANKER_NETWORK_FILE
+    return WithNetwork(trees, RankNetwork.load(network)) if network.exists() else trees
+
+
+def _open_trees(folder: Path) -> LightGbmModel | QuickTrees:
+    """LightGBM where ONNX Runtime is slower, gives other scores, or has no file, as in bundles of earlier versions."""
+    booster, onnx = LightGbmModel(folder / RANKER_FILE), folder / RANKER_ONNX_FILE
     if not onnx.exists():
         return booster
     return faster(booster, OnnxTrees(onnx), np.load(folder / RANKER_ROWS_FILE))

@@ -20,7 +20,9 @@ RANKER_FILE: Final = "ranker.txt"
 RANKER_ONNX_FILE: Final = "ranker.onnx"
 RANKER_ROWS_FILE: Final = "ranker_rows.npy"
 """The same trees for ONNX Runtime, and features on which both can be compared, float32 (n, n_features)."""
-RANKER_FILES: Final = (RANKER_FILE, RANKER_ONNX_FILE, RANKER_ROWS_FILE)
+RANKER_NETWORK_FILE: Final = "ranker_network.npz"
+"""What scores beside the trees (recsys.rank_network), where that orders better than the trees alone."""
+RANKER_FILES: Final = (RANKER_FILE, RANKER_ONNX_FILE, RANKER_ROWS_FILE, RANKER_NETWORK_FILE)
 TRAINED_USERS_FILE: Final = "trained_users.npy"
 """Whom the models learned from (recsys.forgetting.lineage)."""
 USER_ATTRIBUTES_FILE: Final = "user_attributes.json"

@@ -160,7 +160,7 @@ class Retrieval(Stage, frozen=True):
 
 
 class Ranker(Stage, frozen=True):
-    """LightGBM lambdarank on several windows before the cut."""
+    """LightGBM lambdarank on several windows before the cut, and a network beside it."""
 
     windows: Positive = 10
     """Windows before the cut that the ranker learns from; fewer when the logs are shorter."""
@@ -186,6 +186,9 @@ class Ranker(Stage, frozen=True):
     debias_positions: bool = True
     """Whether what was chosen out of an impression counts as if all places of a list were looked at alike. Without it,
     what stood at the top passes for good."""
+    network: bool = True
+    """Whether a small neural network may score beside the trees: it does where the latest window is ordered better so,
+    a thousand lists or more are there to learn from, none of them was shown, and monotone is empty."""
     monotone: dict[str, Literal["increasing", "decreasing"]] = {}
     """Features, by their names in docs/features.md, that may move the score in one direction only, as in
     { item_price = "decreasing" }."""

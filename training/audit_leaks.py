@@ -29,7 +29,7 @@ from recsys.interest import InterestScorer
 from recsys.progress import progress
 from recsys.schema import ITEM_ID, TIMESTAMP, UPDATED_AT
 from training.pipeline import Pipeline
-from training.ranker import groups_of
+from training.ranker_rows import groups_of
 from training.stages import hash_of_file
 from training.text_stage import TextModel
 from training.windows import Window, open_window

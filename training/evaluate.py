@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from features.recommender import Recommender, UntrainedRanker
+from features.recommender import Recommender
 from recsys.errors import DataError
 from recsys.list_quality import self_information
 from recsys.schema import EVENT_TYPE, USER_ID
@@ -96,20 +96,23 @@ def measure(pipeline: Pipeline, folder: Path | None = None) -> dict[str, Any]:
     slices: dict[str, list[dict[str, Any]]] = {}
     candidates: dict[str, Any] = {}
     for name, scorer in (("recsys_no_text", None), ("recsys", finetuned)):
-        booster = pipeline.ranker(with_text=scorer is not None)
+        ranker = pipeline.ranker(with_text=scorer is not None)
         recommender = pipeline.recommender(window.items, scorer)
         for task in ("all", "new"):
-            ranked = rank_cases(f"{name} on {task}", recommender, booster, tasks[task])
+            ranked = rank_cases(f"{name} on {task}", recommender, ranker, tasks[task])
             tally.add(name, task, [one.first(at.deepest) for one in ranked])
             if name == "recsys":
                 slices[task] = slices_of(tally, task, pipeline.catalogue, had, chosen)
                 candidates[task] = _candidates(task, recommender, ranked, tasks[task])
             if name == "recsys" and task == "all":
-                explained = {"importance": _importance(booster), **_of_candidates(ranked, tasks[task])}
+                explained = {
+                    "importance": _importance(pipeline.trees(with_text=True)),
+                    **_of_candidates(ranked, tasks[task]),
+                }
         tally.add(name, "cold", None)
 
     def rank(cases: Sequence[Case]) -> list[Positions]:
-        return [one.first(at.deepest) for one in rank_cases("recsys on new users", recommender, booster, cases)]
+        return [one.first(at.deepest) for one in rank_cases("recsys on new users", recommender, ranker, cases)]
 
     strangers = measure_newcomers(pipeline, known, chosen, rank, window.items.popularity)
     slices["all"] = strangers + slices["all"]
@@ -178,11 +181,12 @@ def _of_candidates(ranked: Sequence[Ranked], cases: Sequence[Case]) -> dict[str,
     }
 
 
-def _importance(booster: lgb.Booster | UntrainedRanker) -> dict[str, float]:
-    if isinstance(booster, UntrainedRanker):
+def _importance(trees: lgb.Booster | None) -> dict[str, float]:
+    """Of the features to the trees; the network beside them has nothing like gains."""
+    if trees is None:
         return {}
-    gains = booster.feature_importance("gain").tolist()
-    return dict(sorted(zip(booster.feature_name(), gains, strict=True), key=lambda pair: -pair[1]))
+    gains = trees.feature_importance("gain").tolist()
+    return dict(sorted(zip(trees.feature_name(), gains, strict=True), key=lambda pair: -pair[1]))
 
 
 def _candidates(task: str, recommender: Recommender, ranked: Sequence[Ranked], cases: Sequence[Case]) -> Any:

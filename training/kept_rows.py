@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from recsys.mapped_npz import read_npz, write_npz
-from training.ranker import RankerRows
+from training.ranker_rows import RankerRows
 
 FOLDER: Final = "ranker_rows"
 PLACES: Final = "places"

@@ -17,10 +17,11 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from features.recommender import Recommender, TextSide, UntrainedRanker
+from features.recommender import Ranker, Recommender, TextSide, UntrainedRanker
 from features.store import BehaviourStore
+from features.trees import WithNetwork
 from features.weights import weigh
-from recsys.bundle_files import RANKER_FILE
+from recsys.bundle_files import RANKER_FILE, RANKER_NETWORK_FILE
 from recsys.catalogue import Catalogue
 from recsys.config import Finetune
 from recsys.config import Ranker as RankerConfig
@@ -29,6 +30,7 @@ from recsys.forgetting.key import Shorts, UserKey
 from recsys.forgetting.lineage import write_trained_users
 from recsys.interest import InterestScorer, signal_names
 from recsys.progress import progress
+from recsys.rank_network import RankNetwork
 from recsys.retrieval import Channels
 from recsys.schema import TABLES, TIMESTAMP, USER_ID
 from recsys.split import cold_items, earlier_windows
@@ -40,7 +42,8 @@ from training.export_ranker import export_ranker
 from training.finetune import finetune
 from training.lessons import Tables
 from training.pretrained import encoder_files, encoder_folder
-from training.ranker import ChosenTrees, RankerRows, train_ranker
+from training.ranker import ChosenTrees, train_ranker
+from training.ranker_rows import RankerRows
 from training.ranker_settings import check_monotone
 from training.shown_lists import ShownList, shown_lists
 from training.stages import Stages, hash_of_file, key_of
@@ -246,10 +249,18 @@ class Pipeline:
         )
         return Recommender(self.features, items, text, self.config.retrieval.candidates, self.channels)
 
-    def ranker(self, *, with_text: bool) -> lgb.Booster | UntrainedRanker:
+    def ranker(self, *, with_text: bool) -> Ranker:
         """The ranker with the text model's channels and features, or without; computed on first use."""
+        trees = self.trees(with_text=with_text)
+        if trees is None:
+            return UntrainedRanker(self._names(with_text=with_text))
+        network = self.ranker_folder(with_text=with_text) / RANKER_NETWORK_FILE
+        return WithNetwork(trees, RankNetwork.load(network)) if network.exists() else trees
+
+    def trees(self, *, with_text: bool) -> lgb.Booster | None:
+        """The trees of the ranker; None where there was nothing to learn from."""
         path = self.ranker_folder(with_text=with_text) / RANKER_FILE
-        return lgb.Booster(model_file=path) if path.exists() else UntrainedRanker(self._names(with_text=with_text))
+        return lgb.Booster(model_file=path) if path.exists() else None
 
     def ranker_folder(self, *, with_text: bool) -> Path:
         """Where its files lie; empty where there was nothing to learn from. Only the one with text has an ONNX file."""
@@ -270,14 +281,17 @@ class Pipeline:
                 config = msgspec.structs.replace(config, trees=chosen.trees)
             elif len(parts) > 1:
                 latest = parts.pop()
-            booster = train_ranker(RankerRows.joined(parts), latest, features, config)
-            booster.save_model(folder / RANKER_FILE)
+            with_network = chosen is not None and chosen.network
+            trees, network = train_ranker(RankerRows.joined(parts), latest, features, config, with_network=with_network)
+            trees.save_model(folder / RANKER_FILE)
+            if network is not None:
+                network.save(folder / RANKER_NETWORK_FILE)
             if latest is not None:
-                chosen = ChosenTrees(booster.num_trees(), rows, settings)
+                chosen = ChosenTrees(trees.num_trees(), rows, settings, network is not None)
             (folder / CHOSEN_FILE).write_bytes(msgspec.json.encode(chosen))
             if with_text:
                 sample, seed = self.config.retrieval.candidates, self.config.ranker.seed
-                export_ranker(booster, parts[-1].matrix, folder, sample=sample, seed=seed)
+                export_ranker(trees, parts[-1].matrix, folder, sample=sample, seed=seed)
 
         return self.stages.run(name, self.key if with_text else self.ranker_key, build)
 

@@ -15,7 +15,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.state import Floats, Positions
+from recsys.state import Floats
+from training.list_ndcg import ListNdcg
 
 PRIOR: Final = 1.0
 """Precision of the normal distribution around 0 that a bias is taken from: it counts where a place was seldom shown."""
@@ -31,12 +32,10 @@ class PlaceBias:
         """Rows, list after list: places int32 (n,), 0 for an item that was not shown, which has no bias; gains int32
         (n,), 0 = not chosen; groups int64 (n_lists,), the sizes of the lists."""
         self._names, self._place = np.unique(places, return_inverse=True)
-        self._gains = gains
-        self._starts = np.cumsum(groups) - groups
-        self._list = np.repeat(np.arange(len(groups)), groups)
+        self._ndcg = ListNdcg(gains, groups)
+        self._starts, self._list = self._ndcg.starts, self._ndcg.list_of
         self._chosen = (gains > 0).astype(np.float64)
         self._choices = np.add.reduceat(self._chosen, self._starts)[self._list]
-        self._ideal = self._dcg(np.lexsort((-gains, self._list)))
         self._scale = 1.0
         self._biases: Floats = np.zeros(len(self._names))
 
@@ -47,9 +46,7 @@ class PlaceBias:
 
     def ndcg(self, scores: Floats) -> float:
         """Mean ndcg@10 of the lists in the order of score and place together; gains count 2 ** gain - 1."""
-        together = self._fitted(scores)
-        found: float = (self._dcg(np.lexsort((-together, self._list))) / self._ideal).mean()
-        return found
+        return self._ndcg.mean(self._fitted(scores))
 
     def _fitted(self, scores: Floats) -> Floats:
         """The scores, scaled, with the biases: float64 (n,). Raises the likelihood of the choices step by step."""
@@ -74,11 +71,4 @@ class PlaceBias:
         """How often each row is expected to be chosen: float64 (n,), in each list as often as anything was."""
         weights = np.exp(together - np.maximum.reduceat(together, self._starts)[self._list])
         found: Floats = self._choices * weights / np.add.reduceat(weights, self._starts)[self._list]
-        return found
-
-    def _dcg(self, order: Positions) -> Floats:
-        """Of each list, its rows in an order: float64 (n_lists,)."""
-        place = np.arange(len(order)) - self._starts[self._list]
-        gained = np.where(place < 10, (2.0 ** self._gains[order] - 1) / np.log2(place + 2), 0.0)
-        found: Floats = np.add.reduceat(gained, self._starts)
         return found

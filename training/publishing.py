@@ -14,13 +14,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from features.recommender import UntrainedRanker
 from recsys.bundle import Manifest, list_bundles, publish
 from recsys.bundle_files import (
     BATCH_SCORER_FILE,
     CATALOGUE_FILE,
     NEAREST_FILE,
     RANKER_FILES,
+    RANKER_NETWORK_FILE,
     RANKER_ONNX_FILE,
     RANKER_ROWS_FILE,
     SMALLER_ENCODER_FILES,
@@ -135,14 +135,16 @@ def _manifest(pipeline: Pipeline, identity: str, report: dict[str, Any] | None) 
 
 
 def _about_ranker(pipeline: Pipeline) -> dict[str, Any]:
-    """Of trees how many there are, how that was chosen, and how far the scores of ONNX Runtime are from LightGBM's."""
-    ranker, folder = pipeline.ranker(with_text=True), pipeline.ranker_folder(with_text=True)
-    if isinstance(ranker, UntrainedRanker):
+    """Of trees how many there are, how that was chosen, and how far the scores of ONNX Runtime are from LightGBM's; and
+    whether a network scores beside them."""
+    trees, folder = pipeline.trees(with_text=True), pipeline.ranker_folder(with_text=True)
+    if trees is None:
         return {}
     rows = np.load(folder / RANKER_ROWS_FILE)
-    difference = check_against_lightgbm(ranker, folder / RANKER_ONNX_FILE, rows)
+    difference = check_against_lightgbm(trees, folder / RANKER_ONNX_FILE, rows)
     chosen = msgspec.to_builtins(pipeline.chosen_trees)
-    return {"trees": ranker.num_trees(), "onnx_difference": difference, "chosen": chosen}
+    network = (folder / RANKER_NETWORK_FILE).exists()
+    return {"trees": trees.num_trees(), "network": network, "onnx_difference": difference, "chosen": chosen}
 
 
 def _versions() -> dict[str, str]:

@@ -1,8 +1,7 @@
-"""The ranker: LightGBM lambdarank on lists of several windows before the cut.
+"""The ranker: LightGBM lambdarank on lists of several windows before the cut, and beside it a network.
 
-Each user of a window gives two groups of candidates as they are retrieved: every item may be recommended, and only
-items that are new to the user. Without the second, what users buy again would be nearly all that the ranker learns
-from. Logged impressions give further groups: training.shown_rows.
+The score of an item is that of the trees and that of the network, added, where the latest window is ordered better so
+than by the trees alone.
 
 Where an item of an impression stood is no feature. LightGBM adds to each score, while it learns, a term of its own for
 that place, so that the trees need not explain what the place does: https://github.com/microsoft/LightGBM/pull/5929.
@@ -10,25 +9,24 @@ that place, so that the trees need not explain what the place does: https://gith
 Burges, "From RankNet to LambdaRank to LambdaMART: an overview", 2010.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import lightgbm as lgb
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from features.recommender import Prepared, Ranker, Recommender
+from features.recommender import Prepared, Ranker
 from recsys.config import Ranker as RankerConfig
 from recsys.progress import progress
-from recsys.state import UserState
+from recsys.rank_network import RankNetwork
+from training.list_ndcg import ListNdcg
 from training.place_bias import PlaceBias
+from training.rank_network import as_far_apart, learn_network, some_lists
+from training.ranker_rows import RankerRows
 from training.ranker_settings import parameters
-from training.windows import Window
-
-NEGATIVES = 50
-"""Candidates without a label that are kept a group, drawn at random: more make training slower, not better."""
 
 EARLY_STOPPING_TREES = 100
 """The ndcg of one window is noisy: with fewer it stopped at half of the trees that rank other windows best."""
@@ -36,116 +34,91 @@ EARLY_STOPPING_TREES = 100
 MUCH_MORE: Final = 1.5
 """So many times the rows ask for another number of trees."""
 
+ENOUGH_LISTS: Final = 1000
+"""From so many on a network is tried: fewer teach it little, and say little of how well it orders."""
+
 NDCG: Final = "ndcg@10"
 
 
-@dataclass(frozen=True)
-class RankerRows:
-    """Training rows, group after group.
-
-    matrix  float32 (n, n_features); gains int32 (n,), 0 = not chosen; groups int64 (n_groups,) sizes
-    places  int32 (n,), a number for each surface and place that an item was shown at, 0 for candidates that were not
-            shown; None: none was
-    """
-
-    matrix: NDArray[np.float32]
-    gains: NDArray[np.int32]
-    groups: NDArray[np.int64]
-    places: NDArray[np.int32] | None = None
-
-    @classmethod
-    def none(cls) -> "RankerRows":
-        """No rows, of no features."""
-        return cls(np.zeros((0, 0), np.float32), np.zeros(0, np.int32), np.zeros(0, np.int64))
-
-    @classmethod
-    def joined(cls, parts: Sequence["RankerRows"]) -> "RankerRows":
-        matrix, gains, groups = (
-            np.concatenate([getattr(part, name) for part in parts]) for name in ("matrix", "gains", "groups")
-        )
-        if all(part.places is None for part in parts):
-            return cls(matrix, gains, groups)
-        places = [np.zeros(len(part.gains), np.int32) if part.places is None else part.places for part in parts]
-        return cls(matrix, gains, groups, np.concatenate(places))
-
-
-def gains_of(weights: Iterable[float]) -> dict[float, int]:
-    """The gain of each weight of the labels: its rank among them, 1 = lowest."""
-    return {weight: gain for gain, weight in enumerate(sorted(set(weights)), 1)}
-
-
-def ranker_rows(
-    recommender: Recommender, window: Window, *, gain_of: Mapping[float, int], seed: int
-) -> RankerRows | None:
-    """The rows of a window: candidates as at serving, labelled with what was then chosen; None when none was."""
-    random = np.random.default_rng(seed)
-    matrices, gains = [], []
-    with progress(f"ranker rows from {window.start:%Y-%m-%d}", len(window.users)) as advance:
-        for user, labels in zip(window.states, window.labels, strict=True):
-            for prepared in groups_of(recommender, user):
-                items = prepared.candidates.positions.tolist()
-                found = np.array([gain_of.get(labels.get(item, 0.0), 0) for item in items], dtype=np.int64)
-                rows = _sample(found, random)
-                if len(rows):
-                    matrices.append(prepared.matrix[rows])
-                    gains.append(found[rows].astype(np.int32))
-            advance()
-    if not matrices:
-        return None
-    return RankerRows(np.concatenate(matrices), np.concatenate(gains), np.array([len(part) for part in gains]))
-
-
-def groups_of(recommender: Recommender, user: UserState) -> Iterator[Prepared]:
-    """The two groups of a user: of every item, and of those that are new to the user."""
-    signals = recommender.signals(user)
-    for exclude in (recommender.nothing(), recommender.seen(user)):
-        yield recommender.prepare(user, exclude, signals)
-
-
-def _sample(gains: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
-    """Rows with a gain and some of those without; none where either is missing, for then there is nothing to order."""
-    chosen, others = np.flatnonzero(gains > 0), np.flatnonzero(gains == 0)
-    if len(chosen) == 0 or len(others) == 0:
-        return np.empty(0, dtype=np.int64)
-    return np.sort(np.concatenate([chosen, random.permutation(others)[:NEGATIVES]]))
-
-
 class ChosenTrees(msgspec.Struct, frozen=True):
-    """How many trees were found to serve best, from how many rows, and a hash of the settings that they grew by."""
+    """How many trees were found to serve best, from how many rows, and a hash of the settings that they grew by.
+
+    network  whether a network beside them ordered the latest window better
+    """
 
     trees: int
     rows: int
     settings: str
+    network: bool = False
 
     def serve(self, rows: int, settings: str) -> bool:
         """Whether they are right for others as well: of the same settings, and of not much more to learn from."""
         return settings == self.settings and rows <= MUCH_MORE * self.rows
 
 
+class Learned(NamedTuple):
+    """A ranker: the scores of its trees and, where there is one, of its network are added."""
+
+    trees: lgb.Booster
+    network: RankNetwork | None
+
+
 @dataclass(frozen=True)
 class Probe:
-    """So many trees order the latest window best, and the ndcg@10 of its groups that they reach."""
+    """So many trees order the latest window best, the ndcg@10 of its groups that they reach, and the trees."""
 
     trees: int
     ndcg: float
+    booster: lgb.Booster | None = None
 
 
 def train_ranker(
-    earlier: RankerRows, latest: RankerRows | None, features: Sequence[str], config: RankerConfig
-) -> lgb.Booster:
+    earlier: RankerRows,
+    latest: RankerRows | None,
+    features: Sequence[str],
+    config: RankerConfig,
+    *,
+    with_network: bool = False,
+) -> Learned:
     """Trees as many as serve the latest window best, then learned again with that window as well: of more rows more
-    trees, in proportion, up to config.trees.
+    trees, in proportion, up to config.trees. Likewise a network, if it serves that window.
 
-    latest  None when there is one window only: then config.trees are learned, without early stopping.
+    latest        None when there is one window only, or when the number of trees is known: then config.trees are
+                  learned, without early stopping
+    with_network  whether there is to be one, where there is no latest window to say so
     """
     settings = parameters(config, features, len(earlier.gains))
     trees = config.trees
     if latest is not None:
-        found, rows = probe(earlier, latest, features, config).trees, len(earlier.gains)
+        found, rows = probe(earlier, latest, features, config), len(earlier.gains)
+        with_network = network_serves(found, earlier, latest, config)
         earlier = RankerRows.joined([earlier, latest])
-        trees = min(config.trees, round(found * len(earlier.gains) / rows))
+        trees = min(config.trees, round(found.trees * len(earlier.gains) / rows))
     with progress("training the ranker", trees) as advance:
-        return lgb.train(settings, _dataset(earlier, features, config), trees, callbacks=[lambda env: advance()])
+        booster = lgb.train(settings, _dataset(earlier, features, config), trees, callbacks=[lambda env: advance()])
+    return Learned(booster, _network_beside(booster, earlier, config) if with_network else None)
+
+
+def network_serves(trees: Probe, earlier: RankerRows, latest: RankerRows, config: RankerConfig) -> bool:
+    """Whether trees and a network that learned from the earlier windows order the latest one better than trees alone.
+
+    No network is tried beside constraints, which it would not keep, from lists that were shown, whose places it would
+    learn, and from few lists.
+    """
+    shown = any(part.places is not None for part in (earlier, latest))
+    if not config.network or config.monotone or shown or len(earlier.groups) < ENOUGH_LISTS:
+        return False
+    assert trees.booster is not None
+    network = _network_beside(trees.booster, earlier, config)
+    alone = np.asarray(trees.booster.predict(latest.matrix), dtype=np.float64)
+    lists = ListNdcg(latest.gains, latest.groups)
+    return lists.mean(alone + network.scores(latest.matrix)) > lists.mean(alone)
+
+
+def _network_beside(trees: lgb.Booster, rows: RankerRows, config: RankerConfig) -> RankNetwork:
+    """One whose scores count as much as those of the trees."""
+    network, some = learn_network(rows, seed=config.seed), some_lists(rows, seed=config.seed)
+    return as_far_apart(network, some, np.asarray(trees.predict(some.matrix), dtype=np.float64))
 
 
 def probe(earlier: RankerRows, latest: RankerRows, features: Sequence[str], config: RankerConfig) -> Probe:
@@ -177,7 +150,7 @@ def probe(earlier: RankerRows, latest: RankerRows, features: Sequence[str], conf
                 lambda env: advance(note=_ndcg(env)),
             ],
         )
-    return Probe(found.best_iteration, float(found.best_score["valid_0"][NDCG]))
+    return Probe(found.best_iteration, float(found.best_score["valid_0"][NDCG]), found)
 
 
 def _dataset(

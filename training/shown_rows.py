@@ -13,7 +13,7 @@ import numpy as np
 
 from features.recommender import Recommender
 from recsys.progress import progress
-from training.ranker import RankerRows
+from training.ranker_rows import RankerRows
 from training.shown_lists import ShownList, ShownWindow
 
 MOST_PLACES: Final = 50

@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from recsys.config import Ranker
 from recsys.errors import DataError
 from training.pipeline import Pipeline
-from training.ranker import RankerRows, probe
+from training.ranker import probe
+from training.ranker_rows import RankerRows
 from training.ranker_settings import rows_in_leaf
 from training.tune import Report, Searched, Settings
 

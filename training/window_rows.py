@@ -14,7 +14,7 @@ import polars as pl
 from features.known_before import hash_of
 from recsys.schema import ITEM_ID, SURFACE, TIMESTAMP, UPDATED_AT
 from training.kept_rows import KeptRows
-from training.ranker import RankerRows, gains_of, ranker_rows
+from training.ranker_rows import RankerRows, gains_of, ranker_rows
 from training.shown_lists import ShownList, open_shown
 from training.shown_rows import ENOUGH_LISTS, MOST_PLACES, drawn, shown_rows, surfaces_of
 from training.stages import key_of

@@ -8,7 +8,8 @@ import pytest
 
 from recsys.config import Ranker
 from recsys.simulation import Settings, Simulated, simulate
-from training.ranker import RankerRows, train_ranker
+from training.ranker import train_ranker
+from training.ranker_rows import RankerRows
 
 FEATURES = ("liking", "quality_roughly", "price", "taken_for_popular", "noise")
 CONFIG = Ranker(trees=150)
@@ -52,7 +53,7 @@ def true_ndcg(log: Simulated, *, debias: bool) -> float:
     """Mean ndcg@10 of the whole catalogue for every user: gains are the true attractiveness."""
     earlier, latest = rows_of(log, slice(0, 5000)), rows_of(log, slice(5000, None))
     config = Ranker(trees=CONFIG.trees, debias_positions=debias)
-    booster = train_ranker(earlier, latest, FEATURES, config)
+    booster = train_ranker(earlier, latest, FEATURES, config).trees
     truth = log.truth.attractiveness(at=0.0)
     users, items = (places.ravel() for places in np.indices(truth.shape))
     scores = booster.predict(features_of(log, users, items)).reshape(truth.shape)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recsys.bundle import Bundle, champion, decision_path, open_bundle
-from recsys.bundle_files import RANKER_FILE, RANKER_ONNX_FILE
+from recsys.bundle_files import RANKER_FILE, RANKER_NETWORK_FILE, RANKER_ONNX_FILE
 from recsys.config import Gate
 from tests.training.conftest import Evaluated, copy_of
 from training.contenders import challenger_of, champion_of
@@ -17,7 +17,8 @@ from training.gate import Decision, decide, write_decision
 from training.parity import Parity
 from training.pipeline import Pipeline
 from training.publishing import publish_models
-from training.ranker import RankerRows, train_ranker
+from training.ranker import train_ranker
+from training.ranker_rows import RankerRows
 
 DAY = datetime(2024, 5, 1, tzinfo=UTC)
 
@@ -188,9 +189,13 @@ def judged(held: tuple[Pipeline, Bundle], folder: Path, change=None, *, seed: in
     if change is not None:
         *parts, latest = [change(part) for part in pipeline.ranker_parts(with_text=True)]
         config = msgspec.structs.replace(pipeline.config.ranker, seed=seed)
-        (folder / RANKER_ONNX_FILE).unlink()
-        ranker = train_ranker(RankerRows.joined(parts), latest, pipeline.features.names(pipeline.text.signals), config)
-        ranker.save_model(folder / RANKER_FILE)
+        for name in (RANKER_ONNX_FILE, RANKER_NETWORK_FILE):
+            (folder / name).unlink(missing_ok=True)
+        names = pipeline.features.names(pipeline.text.signals)
+        ranker = train_ranker(RankerRows.joined(parts), latest, names, config)
+        ranker.trees.save_model(folder / RANKER_FILE)
+        if ranker.network is not None:
+            ranker.network.save(folder / RANKER_NETWORK_FILE)
     contest = hold(pipeline, champion_of(pipeline, bundle), challenger_of(pipeline, folder))
     return decide(
         MARGIN,

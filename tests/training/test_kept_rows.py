@@ -10,7 +10,7 @@ from tests.training.conftest import Evaluated, copy_of
 from training import window_rows as module
 from training.kept_rows import KeptRows
 from training.pipeline import Pipeline
-from training.ranker import RankerRows
+from training.ranker_rows import RankerRows
 
 CUT = datetime(2024, 4, 15, tzinfo=UTC)
 ROWS = RankerRows(np.ones((3, 2), np.float32), np.array([0, 1, 0], np.int32), np.array([2, 1]))

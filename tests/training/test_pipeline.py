@@ -24,7 +24,7 @@ from training import text_stage
 from training.evaluate import evaluate
 from training.finetune import Finetuned
 from training.pipeline import Pipeline
-from training.ranker import RankerRows
+from training.ranker_rows import RankerRows
 from training.windows import Window
 
 CUT = datetime(2024, 4, 15, tzinfo=UTC)

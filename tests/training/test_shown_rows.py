@@ -3,7 +3,7 @@ import numpy as np
 from features.recommender import Recommender
 from tests.training.project import FEATURES, at, items_state, user_of
 from training import shown_rows as module
-from training.ranker import gains_of
+from training.ranker_rows import gains_of
 from training.shown_lists import ShownList, ShownWindow
 from training.shown_rows import MOST_PLACES, drawn, shown_rows, surfaces_of
 

@@ -7,7 +7,8 @@ from recsys.workspace import Workspace
 from tests.training.conftest import Evaluated, copy_of
 from training import tune_ranker as module
 from training.pipeline import Pipeline
-from training.ranker import Probe, RankerRows
+from training.ranker import Probe
+from training.ranker_rows import RankerRows
 from training.ranker_settings import rows_in_leaf
 from training.tune import Found, Trial, search
 from training.tune_ranker import SEARCHED, TunedRanker
