@@ -85,7 +85,7 @@ def train_ranker(
 
     latest        None when there is one window only, or when the number of trees is known: then config.trees are
                   learned, without early stopping
-    with_network  whether there is to be one, where there is no latest window to say so
+    with_network  whether one served before, where there is no latest window to ask
     """
     settings = parameters(config, features, len(earlier.gains))
     trees = config.trees
@@ -96,17 +96,19 @@ def train_ranker(
         trees = min(config.trees, round(found.trees * len(earlier.gains) / rows))
     with progress("training the ranker", trees) as advance:
         booster = lgb.train(settings, _dataset(earlier, features, config), trees, callbacks=[lambda env: advance()])
+    with_network = with_network and can_have_network(earlier, config)
     return Learned(booster, _network_beside(booster, earlier, config) if with_network else None)
 
 
-def network_serves(trees: Probe, earlier: RankerRows, latest: RankerRows, config: RankerConfig) -> bool:
-    """Whether trees and a network that learned from the earlier windows order the latest one better than trees alone.
+def can_have_network(rows: RankerRows, config: RankerConfig) -> bool:
+    """Whether a network may learn from these rows: not from few lists, nor from lists that were shown, whose places it
+    would learn, nor beside constraints, which it would not keep."""
+    return config.network and not config.monotone and rows.places is None and len(rows.groups) >= ENOUGH_LISTS
 
-    No network is tried beside constraints, which it would not keep, from lists that were shown, whose places it would
-    learn, and from few lists.
-    """
-    shown = any(part.places is not None for part in (earlier, latest))
-    if not config.network or config.monotone or shown or len(earlier.groups) < ENOUGH_LISTS:
+
+def network_serves(trees: Probe, earlier: RankerRows, latest: RankerRows, config: RankerConfig) -> bool:
+    """Whether the latest window is ordered better by trees and a network from the earlier ones than by trees alone."""
+    if not can_have_network(earlier, config) or latest.places is not None:
         return False
     assert trees.booster is not None
     network = _network_beside(trees.booster, earlier, config)

@@ -9,8 +9,10 @@ import pytest
 from features import trees
 from features.recommender import UntrainedRanker
 from features.trees import QuickTrees, faster, open_ranker
-from recsys.bundle_files import RANKER_FILE, RANKER_ONNX_FILE, RANKER_ROWS_FILE
+from recsys.bundle_files import RANKER_FILE, RANKER_NETWORK_FILE, RANKER_ONNX_FILE, RANKER_ROWS_FILE
 from recsys.state import Floats
+from training.rank_network import learn_network
+from training.ranker_rows import RankerRows
 
 QUIET = {"verbosity": -1, "min_data_in_leaf": 1, "min_data_in_bin": 1}
 ROWS = np.random.default_rng(0).random((50, 3)).astype(np.float32)
@@ -74,6 +76,18 @@ def test_a_quick_ranker_explains_itself_by_lightgbm(folder, booster, monkeypatch
     found = open_ranker(folder, NAMES).predict(ROWS, pred_contrib=True)
     np.testing.assert_array_equal(found, booster.predict(ROWS, pred_contrib=True))
     assert found.shape == (50, 4)
+
+
+def test_where_there_is_a_network_scores_and_what_explains_them_are_added(folder, booster):
+    network = learn_network(RankerRows(ROWS, (ROWS[:, 1] > 0.5).astype(np.int32), np.array([50])), seed=0)
+    network.save(folder / RANKER_NETWORK_FILE)
+    found = open_ranker(folder, NAMES)
+    scores = found.predict(ROWS, num_threads=1)
+    np.testing.assert_allclose(scores, booster.predict(ROWS) + network.scores(ROWS), rtol=0, atol=1e-12)
+    reasons = found.predict(ROWS, pred_contrib=True, num_threads=1)
+    expected = booster.predict(ROWS, pred_contrib=True) + network.contributions(ROWS)
+    np.testing.assert_allclose(reasons, expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(reasons.sum(axis=1), scores, rtol=0, atol=1e-5)
 
 
 def test_a_bundle_of_an_earlier_version_and_one_without_trees_are_opened(folder, booster):

@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import shutil
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +13,7 @@ from recsys.bundle import Bundle, champion, open_bundle
 from recsys.bundle_files import (
     BATCH_SCORER_FILE,
     ENCODER_FILE,
+    RANKER_NETWORK_FILE,
     TOKENIZER_FILE,
     TRAINED_USERS_FILE,
     VECTORS_FILE,
@@ -88,12 +90,23 @@ def test_each_window_is_scored_by_the_latest_fold_that_saw_nothing_of_it(carried
 def test_the_ranker_learns_as_many_trees_as_the_one_before_and_no_row_of_it_saw_the_future(carried, monkeypatch):
     before, after, bundle = carried
     monkeypatch.setattr("training.ranker.probe", None)
-    trees = before.ranker(with_text=True).num_trees()
-    assert after.ranker(with_text=True).num_trees() == after.carried.chosen.trees == trees > 0
+    trees = before.trees(with_text=True).num_trees()
+    assert after.trees(with_text=True).num_trees() == after.carried.chosen.trees == trees > 0
     # And so will the next one, until there is much more to learn from.
     assert after.chosen_trees == before.chosen_trees == after.carried.chosen
     assert bundle.manifest.ranker["chosen"] == msgspec.to_builtins(after.chosen_trees)
     assert findings(audit_leaks(after, rows=12, seed=0)) == []
+
+
+@pytest.mark.parametrize("network", [True, False])
+def test_a_network_that_served_beside_the_ranker_before_is_learned_again(carried, monkeypatch, network):
+    _, after, _ = carried
+    monkeypatch.setattr("training.ranker.probe", None)
+    monkeypatch.setattr("training.ranker.ENOUGH_LISTS", 1)
+    chosen = replace(after.carried.chosen, trees=3, network=network)
+    pipeline = Pipeline(after.workspace, cut=after.cut, carried=dataclasses.replace(after.carried, chosen=chosen))
+    assert (pipeline.ranker_folder(with_text=True) / RANKER_NETWORK_FILE).exists() == network
+    assert pipeline.chosen_trees == chosen
 
 
 def test_with_other_settings_of_the_ranker_or_much_more_rows_the_number_of_trees_is_chosen_anew(carried):
@@ -111,7 +124,7 @@ def test_with_other_settings_of_the_ranker_or_much_more_rows_the_number_of_trees
 
 def test_a_ranker_of_one_window_whose_number_of_trees_nobody_chose_says_so(carried):
     pipeline = with_ranker(carried[1], windows=1)
-    assert pipeline.ranker(with_text=True).num_trees() == pipeline.config.ranker.trees
+    assert pipeline.trees(with_text=True).num_trees() == pipeline.config.ranker.trees
     assert pipeline.chosen_trees is None
 
 

@@ -177,7 +177,7 @@ def test_the_report_has_the_recall_of_the_candidates_of_both_tasks(evaluated: Ev
 def test_importance_names_the_features_of_the_ranker_the_weightiest_first(evaluated: Evaluated):
     gains = list(evaluated.report["importance"].values())
     assert gains == sorted(gains, reverse=True)
-    booster = evaluated.pipeline.ranker(with_text=True)
+    booster = evaluated.pipeline.trees(with_text=True)
     assert set(evaluated.report["importance"]) == set(booster.feature_name())
 
 

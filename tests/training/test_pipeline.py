@@ -147,7 +147,7 @@ def test_nothing_at_or_after_the_cut_changes_a_model(evaluated, tmp_path, monkey
         np.testing.assert_array_equal(*vectors)
     assert pipeline.text.about["tower"] == evaluated.pipeline.text.about["tower"]
     for with_text in (True, False):
-        trees, expected = (one.ranker(with_text=with_text) for one in (pipeline, evaluated.pipeline))
+        trees, expected = (one.trees(with_text=with_text) for one in (pipeline, evaluated.pipeline))
         assert trees.model_to_string() == expected.model_to_string()
 
 
@@ -226,8 +226,8 @@ def test_a_constraint_on_an_unknown_feature_is_refused_before_anything_is_comput
 def test_the_ranker_has_the_text_features_when_it_is_asked_to(evaluated):
     features = evaluated.pipeline.features.names(evaluated.pipeline.text.signals)
     assert "text_interest" in features
-    assert evaluated.pipeline.ranker(with_text=True).feature_name() == list(features)
-    assert evaluated.pipeline.ranker(with_text=False).feature_name() == list(evaluated.pipeline.features.names())
+    assert evaluated.pipeline.trees(with_text=True).feature_name() == list(features)
+    assert evaluated.pipeline.trees(with_text=False).feature_name() == list(evaluated.pipeline.features.names())
 
 
 # What is computed once

@@ -10,6 +10,7 @@ import pytest
 from feast import FeatureStore
 from polars.testing import assert_frame_equal
 
+from features.trees import open_ranker
 from recsys.bundle import champion, list_bundles, open_bundle
 from recsys.bundle_files import (
     BATCH_SCORER_FILE,
@@ -17,6 +18,7 @@ from recsys.bundle_files import (
     NEAREST_FILE,
     RANKER_FILE,
     RANKER_FILES,
+    RANKER_NETWORK_FILE,
     RANKER_ONNX_FILE,
     RANKER_ROWS_FILE,
     SMALLER_ENCODER_FILES,
@@ -26,6 +28,7 @@ from recsys.bundle_files import (
 )
 from recsys.forgetting.key import UserKey
 from recsys.forgetting.lineage import read_trained_users
+from recsys.rank_network import RankNetwork
 from recsys.retrieval import CHANNELS
 from recsys.retrieval.nearest import NearestItems
 from recsys.trees import OnnxTrees
@@ -59,7 +62,8 @@ def test_the_champion_is_a_whole_bundle_of_everything_that_serves(published):
         CATALOGUE_FILE,
         TRAINED_USERS_FILE,
         BATCH_SCORER_FILE,
-        *RANKER_FILES,
+        # Of a shop as small as this one no network learns.
+        *(set(RANKER_FILES) - {RANKER_NETWORK_FILE}),
         *TEXT_FILES,
         *kept,
     }
@@ -96,6 +100,27 @@ def test_the_bundle_holds_the_models_of_the_pipeline(published):
     assert sample.dtype == np.float32
 
 
+def test_a_network_that_serves_beside_the_trees_is_of_the_bundle(published, tmp_path, monkeypatch):
+    monkeypatch.setattr("training.ranker.ENOUGH_LISTS", 1)
+    monkeypatch.setattr("training.ranker.network_serves", lambda *_: True)
+    ranker = msgspec.structs.replace(published.pipeline.config.ranker, trees=5)
+    config = msgspec.structs.replace(published.pipeline.config, ranker=ranker)
+    pipeline = Pipeline(Workspace(published.workspace.root, config), cut=published.pipeline.cut)
+    publishing.fill(pipeline, tmp_path)
+    rows = np.load(tmp_path / RANKER_ROWS_FILE)
+    served, trained = (
+        open_ranker(tmp_path, pipeline.features.names(pipeline.text.signals)),
+        pipeline.ranker(with_text=True),
+    )
+    np.testing.assert_allclose(served.predict(rows), trained.predict(rows), rtol=0, atol=1e-9)
+    of_trees = pipeline.trees(with_text=True).predict(rows)
+    np.testing.assert_allclose(
+        trained.predict(rows), of_trees + RankNetwork.load(tmp_path / RANKER_NETWORK_FILE).scores(rows), atol=1e-9
+    )
+    assert np.abs(trained.predict(rows) - of_trees).max() > 0.01
+    assert pipeline.chosen_trees.network
+
+
 def test_the_manifest_says_what_it_was_made_of_and_how_good_it_is(published):
     manifest = open_bundle(champion(published.workspace.bundles)).manifest
     pipeline = published.pipeline
@@ -111,6 +136,7 @@ def test_the_manifest_says_what_it_was_made_of_and_how_good_it_is(published):
     assert manifest.text["texts"] == {"items": 60, "empty": 0, "cut": 0}
     trees = lgb.Booster(model_file=champion(published.workspace.bundles) / RANKER_FILE).num_trees()
     assert manifest.ranker["trees"] == manifest.ranker["chosen"]["trees"] == trees > 0
+    assert manifest.ranker["network"] is manifest.ranker["chosen"]["network"] is False
     assert 0 <= manifest.ranker["onnx_difference"] <= 1e-5
     assert manifest.versions["lightgbm"] == version("lightgbm")
 

@@ -211,8 +211,14 @@ def test_no_network_is_tried_where_lists_were_shown(monkeypatch):
 @pytest.mark.parametrize("with_network", [True, False])
 def test_where_it_is_known_whether_a_network_serves_no_latest_window_is_asked(with_network, monkeypatch):
     monkeypatch.setattr(ranker, "network_serves", None)
-    found = train_ranker(bent(0, lists=100), None, BENT, FEW_TREES, with_network=with_network)
+    found = train_ranker(bent(0, lists=1000), None, BENT, FEW_TREES, with_network=with_network)
     assert (found.network is not None) == with_network
+
+
+def test_a_network_that_served_before_is_not_learned_again_once_lists_are_shown(monkeypatch):
+    monkeypatch.setattr(ranker, "learn_network", None)
+    rows = with_places(bent(0, lists=1000), list_of=10)
+    assert train_ranker(rows, None, BENT, FEW_TREES, with_network=True).network is None
 
 
 def test_the_choice_of_a_bundle_from_before_there_were_networks_is_without_one():
