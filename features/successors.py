@@ -52,22 +52,25 @@ def successors(interactions: pl.DataFrame, catalogue: Catalogue, as_of: datetime
     if len(rows) == 0 or len(columns) == 0:
         return sp.csr_array((size, size), dtype=np.float32)
     had, chosen = had[:, rows], chosen[:, columns]
-    weights = np.zeros((len(rows), len(columns)))
-    for decay in WINDOW_DECAYS:
-        weights += _unexplained(had, chosen, decay**ago * of_length, weights)
+    first, *others = (decay**ago * of_length for decay in WINDOW_DECAYS)
+    weights = _unexplained(had, chosen, first, None)
+    for counts in others:
+        weights += _unexplained(had, chosen, counts, weights)
     kept = sp.coo_array(largest(weights))
     return sp.csr_array((kept.data.astype(np.float32), (rows[kept.row], columns[kept.col])), shape=(size, size))
 
 
 def _unexplained(
-    had: sp.csr_array, chosen: sp.csr_array, counts: NDArray[np.float64], weights: NDArray[np.float64]
+    had: sp.csr_array, chosen: sp.csr_array, counts: NDArray[np.float64], weights: NDArray[np.float64] | None
 ) -> NDArray[np.float64]:
-    """What a regression adds to the weights, float64 (n_had, n_chosen); `counts` (n_histories,) of each history."""
+    """What a regression adds to the weights, float64 (n_had, n_chosen), None for none; `counts` (n_histories,) of each
+    history."""
     weighted = sp.csr_array(had.multiply(counts[:, None])).T
     # In double precision: another order of the items then changes no bit of the weights, which are kept in single.
     gram, cross = ((weighted @ matrix).toarray() for matrix in (had, chosen))
-    # Xᵀ D (Y − X W) without Y − X W, which has a row for every history of every window.
-    cross -= gram @ weights
+    if weights is not None:
+        # Xᵀ D (Y − X W) without Y − X W, which has a row for every history of every window.
+        cross -= gram @ weights
     gram[np.diag_indices_from(gram)] += PENALTY
     factor = scipy.linalg.cho_factor(gram, overwrite_a=True, check_finite=False)
     found: NDArray[np.float64] = scipy.linalg.cho_solve(factor, cross, overwrite_b=True, check_finite=False)
