@@ -166,6 +166,13 @@ class Comparison(TypedDict):
     tasks: dict[str, ComparedTask]
 
 
+class RankerFigures(TypedDict):
+    """How many trees it has, and whether a network scores beside them."""
+
+    trees: int
+    network: bool
+
+
 class Report(TypedDict):
     """report.json. Further keys are kept as they are."""
 
@@ -177,7 +184,9 @@ class Report(TypedDict):
     seconds: dict[str, AtLeastZero]
     peak_memory_mb: AtLeastZero
     curves: NotRequired[dict[str, list[CurvePoint]]]
+    ranker: NotRequired[RankerFigures]
     importance: NotRequired[dict[str, AtLeastZero]]
+    """Of its trees."""
     channels: NotRequired[dict[str, Channel]]
     """Those of candidates.all."""
     candidates: NotRequired[CandidatesOfTasks]

@@ -179,6 +179,7 @@ def test_importance_names_the_features_of_the_ranker_the_weightiest_first(evalua
     assert gains == sorted(gains, reverse=True)
     booster = evaluated.pipeline.trees(with_text=True)
     assert set(evaluated.report["importance"]) == set(booster.feature_name())
+    assert evaluated.report["ranker"] == {"trees": booster.num_trees(), "network": False}
 
 
 def test_a_text_model_that_learned_from_what_is_measured_is_refused(evaluated: Evaluated, monkeypatch):

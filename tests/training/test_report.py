@@ -192,6 +192,19 @@ def test_sections_without_numbers_are_left_out():
     assert "Where candidates come from" not in html
 
 
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        (True, "380 trees and of a network, added: both together ordered the latest window before the cut better than"),
+        (False, "Its score is that of 380 trees alone, without a network."),
+    ],
+)
+def test_the_page_says_whether_a_network_scores_beside_the_trees(network, said):
+    html = render_page(changed("ranker", to={"trees": 380, "network": network}))
+    assert said in " ".join(Page(html).text.split())
+    assert "without a network" not in Page(render_page(REPORT)).text
+
+
 def test_a_name_with_markup_is_shown_as_text():
     html = render_page(changed("models", "<b>&", to={"all": metrics(0.3), "new": None, "cold": None}))
     assert "<b>&<" not in html
