@@ -54,10 +54,15 @@ class WithNetwork:
 
 
 def open_ranker(folder: Path, features: Sequence[str]) -> Ranker:
-    """That of a bundle whose matrix has these columns; without a network in bundles that have none."""
+    """That of a bundle whose matrix has these columns."""
     if not (folder / RANKER_FILE).exists():
         return UntrainedRanker(features)
-    trees, network = _open_trees(folder), folder / RANKER_NETWORK_FILE
+    return beside_network(_open_trees(folder), folder)
+
+
+def beside_network(trees: Ranker, folder: Path) -> Ranker:
+    """The trees with the network that lies in the folder of a ranker, alone where none does."""
+    network = folder / RANKER_NETWORK_FILE
     return WithNetwork(trees, RankNetwork.load(network)) if network.exists() else trees
 
 

@@ -24,7 +24,7 @@ MOST_DEVIATIONS: Final = 4.0
 """A feature counts for no more than so many standard deviations: beyond them lies what training hardly saw."""
 
 SMALLEST_DIFFERENCE: Final = 1e-9
-"""From an activation to that of the reference: below it their ratio says nothing."""
+"""Below it two numbers are one: a feature always has the same value, or a unit stays where it is in the reference."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ import numpy as np
 import polars as pl
 
 from features.recommender import Recommender
-from recsys.bundle_files import RANKER_NETWORK_FILE
 from recsys.errors import DataError
 from recsys.list_quality import self_information
 from recsys.schema import EVENT_TYPE, USER_ID
@@ -136,7 +135,7 @@ def measure(pipeline: Pipeline, folder: Path | None = None) -> dict[str, Any]:
         "by_k": tally.by_k(),
         "slices": slices,
         **explained,
-        **_ranker(pipeline),
+        **({"ranker": parts} if (parts := pipeline.parts_of_ranker) else {}),
         "candidates": candidates,
         "channels": candidates["all"]["channels"],
         **({"curves": {"text": curve}} if curve else {}),
@@ -181,15 +180,6 @@ def _of_candidates(ranked: Sequence[Ranked], cases: Sequence[Case]) -> dict[str,
         "waterfall": waterfall(candidates, relevant),
         "calibration": calibration([one.positions for one in candidates], [one.scores for one in ranked], relevant),
     }
-
-
-def _ranker(pipeline: Pipeline) -> dict[str, Any]:
-    """Of what it consists; nothing of one that was not trained."""
-    trees = pipeline.trees(with_text=True)
-    if trees is None:
-        return {}
-    network = (pipeline.ranker_folder(with_text=True) / RANKER_NETWORK_FILE).exists()
-    return {"ranker": {"trees": trees.num_trees(), "network": network}}
 
 
 def _importance(trees: lgb.Booster | None) -> dict[str, float]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import lightgbm as lgb
 import msgspec
@@ -19,7 +20,7 @@ import polars as pl
 
 from features.recommender import Ranker, Recommender, TextSide, UntrainedRanker
 from features.store import BehaviourStore
-from features.trees import WithNetwork
+from features.trees import beside_network
 from features.weights import weigh
 from recsys.bundle_files import RANKER_FILE, RANKER_NETWORK_FILE
 from recsys.catalogue import Catalogue
@@ -30,7 +31,6 @@ from recsys.forgetting.key import Shorts, UserKey
 from recsys.forgetting.lineage import write_trained_users
 from recsys.interest import InterestScorer, signal_names
 from recsys.progress import progress
-from recsys.rank_network import RankNetwork
 from recsys.retrieval import Channels
 from recsys.schema import TABLES, TIMESTAMP, USER_ID
 from recsys.split import cold_items, earlier_windows
@@ -254,13 +254,21 @@ class Pipeline:
         trees = self.trees(with_text=with_text)
         if trees is None:
             return UntrainedRanker(self._names(with_text=with_text))
-        network = self.ranker_folder(with_text=with_text) / RANKER_NETWORK_FILE
-        return WithNetwork(trees, RankNetwork.load(network)) if network.exists() else trees
+        return beside_network(trees, self.ranker_folder(with_text=with_text))
 
     def trees(self, *, with_text: bool) -> lgb.Booster | None:
         """The trees of the ranker; None where there was nothing to learn from."""
         path = self.ranker_folder(with_text=with_text) / RANKER_FILE
         return lgb.Booster(model_file=path) if path.exists() else None
+
+    @property
+    def parts_of_ranker(self) -> dict[str, Any]:
+        """Of the ranker with the text model: how many trees it has, and whether a network scores beside them; empty
+        where there was nothing to learn from."""
+        trees, folder = self.trees(with_text=True), self.ranker_folder(with_text=True)
+        if trees is None:
+            return {}
+        return {"trees": trees.num_trees(), "network": (folder / RANKER_NETWORK_FILE).exists()}
 
     def ranker_folder(self, *, with_text: bool) -> Path:
         """Where its files lie; empty where there was nothing to learn from. Only the one with text has an ONNX file."""

@@ -20,7 +20,6 @@ from recsys.bundle_files import (
     CATALOGUE_FILE,
     NEAREST_FILE,
     RANKER_FILES,
-    RANKER_NETWORK_FILE,
     RANKER_ONNX_FILE,
     RANKER_ROWS_FILE,
     SMALLER_ENCODER_FILES,
@@ -143,8 +142,7 @@ def _about_ranker(pipeline: Pipeline) -> dict[str, Any]:
     rows = np.load(folder / RANKER_ROWS_FILE)
     difference = check_against_lightgbm(trees, folder / RANKER_ONNX_FILE, rows)
     chosen = msgspec.to_builtins(pipeline.chosen_trees)
-    network = (folder / RANKER_NETWORK_FILE).exists()
-    return {"trees": trees.num_trees(), "network": network, "onnx_difference": difference, "chosen": chosen}
+    return {**pipeline.parts_of_ranker, "onnx_difference": difference, "chosen": chosen}
 
 
 def _versions() -> dict[str, str]:

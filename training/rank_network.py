@@ -1,8 +1,7 @@
 """Learn the network that scores beside the trees of a ranker (recsys.rank_network).
 
 A list says which of its items were chosen: the loss is the negative logarithm of the share that these have in a softmax
-over the list, of Cao et al., "Learning to rank: from pairwise approach to listwise approach", 2007. What is kept is
-a moving average of the weights, which ranks better than the last ones.
+over the list (training.losses). What is kept is a moving average of the weights, which ranks better than the last ones.
 """
 
 from typing import Final
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from recsys.progress import progress
 from recsys.rank_network import FeatureScale, RankNetwork
 from recsys.state import Floats
+from training.losses import listwise
 from training.ranker_rows import RankerRows
 
 HIDDEN: Final = (256, 64)
@@ -120,14 +120,10 @@ def _fit(layers: nn.Sequential, scale: FeatureScale, rows: RankerRows, random: n
 
 def _loss(scores: Tensor, gains: np.ndarray, groups: np.ndarray) -> Tensor:
     """Mean over the lists; items count 2 ** gain - 1, as in ndcg."""
-    list_of = torch.from_numpy(np.repeat(np.arange(len(groups)), groups))
-    weights = torch.from_numpy(np.exp2(gains).astype(np.float32) - 1)
-    nothing = torch.zeros(len(groups))
-    highest = torch.full((len(groups),), -torch.inf).scatter_reduce(0, list_of, scores.detach(), "amax")
-    below = scores - highest[list_of]
-    total = nothing.index_add(0, list_of, below.exp()).log()
-    likelihood = nothing.index_add(0, list_of, weights * (below - total[list_of]))
-    return -(likelihood / nothing.index_add(0, list_of, weights)).mean()
+    is_item = torch.from_numpy(np.arange(groups.max()) < groups[:, None])
+    padded = torch.full(is_item.shape, -torch.inf).masked_scatter(is_item, scores)
+    targets = torch.from_numpy(np.exp2(gains).astype(np.float32) - 1)
+    return listwise(padded, torch.zeros(is_item.shape).masked_scatter(is_item, targets))
 
 
 def _rows_of(lists: np.ndarray, rows: RankerRows, starts: np.ndarray) -> np.ndarray:

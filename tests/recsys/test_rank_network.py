@@ -4,7 +4,6 @@ import pytest
 from recsys.errors import BundleError
 from recsys.rank_network import MOST_DEVIATIONS, FeatureScale, RankNetwork
 
-RANDOM = np.random.default_rng(0)
 WIDTH, FIRST, SECOND = 5, 8, 4
 
 

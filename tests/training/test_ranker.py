@@ -76,9 +76,8 @@ def test_a_feature_moves_the_score_only_as_it_is_told_to(direction, sign):
     grid = np.column_stack([np.linspace(0, 1, 101), np.full(101, 0.5)]).astype(np.float32)
     free = train_ranker(rows, None, ("price", "noise"), CONFIG).trees.predict(grid)
     assert np.diff(free).min() < 0 < np.diff(free).max()
-    told = train_ranker(rows, None, ("price", "noise"), replace(CONFIG, monotone={"price": direction})).trees.predict(
-        grid
-    )
+    constrained = replace(CONFIG, monotone={"price": direction})
+    told = train_ranker(rows, None, ("price", "noise"), constrained).trees.predict(grid)
     assert (sign * np.diff(told)).min() >= 0
     assert np.ptp(told) > 0
 
